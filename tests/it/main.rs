@@ -1,0 +1,1 @@
+//! The whole service, tested from outside.
