@@ -1,1 +1,40 @@
-//! An asynchronous client for NATS Streaming (STAN).
+//! An asynchronous client for NATS Streaming (STAN), whose sessions look after themselves.
+//!
+//! NATS Streaming is a request/reply protocol on top of NATS: a *connection* registers a
+//! client id with the streaming server, is kept alive by heartbeats one way and pings the
+//! other, publishes with acknowledgements, and subscribes to channels whose messages are
+//! acknowledged one by one.
+//!
+//! [`Connection`] is one such registration; it ends when the server forgets it.
+//! [`Session`] is what a service wants: a durable queue-group subscription that is rebuilt
+//! whenever the registration under it is lost, as one endless stream of messages.
+//!
+//! The modules, in the order a message passes them: [`options`] and `transport` (the NATS
+//! link), [`connection`] with `liveness` (heartbeats and pings), [`publisher`],
+//! `attachment` (one subscription on the wire), `deliveries` (the queue in our hands),
+//! [`message`], [`session`].
+
+mod attachment;
+mod backoff;
+pub mod connection;
+mod deliveries;
+pub mod error;
+mod liveness;
+pub mod message;
+pub mod options;
+mod protocol;
+pub mod publisher;
+pub mod session;
+pub mod stats;
+mod transport;
+
+pub use connection::Connection;
+pub use error::{Error, Lost, PublishError};
+pub use message::Message;
+pub use options::{Options, QueueGroup, StartPosition};
+pub use publisher::PublishAck;
+pub use session::{Session, SessionState};
+pub use stats::Stats;
+
+/// The NATS client underneath, for its options: TLS, user and password, token, nkey, credentials.
+pub use async_nats;

@@ -1,0 +1,204 @@
+//! One subscription on the wire: it fills [`Deliveries`] and carries the acks back.
+
+use std::sync::Arc;
+
+use async_nats::{Subject, Subscriber};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use prost::Message as _;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::connection::Connection;
+use crate::deliveries::Deliveries;
+use crate::error::{Error, Request};
+use crate::options::QueueGroup;
+use crate::protocol::{
+    Ack, MsgProto, SubscriptionRequest, SubscriptionResponse, UnsubscribeRequest,
+};
+use crate::stats::Counters;
+
+/// A live subscription. Dropping it stops its tasks without a word to the server.
+#[derive(Debug)]
+pub(crate) struct Attachment {
+    channel: String,
+    ack_inbox: String,
+    pump: JoinHandle<()>,
+    acks: JoinHandle<()>,
+}
+
+impl Attachment {
+    /// Subscribes and lets messages flow into `deliveries`. `same_registration` tells that the
+    /// subscription before this one was made under the same connection.
+    pub(crate) async fn open(
+        connection: &Connection,
+        group: &QueueGroup,
+        deliveries: &Arc<Deliveries>,
+        counters: &Arc<Counters>,
+        same_registration: bool,
+    ) -> Result<Self, Error> {
+        connection.check()?;
+        let within = connection.options().request_timeout;
+        let transport = connection.transport();
+        let (inbox, subscriber) = transport.subscribe_inbox(within).await?;
+        let (start_position, start_sequence, start_time_delta) = group.start_position.on_the_wire();
+        let request = SubscriptionRequest {
+            client_id: connection.options().client_id.clone(),
+            subject: group.channel.clone(),
+            queue_group: group.queue_group.clone(),
+            inbox: inbox.clone(),
+            max_in_flight: i32::try_from(group.max_in_flight).unwrap_or(i32::MAX),
+            ack_wait_seconds: i32::try_from(group.ack_wait.as_secs()).unwrap_or(i32::MAX),
+            durable_name: group.durable_name.clone().unwrap_or_default(),
+            start_position,
+            start_sequence,
+            start_time_delta,
+        };
+        let subject = &connection.subjects().subscribe;
+        let answer = match transport.request(Request::Subscribe, subject, &request, within).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                // The server may have taken the request: without this it would keep a member
+                // that nobody reads from.
+                abandon(connection, &group.channel, inbox).await;
+                return Err(error);
+            }
+        };
+        let answer = SubscriptionResponse::decode(answer)
+            .map_err(|error| Error::Garbled(Request::Subscribe, error.to_string()))?;
+        if !answer.error.is_empty() {
+            return Err(Error::Refused { request: Request::Subscribe, text: answer.error });
+        }
+        if answer.ack_inbox.is_empty() {
+            return Err(Error::Garbled(Request::Subscribe, "no ack inbox".to_owned()));
+        }
+        let (sender, receiver) = mpsc::unbounded_channel();
+        deliveries.attach(sender, same_registration);
+        // Messages wait in `subscriber` until here, so none is taken before its ack inbox is known.
+        let pump =
+            pump(subscriber, group.channel.clone(), Arc::clone(deliveries), Arc::clone(counters));
+        let acks = send_acks(
+            receiver,
+            transport.client().clone(),
+            Subject::from(answer.ack_inbox.as_str()),
+            group.channel.clone(),
+        );
+        Ok(Self {
+            channel: group.channel.clone(),
+            ack_inbox: answer.ack_inbox,
+            pump: tokio::spawn(pump),
+            acks: tokio::spawn(acks),
+        })
+    }
+
+    /// Sends the acks that wait and closes the subscription; the durable group keeps its
+    /// position, and what was not acked goes to the other members at once.
+    pub(crate) async fn close(
+        mut self,
+        connection: &Connection,
+        deliveries: &Deliveries,
+    ) -> Result<(), Error> {
+        deliveries.detach();
+        let within = connection.options().request_timeout;
+        if timeout(within, &mut self.acks).await.is_err() {
+            tracing::warn!(
+                "Some acknowledgements could not be sent in time; those messages will come again"
+            );
+        }
+        connection.check()?;
+        let subject = &connection.subjects().close_subscription;
+        if subject.is_empty() {
+            return Err(Error::NotSupported);
+        }
+        // The server handles the acks sent earlier on this link before it handles this.
+        let request = unsubscribe_request(connection, &self.channel, self.ack_inbox.clone());
+        let answer = connection
+            .transport()
+            .request(Request::CloseSubscription, subject, &request, within)
+            .await?;
+        let answer = SubscriptionResponse::decode(answer)
+            .map_err(|error| Error::Garbled(Request::CloseSubscription, error.to_string()))?;
+        if answer.error.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Refused { request: Request::CloseSubscription, text: answer.error })
+        }
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        self.pump.abort();
+        self.acks.abort();
+    }
+}
+
+fn unsubscribe_request(
+    connection: &Connection,
+    channel: &str,
+    inbox: String,
+) -> UnsubscribeRequest {
+    let client_id = connection.options().client_id.clone();
+    UnsubscribeRequest { client_id, subject: channel.to_owned(), inbox }
+}
+
+/// Closes by its delivery inbox a subscription whose creation was not confirmed. The inbox is
+/// ours alone, so this cannot hit anybody else.
+async fn abandon(connection: &Connection, channel: &str, inbox: String) {
+    let request = unsubscribe_request(connection, channel, inbox);
+    let subject = connection.subjects().close_subscription.clone();
+    let within = connection.options().request_timeout;
+    if !subject.is_empty() {
+        let payload = Bytes::from(request.encode_to_vec());
+        connection.transport().send(subject, payload, within).await;
+    }
+}
+
+async fn pump(
+    mut subscriber: Subscriber,
+    channel: String,
+    deliveries: Arc<Deliveries>,
+    counters: Arc<Counters>,
+) {
+    while let Some(message) = subscriber.next().await {
+        match MsgProto::decode(message.payload) {
+            Ok(delivery) if delivery.subject == channel => deliveries.offer(delivery),
+            Ok(delivery) => {
+                counters.garbled.add(1);
+                tracing::warn!(
+                    sequence = delivery.sequence,
+                    "A delivery for another channel was dropped"
+                );
+            }
+            Err(error) => {
+                counters.garbled.add(1);
+                tracing::warn!(%error, "A delivery that is no STAN message was dropped");
+            }
+        }
+    }
+}
+
+/// Ends when the sender of sequence numbers is gone and the last of them is sent.
+async fn send_acks(
+    mut sequences: mpsc::UnboundedReceiver<u64>,
+    client: async_nats::Client,
+    ack_inbox: Subject,
+    channel: String,
+) {
+    const MOST_AT_ONCE: usize = 256;
+    let mut waiting = Vec::with_capacity(MOST_AT_ONCE);
+    let mut buffer = BytesMut::new();
+    let mut ack = Ack { subject: channel, sequence: 0 };
+    while sequences.recv_many(&mut waiting, MOST_AT_ONCE).await > 0 {
+        for sequence in waiting.drain(..) {
+            ack.sequence = sequence;
+            buffer.reserve(ack.encoded_len());
+            ack.encode(&mut buffer).expect("the buffer has the room that was just reserved");
+            let payload = buffer.split().freeze();
+            if let Err(error) = client.publish(ack_inbox.clone(), payload).await {
+                return tracing::debug!(%error, "The NATS client is closed; acks end");
+            }
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The queue in our hands: bounded by bytes, each message in it once, acks finding their way.
+//!
+//! It outlives the subscriptions that fill it. A message is *in hand* from its arrival until it
+//! is acknowledged or dropped; while it is, the server's redeliveries of it are swallowed.
+
+use std::collections::{HashMap, VecDeque};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, mpsc};
+
+use crate::message::Message;
+use crate::protocol::MsgProto;
+use crate::stats::Counters;
+
+/// Acknowledgements remembered for messages whose session was lost before they were sent.
+const MOST_SETTLED: usize = 65_536;
+
+#[derive(Debug)]
+pub(crate) struct Deliveries {
+    state: Mutex<State>,
+    arrived: Notify,
+    max_bytes: usize,
+    counters: Arc<Counters>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<Queued>,
+    queued_bytes: usize,
+    in_hand: HashMap<u64, InHand>,
+    /// Acknowledged while there was no way to say so.
+    settled: HashMap<u64, InHand>,
+    /// Where acknowledgements go; none between two subscriptions.
+    acks: Option<mpsc::UnboundedSender<u64>>,
+    /// Counts the registrations. Numbers given out under an earlier one may mean other messages
+    /// now (the server may have lost its store), so their acks are held back.
+    generation: u64,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Queued {
+    sequence: u64,
+    timestamp: i64,
+    redelivered: bool,
+    redelivery_count: u32,
+    data: Bytes,
+}
+
+/// A sequence number and this timestamp name one message, also across stores of the server.
+#[derive(Debug, Clone, Copy)]
+struct InHand {
+    timestamp: i64,
+    generation: u64,
+}
+
+/// What is in the queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// Messages waiting to be taken.
+    pub messages: usize,
+    /// Bytes of their payloads.
+    pub bytes: usize,
+    /// Messages taken or waiting, not yet acknowledged or dropped.
+    pub in_hand: usize,
+}
+
+impl Deliveries {
+    pub(crate) fn new(max_bytes: usize, counters: Arc<Counters>) -> Arc<Self> {
+        let (state, arrived) = (Mutex::default(), Notify::new());
+        Arc::new(Self { state, arrived, max_bytes, counters })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing in the critical sections panics half way, so a poisoned state is whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends acknowledgements to `acks` from now on. Under the same registration those that
+    /// waited go out at once; under a new one they wait until the server sends the message again.
+    pub(crate) fn attach(&self, acks: mpsc::UnboundedSender<u64>, same_registration: bool) {
+        let mut state = self.state();
+        if !same_registration {
+            state.generation += 1;
+        }
+        let generation = state.generation;
+        let counters = &self.counters;
+        state.settled.retain(|sequence, settled| {
+            let goes_out = settled.generation == generation;
+            if goes_out && acks.send(*sequence).is_ok() {
+                counters.acks.add(1);
+            }
+            !goes_out
+        });
+        state.acks = Some(acks);
+    }
+
+    /// Keeps acknowledgements from now on.
+    pub(crate) fn detach(&self) {
+        self.state().acks = None;
+    }
+
+    /// Takes a delivery from the wire.
+    pub(crate) fn offer(&self, delivery: MsgProto) {
+        let MsgProto { sequence, timestamp, .. } = delivery;
+        let mut state = self.state();
+        if state.closed {
+            return;
+        }
+        let generation = state.generation;
+        if let Some(in_hand) = state.in_hand.get_mut(&sequence)
+            && in_hand.timestamp == timestamp
+        {
+            // The server means this message under the present registration too.
+            in_hand.generation = generation;
+            return self.counters.duplicates_suppressed.add(1);
+        }
+        if let Some(settled) = state.settled.remove(&sequence)
+            && settled.timestamp == timestamp
+        {
+            self.counters.duplicates_suppressed.add(1);
+            return self.send_ack(&mut state, sequence, InHand { timestamp, generation });
+        }
+        let size = delivery.data.len();
+        if !state.queue.is_empty() && state.queued_bytes + size > self.max_bytes {
+            return self.counters.shed.add(1);
+        }
+        state.in_hand.insert(sequence, InHand { timestamp, generation });
+        state.queued_bytes += size;
+        state.queue.push_back(Queued {
+            sequence,
+            timestamp,
+            redelivered: delivery.redelivered,
+            redelivery_count: delivery.redelivery_count,
+            data: delivery.data,
+        });
+        drop(state);
+        self.counters.delivered.add(1);
+        self.counters.redelivered.add(u64::from(delivery.redelivered));
+        self.arrived.notify_one();
+    }
+
+    pub(crate) fn ack(&self, sequence: u64, timestamp: i64) {
+        let mut state = self.state();
+        if let Some(in_hand) = state.take_in_hand(sequence, timestamp) {
+            self.send_ack(&mut state, sequence, in_hand);
+        }
+    }
+
+    fn send_ack(&self, state: &mut State, sequence: u64, in_hand: InHand) {
+        let same_registration = in_hand.generation == state.generation;
+        match &state.acks {
+            Some(acks) if same_registration && acks.send(sequence).is_ok() => {
+                self.counters.acks.add(1);
+            }
+            // A forgotten one costs a redelivery, no more.
+            _ if state.settled.len() >= MOST_SETTLED => {}
+            _ => {
+                state.settled.insert(sequence, in_hand);
+            }
+        }
+    }
+
+    /// Lets go of a message that was not acknowledged; an acknowledged one is gone already.
+    pub(crate) fn release(&self, sequence: u64, timestamp: i64) {
+        self.state().take_in_hand(sequence, timestamp);
+    }
+
+    /// Ends the stream; what is queued is let go unacknowledged.
+    pub(crate) fn close(&self) {
+        let mut state = self.state();
+        state.closed = true;
+        state.queue.clear();
+        state.queued_bytes = 0;
+        drop(state);
+        self.arrived.notify_waiters();
+    }
+
+    pub(crate) fn depth(&self) -> QueueDepth {
+        let state = self.state();
+        QueueDepth {
+            messages: state.queue.len(),
+            bytes: state.queued_bytes,
+            in_hand: state.in_hand.len(),
+        }
+    }
+
+    /// Waits for a message, then takes all that waits up to the limits; at least one.
+    /// Empty when the stream has ended.
+    pub(crate) async fn take(self: &Arc<Self>, max: usize, max_bytes: usize) -> Vec<Message> {
+        loop {
+            let mut arrived = pin!(self.arrived.notified());
+            arrived.as_mut().enable();
+            {
+                let mut state = self.state();
+                if state.closed {
+                    return Vec::new();
+                }
+                let taken = state.take(max, max_bytes);
+                if !taken.is_empty() {
+                    // One wake-up may stand for many arrivals: pass it on.
+                    if !state.queue.is_empty() {
+                        self.arrived.notify_one();
+                    }
+                    drop(state);
+                    return taken.into_iter().map(|queued| self.message(queued)).collect();
+                }
+            }
+            arrived.await;
+        }
+    }
+
+    fn message(self: &Arc<Self>, queued: Queued) -> Message {
+        Message {
+            sequence: queued.sequence,
+            timestamp: queued.timestamp,
+            redelivered: queued.redelivered,
+            redelivery_count: queued.redelivery_count,
+            data: queued.data,
+            deliveries: Arc::clone(self),
+        }
+    }
+}
+
+impl State {
+    fn take(&mut self, max: usize, max_bytes: usize) -> Vec<Queued> {
+        let mut taken = Vec::new();
+        let mut bytes = 0;
+        while let Some(next) = self.queue.front() {
+            let size = next.data.len();
+            if taken.len() >= max || (!taken.is_empty() && bytes + size > max_bytes) {
+                break;
+            }
+            bytes += size;
+            self.queued_bytes -= size;
+            taken.extend(self.queue.pop_front());
+        }
+        taken
+    }
+
+    fn take_in_hand(&mut self, sequence: u64, timestamp: i64) -> Option<InHand> {
+        self.in_hand
+            .get(&sequence)
+            .is_some_and(|in_hand| in_hand.timestamp == timestamp)
+            .then(|| self.in_hand.remove(&sequence))
+            .flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! What the queue promises, without a server.
+
+use super::*;
+
+struct Bench {
+    deliveries: Arc<Deliveries>,
+    counters: Arc<Counters>,
+    acks: mpsc::UnboundedReceiver<u64>,
+}
+
+impl Bench {
+    fn new(max_bytes: usize) -> Self {
+        let counters = Arc::new(Counters::default());
+        let deliveries = Deliveries::new(max_bytes, Arc::clone(&counters));
+        let (sender, acks) = mpsc::unbounded_channel();
+        deliveries.attach(sender, false);
+        Self { deliveries, counters, acks }
+    }
+
+    fn attach(&mut self, same_registration: bool) {
+        let (sender, acks) = mpsc::unbounded_channel();
+        self.deliveries.attach(sender, same_registration);
+        self.acks = acks;
+    }
+
+    fn offer(&self, sequence: u64, timestamp: i64, data: &'static [u8]) {
+        let data = Bytes::from_static(data);
+        self.deliveries.offer(MsgProto { sequence, timestamp, data, ..MsgProto::default() });
+    }
+
+    async fn take_one(&self) -> Message {
+        self.deliveries.take(1, usize::MAX).await.pop().expect("one message")
+    }
+}
+
+#[tokio::test]
+async fn a_message_in_hand_is_not_yielded_twice() {
+    let mut bench = Bench::new(1000);
+    bench.offer(1, 10, b"a");
+    bench.offer(1, 10, b"a");
+    let message = bench.take_one().await;
+    bench.offer(1, 10, b"a");
+    assert_eq!(bench.deliveries.depth().messages, 0);
+    assert_eq!(bench.counters.snapshot().duplicates_suppressed, 2);
+    message.ack();
+    assert_eq!(bench.acks.try_recv(), Ok(1));
+    assert_eq!(bench.deliveries.depth(), QueueDepth::default());
+}
+
+#[tokio::test]
+async fn a_dropped_message_is_not_acked_and_may_come_again() {
+    let mut bench = Bench::new(1000);
+    bench.offer(1, 10, b"a");
+    drop(bench.take_one().await);
+    assert!(bench.acks.try_recv().is_err());
+    bench.offer(1, 10, b"a");
+    assert_eq!(bench.take_one().await.sequence, 1);
+}
+
+#[tokio::test]
+async fn what_goes_over_the_budget_is_shed_but_a_single_large_message_passes() {
+    let bench = Bench::new(4);
+    bench.offer(1, 10, b"longer than the budget");
+    bench.offer(2, 11, b"x");
+    assert_eq!(bench.deliveries.depth().messages, 1);
+    assert_eq!(bench.counters.snapshot().shed, 1);
+    drop(bench.take_one().await);
+    bench.offer(2, 11, b"x");
+    assert_eq!(bench.take_one().await.sequence, 2);
+}
+
+#[tokio::test]
+async fn a_batch_keeps_to_its_limits() {
+    let bench = Bench::new(1000);
+    for sequence in 1..=5 {
+        bench.offer(sequence, 10, b"1234");
+    }
+    assert_eq!(bench.deliveries.take(2, usize::MAX).await.len(), 2);
+    assert_eq!(bench.deliveries.take(10, 9).await.len(), 2);
+    assert_eq!(bench.deliveries.take(10, 1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_ack_between_two_subscriptions_of_a_registration_goes_out_with_the_second() {
+    let mut bench = Bench::new(1000);
+    bench.offer(1, 10, b"a");
+    let message = bench.take_one().await;
+    bench.deliveries.detach();
+    message.ack();
+    bench.attach(true);
+    assert_eq!(bench.acks.try_recv(), Ok(1));
+}
+
+#[tokio::test]
+async fn an_ack_from_an_earlier_registration_waits_for_the_redelivery() {
+    let mut bench = Bench::new(1000);
+    bench.offer(1, 10, b"a");
+    let message = bench.take_one().await;
+    bench.attach(false);
+    message.ack();
+    assert!(bench.acks.try_recv().is_err(), "the number may mean another message by now");
+    bench.offer(1, 10, b"a");
+    assert_eq!(bench.acks.try_recv(), Ok(1), "the same message, so it is answered at once");
+    assert_eq!(bench.deliveries.depth().messages, 0);
+}
+
+#[tokio::test]
+async fn a_message_in_hand_that_comes_again_after_a_rebuild_is_acked_under_the_new_registration() {
+    let mut bench = Bench::new(1000);
+    bench.offer(1, 10, b"a");
+    let message = bench.take_one().await;
+    bench.attach(false);
+    bench.offer(1, 10, b"a");
+    message.ack();
+    assert_eq!(bench.acks.try_recv(), Ok(1));
+}
+
+#[tokio::test]
+async fn a_number_reused_by_a_new_store_is_another_message() {
+    let mut bench = Bench::new(1000);
+    bench.offer(1, 10, b"old");
+    let old = bench.take_one().await;
+    bench.attach(false);
+    bench.offer(1, 99, b"new");
+    old.ack();
+    assert!(bench.acks.try_recv().is_err(), "the old ack would lose the new message");
+    let new = bench.take_one().await;
+    assert_eq!(&new.data[..], b"new");
+    new.ack();
+    assert_eq!(bench.acks.try_recv(), Ok(1));
+}
+
+#[tokio::test]
+async fn every_waiting_taker_is_woken() {
+    let bench = Bench::new(1000);
+    let takers: Vec<_> = (0..3)
+        .map(|_| {
+            let deliveries = Arc::clone(&bench.deliveries);
+            tokio::spawn(async move { deliveries.take(1, usize::MAX).await.len() })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    for sequence in 1..=2 {
+        bench.offer(sequence, 10, b"a");
+    }
+    bench.offer(3, 10, b"a");
+    for taker in takers {
+        assert_eq!(taker.await.expect("no panic"), 1);
+    }
+    let waiting = tokio::spawn({
+        let deliveries = Arc::clone(&bench.deliveries);
+        async move { deliveries.take(1, usize::MAX).await.len() }
+    });
+    tokio::task::yield_now().await;
+    bench.deliveries.close();
+    assert_eq!(waiting.await.expect("no panic"), 0);
+}

@@ -1,0 +1,173 @@
+//! What can go wrong, sorted by what the caller can do about it.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Which request an error belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Request {
+    /// Registering the client id.
+    Connect,
+    /// Creating or resuming a subscription.
+    Subscribe,
+    /// Closing a subscription, which keeps its durable state.
+    CloseSubscription,
+    /// Asking whether the registration still holds.
+    Ping,
+    /// Ending the registration.
+    Close,
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "connect",
+            Self::Subscribe => "subscribe",
+            Self::CloseSubscription => "close subscription",
+            Self::Ping => "ping",
+            Self::Close => "close",
+        })
+    }
+}
+
+/// Why a registration with the streaming server ended without our asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Lost {
+    /// More pings than allowed stayed unanswered.
+    #[error("the streaming server does not answer pings")]
+    PingsUnanswered,
+    /// The server knows our client id no more, or someone else has it: the server's answer
+    /// to a ping is the same for both. Nothing may be sent under this client id any more.
+    #[error("client has been replaced or is no longer registered")]
+    Replaced,
+}
+
+/// Whether an error passes by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The same call may succeed later.
+    Retryable,
+    /// The registration is gone: a new connection is needed.
+    SessionFatal,
+    /// The same call will fail again.
+    Permanent,
+}
+
+/// A failed call.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The NATS server cannot be reached, or its connection failed.
+    #[error("nats: {0}")]
+    Nats(String),
+    /// No answer in time.
+    #[error("no answer to the {request} request within {after:?} (is the cluster id right?)")]
+    Timeout {
+        /// What was asked.
+        request: Request,
+        /// How long the answer was awaited.
+        after: Duration,
+    },
+    /// NATS is up, but no streaming server listens under this cluster id.
+    #[error("no streaming server answers the {0} request (is it down, or the cluster id wrong?)")]
+    NoResponders(Request),
+    /// The server refused; the text is its own.
+    #[error("the streaming server refused the {request} request: {text}")]
+    Refused {
+        /// What was asked.
+        request: Request,
+        /// The server's words.
+        text: String,
+    },
+    /// The server's answer cannot be understood.
+    #[error("the answer to the {0} request is not one: {1}")]
+    Garbled(Request, String),
+    /// The registration ended earlier.
+    #[error("the session is lost: {0}")]
+    SessionLost(#[from] Lost),
+    /// The connection was closed by its user.
+    #[error("the connection is closed")]
+    Closed,
+    /// The server is too old to close a subscription without deleting its durable state.
+    #[error("the server cannot close a subscription without deleting its durable state")]
+    NotSupported,
+    /// An option outside its legal range.
+    #[error("{0}")]
+    InvalidOption(String),
+}
+
+impl Error {
+    /// Whether trying again helps. The server sends texts, not codes, so a refusal is judged by
+    /// its words (those of nats-streaming-server 0.25.6).
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Nats(_) | Self::Timeout { .. } | Self::NoResponders(_) | Self::Garbled(..) => {
+                Kind::Retryable
+            }
+            Self::SessionLost(_) | Self::Closed => Kind::SessionFatal,
+            Self::NotSupported | Self::InvalidOption(_) => Kind::Permanent,
+            Self::Refused { text, .. } => kind_of_refusal(text),
+        }
+    }
+}
+
+fn kind_of_refusal(text: &str) -> Kind {
+    const FATAL: [&str; 2] = ["unknown clientID", "client has been replaced"];
+    const RETRYABLE: [&str; 3] =
+        ["clientID already registered", "channel is being deleted", "duplicate durable"];
+    if FATAL.iter().any(|known| text.contains(known)) {
+        Kind::SessionFatal
+    } else if RETRYABLE.iter().any(|known| text.contains(known)) {
+        Kind::Retryable
+    } else {
+        Kind::Permanent
+    }
+}
+
+/// Why a message is not known to be stored. Each publish has exactly one outcome.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// The server refused the message; the text is its own.
+    #[error("refused by the streaming server: {0}")]
+    Refused(String),
+    /// No answer in time: the message may or may not be stored.
+    #[error("no acknowledgement within {0:?}; the message may or may not be stored")]
+    Timeout(Duration),
+    /// NATS is up, but no streaming server listens: the message is not stored.
+    #[error("no streaming server is there to take the message")]
+    NoResponders,
+    /// The NATS link is down: the message was not sent.
+    #[error("not connected to nats")]
+    Disconnected,
+    /// Larger than the NATS server's limit: the message was not sent.
+    #[error("the message of {size_bytes} bytes is larger than the server's limit of {limit_bytes}")]
+    TooLarge {
+        /// Size of the encoded message, which is the data and about 100 bytes.
+        size_bytes: usize,
+        /// The server's `max_payload`.
+        limit_bytes: usize,
+    },
+    /// The connection was closed or lost first: the message may or may not be stored.
+    #[error("the connection ended before the acknowledgement came")]
+    ConnectionClosed,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_servers_texts_are_sorted_by_what_helps() {
+        for (text, kind) in [
+            ("stan: clientID already registered", Kind::Retryable),
+            ("stan: unknown clientID", Kind::SessionFatal),
+            ("client has been replaced or is no longer registered", Kind::SessionFatal),
+            ("stan: duplicate durable registration", Kind::Retryable),
+            ("stan: invalid subject", Kind::Permanent),
+            ("too many subscriptions per channel", Kind::Permanent),
+        ] {
+            let error = Error::Refused { request: Request::Subscribe, text: text.into() };
+            assert_eq!(error.kind(), kind, "{text}");
+        }
+    }
+}

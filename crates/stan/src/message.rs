@@ -1,0 +1,41 @@
+//! A delivered message, with its acknowledgement travelling along.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::deliveries::Deliveries;
+
+/// A message of a channel. It is acknowledged by [`Message::ack`]; dropped without it, the
+/// server sends it again after the ack wait.
+#[derive(Debug)]
+pub struct Message {
+    /// Number of the message within its channel, from 1.
+    pub sequence: u64,
+    /// When the server stored it, in nanoseconds since 1970.
+    pub timestamp: i64,
+    /// Whether the server sent it before, to us or to another member.
+    pub redelivered: bool,
+    /// How often it was sent again, counted by the server since its own start.
+    pub redelivery_count: u32,
+    /// What was published.
+    pub data: Bytes,
+    pub(crate) deliveries: Arc<Deliveries>,
+}
+
+impl Message {
+    /// Acknowledges: the server will not send the message again.
+    ///
+    /// It never waits: the acknowledgement is queued and sent by a task of the session, to
+    /// wherever the server takes it by then. When the session is lost meanwhile, it is kept
+    /// until the server sends the message again, and answered then.
+    pub fn ack(self) {
+        self.deliveries.ack(self.sequence, self.timestamp);
+    }
+}
+
+impl Drop for Message {
+    fn drop(&mut self) {
+        self.deliveries.release(self.sequence, self.timestamp);
+    }
+}

@@ -1,0 +1,177 @@
+//! The NATS link under a streaming session: one client that reconnects for ever.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::client::RequestErrorKind;
+use async_nats::connection::State;
+use async_nats::{Client, Event, Subscriber};
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::error::{Error, Request};
+use crate::options::Options;
+use crate::stats::Counters;
+
+/// The NATS client drops messages when a subscription's channel is full, so ours never is:
+/// the channel grows by blocks and our pump empties it at once into a queue bounded by bytes.
+const SUBSCRIPTION_CAPACITY: usize = 1 << 20;
+
+/// A dead TCP peer is noticed after three of these.
+const NATS_PING_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A NATS client and how often its link came up.
+#[derive(Debug, Clone)]
+pub(crate) struct Transport {
+    client: Client,
+    links: watch::Receiver<u64>,
+}
+
+impl Transport {
+    /// Connects once; a server that is away is an error.
+    pub(crate) async fn dial(options: &Options, counters: &Arc<Counters>) -> Result<Self, Error> {
+        let (nats, links) = prepare(options, counters);
+        Self::connect(nats, links, options).await
+    }
+
+    /// Returns at once and connects in the background, for as long as it takes.
+    pub(crate) async fn dial_patiently(
+        options: &Options,
+        counters: &Arc<Counters>,
+    ) -> Result<Self, Error> {
+        let (nats, links) = prepare(options, counters);
+        Self::connect(nats.retry_on_initial_connect(), links, options).await
+    }
+
+    async fn connect(
+        nats: async_nats::ConnectOptions,
+        links: watch::Receiver<u64>,
+        options: &Options,
+    ) -> Result<Self, Error> {
+        let urls: Vec<&str> = options.url.split(',').map(str::trim).collect();
+        let client = nats.connect(urls).await.map_err(|error| Error::Nats(error.to_string()))?;
+        Ok(Self { client, links })
+    }
+
+    /// Counts up each time the link comes up; the first time makes it 1.
+    pub(crate) fn links(&self) -> watch::Receiver<u64> {
+        self.links.clone()
+    }
+
+    /// A token that nobody else uses, fit for subjects and ids.
+    pub(crate) fn unique_token(&self) -> String {
+        let inbox = self.client.new_inbox();
+        inbox.rsplit('.').next().unwrap_or(&inbox).to_owned()
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.client.connection_state() == State::Connected
+    }
+
+    /// A subscription to a fresh inbox.
+    pub(crate) async fn subscribe_inbox(
+        &self,
+        within: Duration,
+    ) -> Result<(String, Subscriber), Error> {
+        let inbox = self.client.new_inbox();
+        let subscriber = self.subscribe(inbox.clone(), within).await?;
+        Ok((inbox, subscriber))
+    }
+
+    /// A NATS subscription; bounded in time because the client's command queue may be full.
+    pub(crate) async fn subscribe(
+        &self,
+        subject: String,
+        within: Duration,
+    ) -> Result<Subscriber, Error> {
+        match timeout(within, self.client.subscribe(subject)).await {
+            Ok(Ok(subscriber)) => Ok(subscriber),
+            Ok(Err(error)) => Err(Error::Nats(error.to_string())),
+            Err(_) => Err(Error::Nats("the command queue of the link is full".to_owned())),
+        }
+    }
+
+    /// Asks and waits for the answer. The time covers the way into the client's command queue,
+    /// which its own time-out does not.
+    pub(crate) async fn request(
+        &self,
+        request: Request,
+        subject: &str,
+        body: &impl prost::Message,
+        within: Duration,
+    ) -> Result<Bytes, Error> {
+        let call = async_nats::Request::new()
+            .payload(Bytes::from(body.encode_to_vec()))
+            .timeout(Some(within));
+        match timeout(within, self.client.send_request(subject.to_owned(), call)).await {
+            Ok(Ok(message)) => Ok(message.payload),
+            Ok(Err(error)) => Err(match error.kind() {
+                RequestErrorKind::NoResponders => Error::NoResponders(request),
+                RequestErrorKind::TimedOut => Error::Timeout { request, after: within },
+                _ => Error::Nats(error.to_string()),
+            }),
+            Err(_) => Err(Error::Timeout { request, after: within }),
+        }
+    }
+
+    /// Sends without an answer; an error only means that it was not even queued in time.
+    pub(crate) async fn send(&self, subject: String, payload: Bytes, within: Duration) -> bool {
+        matches!(timeout(within, self.client.publish(subject, payload)).await, Ok(Ok(())))
+    }
+
+    /// Waits until what was sent is on the wire, for a bounded time.
+    pub(crate) async fn flush(&self, within: Duration) {
+        if !matches!(timeout(within, self.client.flush()).await, Ok(Ok(()))) {
+            tracing::debug!("The NATS link did not flush in time");
+        }
+    }
+}
+
+fn prepare(
+    options: &Options,
+    counters: &Arc<Counters>,
+) -> (async_nats::ConnectOptions, watch::Receiver<u64>) {
+    let (up, links) = watch::channel(0_u64);
+    let up = Arc::new(up);
+    let counters = Arc::clone(counters);
+    let nats = options
+        .nats
+        .clone()
+        .name(&options.client_id)
+        .subscription_capacity(SUBSCRIPTION_CAPACITY)
+        .ping_interval(NATS_PING_INTERVAL)
+        .connection_timeout(options.request_timeout)
+        .reconnect_delay_callback(reconnect_delay)
+        .event_callback(move |event| {
+            note(&event, &up, &counters);
+            std::future::ready(())
+        });
+    (nats, links)
+}
+
+/// 50 ms and doubling up to about 2 s, the upper half of it at random.
+fn reconnect_delay(attempts: usize) -> Duration {
+    let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX).min(5);
+    Duration::from_millis(50 << doublings).mul_f64(fastrand::f64().mul_add(0.5, 0.5))
+}
+
+fn note(event: &Event, up: &watch::Sender<u64>, counters: &Counters) {
+    match event {
+        Event::Connected => {
+            up.send_modify(|links| *links += 1);
+            if *up.borrow() > 1 {
+                counters.reconnects.add(1);
+                tracing::info!("The NATS link is back");
+            }
+        }
+        Event::Disconnected => tracing::warn!("The NATS link is down; reconnecting"),
+        Event::SlowConsumer(_) => counters.slow_consumer_drops.add(1),
+        Event::ServerError(error) => tracing::warn!(%error, "The NATS server reports an error"),
+        other => tracing::debug!(event = %other, "A NATS event"),
+    }
+}

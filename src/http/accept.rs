@@ -1,0 +1,177 @@
+//! Accepting connections: one listener and one single-threaded runtime a core.
+//!
+//! axum's own `serve` has no limit on the time a head takes, nor on connections.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::body::Body;
+use super::deadline::{Activity, Limits, Watched};
+use crate::metrics::Metrics;
+
+/// Request heads and pipelined requests that a connection may hold in memory, in bytes.
+const MAX_BUFFER: usize = 16 * 1024;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+/// How long to wait when the process has no file descriptor left.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
+
+/// Binds `count` listeners to one address, among which the kernel spreads connections.
+///
+/// # Errors
+/// An address in use, by whomever: the kernel would let another process of this user share it
+/// in silence, so that is tried first.
+pub(super) fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<StdListener>> {
+    let alone = listen(address, false)?;
+    let address = alone.local_addr()?;
+    if count == 1 {
+        return Ok(vec![alone]);
+    }
+    drop(alone);
+    (0..count).map(|_| listen(address, true)).collect()
+}
+
+fn listen(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Something that answers requests. Called once a request, on the connection's own thread.
+pub(super) trait Answer: Clone + Send + 'static {
+    /// The answer to one request.
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Body>> + Send + 'static;
+}
+
+/// What all listeners of a port share.
+#[derive(Debug, Clone)]
+pub(super) struct Shared {
+    pub(super) limits: Limits,
+    pub(super) max_connections: usize,
+    pub(super) connections: Arc<AtomicUsize>,
+    pub(super) metrics: Metrics,
+}
+
+/// Accepts and serves until `stop`, then lets the connections finish what they are at.
+pub(super) async fn serve<A: Answer>(
+    listener: TcpListener,
+    answer: A,
+    shared: Shared,
+    stop: CancellationToken,
+) {
+    let connections = TaskTracker::new();
+    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::debug!(%error, "A connection could not be accepted");
+                tokio::time::sleep(EXHAUSTED_PAUSE).await;
+                continue;
+            }
+        };
+        let Some(place) = Place::take(&shared) else {
+            shared.metrics.http.connections_rejected.inc();
+            continue;
+        };
+        let (answer, limits, stop) = (answer.clone(), shared.limits, stop.clone());
+        connections.spawn(async move {
+            connection(stream, answer, limits, stop).await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    connections.close();
+    connections.wait().await;
+}
+
+/// A place among the connections allowed.
+struct Place(Shared);
+
+impl Place {
+    fn take(shared: &Shared) -> Option<Self> {
+        let before = shared.connections.fetch_add(1, Ordering::Relaxed);
+        // Made before the check, so that its drop takes the count back either way.
+        let place = Self(shared.clone());
+        shared.metrics.http.connections.inc();
+        (before < shared.max_connections).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+        self.0.metrics.http.connections.dec();
+    }
+}
+
+async fn connection<A: Answer>(
+    stream: TcpStream,
+    answer: A,
+    limits: Limits,
+    stop: CancellationToken,
+) {
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let activity = Activity::new();
+    let service = service_fn({
+        let activity = Arc::clone(&activity);
+        move |request| {
+            activity.request_began();
+            let (activity, answering) = (Arc::clone(&activity), answer.answer(request));
+            async move {
+                let response = answering.await;
+                activity.answer_made();
+                Ok::<_, Infallible>(response)
+            }
+        }
+    });
+    let io = Watched::new(TokioIo::new(stream), Arc::clone(&activity));
+    let mut connection = std::pin::pin!(
+        http1::Builder::new()
+            .pipeline_flush(true)
+            .max_buf_size(MAX_BUFFER)
+            .half_close(false)
+            .serve_connection(io, service)
+    );
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            served = &mut connection => {
+                if let Err(error) = served {
+                    tracing::debug!(%error, "A connection ended badly");
+                }
+                return;
+            }
+            () = activity.overstayed(limits) => return,
+            () = stop.cancelled(), if !stopping => {
+                stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The hot path: an order that is in memory is answered here, before any routing.
+
+use std::convert::Infallible;
+use std::future::{Future, ready};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::Either;
+use http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tower::Service as _;
+
+use super::accept::Answer;
+use super::body::Body;
+use super::problem::Problem;
+use crate::cache::Prepared;
+use crate::lookup::Lookup;
+use crate::metrics::Metrics;
+
+/// Where orders are served as they were published.
+pub(super) const ORDERS: &str = "/api/v1/orders/";
+
+/// The longest path and query that is looked at, in bytes.
+const MAX_TARGET: usize = 2_048;
+
+/// Answers hits by itself and gives the rest to the router.
+#[derive(Debug, Clone)]
+pub(super) struct Front(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    lookup: Lookup,
+    metrics: Metrics,
+    cache_control: HeaderValue,
+    router: axum::Router,
+}
+
+impl Front {
+    pub(super) fn new(
+        lookup: Lookup,
+        metrics: Metrics,
+        cache_control: HeaderValue,
+        router: axum::Router,
+    ) -> Self {
+        Self(Arc::new(Inner { lookup, metrics, cache_control, router }))
+    }
+
+    /// The answer to a request for an order in memory.
+    fn hit<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
+        if *request.method() != Method::GET && *request.method() != Method::HEAD {
+            return None;
+        }
+        // A uid that is in memory is legal, and one with a `%` in it is not in memory.
+        let uid = request.uri().path().strip_prefix(ORDERS)?;
+        let order = self.0.lookup.in_memory(uid)?;
+        self.0.metrics.http.lookup_hit.inc();
+        self.0.metrics.cache.hits.inc();
+        Some(respond(&order, request.headers(), &self.0.cache_control))
+    }
+
+    fn too_long<B>(request: &Request<B>) -> bool {
+        request.uri().path_and_query().is_some_and(|target| target.as_str().len() > MAX_TARGET)
+    }
+}
+
+impl Answer for Front {
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Body>> + Send + 'static {
+        if let Some(hit) = self.hit(&request) {
+            return Either::Left(ready(hit));
+        }
+        if Self::too_long(&request) {
+            let problem = axum::response::IntoResponse::into_response(Problem::uri_too_long(MAX_TARGET));
+            return Either::Left(ready(problem.map(Body::Routed)));
+        }
+        let routed = self.0.router.clone().call(request.map(axum::body::Body::new));
+        Either::Right(async move {
+            let answered: Result<_, Infallible> = routed.await;
+            let Ok(response) = answered;
+            response.map(Body::Routed)
+        })
+    }
+}
+
+/// An order as an answer: 200 with its bytes, or 304 for a client that has them.
+pub(super) fn respond(
+    order: &Prepared,
+    request: &HeaderMap,
+    cache_control: &HeaderValue,
+) -> Response<Body> {
+    let etag = order.etag();
+    let unchanged = request.get(IF_NONE_MATCH).is_some_and(|known| names(known, &etag));
+    let body = if unchanged { Bytes::new() } else { order.document() };
+    let mut response = Response::new(Body::Prepared(Full::new(body)));
+    let headers = response.headers_mut();
+    headers.insert(ETAG, etag);
+    headers.insert(CACHE_CONTROL, cache_control.clone());
+    if unchanged {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    } else {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    }
+    response
+}
+
+/// Whether an `If-None-Match` names this tag, by weak comparison (RFC 9110, 13.1.2).
+fn names(if_none_match: &HeaderValue, etag: &HeaderValue) -> bool {
+    let Ok(known) = if_none_match.to_str() else { return false };
+    known.split(',').map(str::trim).any(|known| {
+        known == "*" || known.strip_prefix("W/").unwrap_or(known).as_bytes() == etag.as_bytes()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn if_none_match_is_read_as_a_list_with_weak_tags_and_a_star() {
+        let etag = HeaderValue::from_static("\"0011\"");
+        for (known, named) in [
+            ("\"0011\"", true),
+            ("W/\"0011\"", true),
+            ("\"x\", \"0011\"", true),
+            ("*", true),
+            ("\"x\"", false),
+            ("0011", false),
+            ("", false),
+        ] {
+            assert_eq!(names(&HeaderValue::from_static(known), &etag), named, "{known}");
+        }
+    }
+}
