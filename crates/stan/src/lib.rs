@@ -29,11 +29,12 @@ pub mod stats;
 mod transport;
 
 pub use connection::Connection;
+pub use deliveries::QueueDepth;
 pub use error::{Error, Lost, PublishError};
 pub use message::Message;
 pub use options::{Options, QueueGroup, StartPosition};
 pub use publisher::PublishAck;
-pub use session::{Session, SessionState};
+pub use session::{Messages, Monitor, Session, SessionState};
 pub use stats::Stats;
 
 /// The NATS client underneath, for its options: TLS, user and password, token, nkey, credentials.

@@ -44,8 +44,7 @@ pub enum SessionState {
 #[derive(Debug)]
 pub struct Session {
     messages: Messages,
-    state: watch::Receiver<SessionState>,
-    counters: Arc<Counters>,
+    monitor: Monitor,
     supervisor: JoinHandle<()>,
     stop: CancellationToken,
     _stops_when_dropped: DropGuard,
@@ -66,11 +65,33 @@ impl Messages {
     pub async fn recv_batch(&self, max: usize, max_bytes: usize) -> Vec<Message> {
         self.0.take(max, max_bytes).await
     }
+}
 
-    /// What waits in the queue.
+/// An eye on a session; clones see the same. It keeps nothing alive but what it reads.
+#[derive(Debug, Clone)]
+pub struct Monitor {
+    state: watch::Receiver<SessionState>,
+    counters: Arc<Counters>,
+    deliveries: Arc<Deliveries>,
+}
+
+impl Monitor {
+    /// The state and its changes.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<SessionState> {
+        self.state.clone()
+    }
+
+    /// The counters so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.counters.snapshot()
+    }
+
+    /// What is in the queue and in hand.
     #[must_use]
     pub fn depth(&self) -> QueueDepth {
-        self.0.depth()
+        self.deliveries.depth()
     }
 }
 
@@ -97,9 +118,8 @@ impl Session {
             stop: stop.clone(),
         };
         Ok(Self {
-            messages: Messages(deliveries),
-            state,
-            counters,
+            messages: Messages(Arc::clone(&deliveries)),
+            monitor: Monitor { state, counters, deliveries },
             supervisor: tokio::spawn(supervisor.run()),
             _stops_when_dropped: stop.clone().drop_guard(),
             stop,
@@ -112,16 +132,10 @@ impl Session {
         self.messages.clone()
     }
 
-    /// The state and its changes.
+    /// An eye on the session, for metrics and health.
     #[must_use]
-    pub fn state(&self) -> watch::Receiver<SessionState> {
-        self.state.clone()
-    }
-
-    /// The counters so far.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        self.counters.snapshot()
+    pub fn monitor(&self) -> Monitor {
+        self.monitor.clone()
     }
 
     /// Ends the stream, sends the acks that wait, closes the subscription, the registration and

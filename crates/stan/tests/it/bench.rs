@@ -1,0 +1,72 @@
+//! What the tests share: a broker, clients with names of their own, and waiting.
+
+use std::time::Duration;
+
+use stan::{Connection, Message, Messages, Options, QueueGroup, Session, StartPosition};
+use testbed::{Broker, BrokerOptions, eventually};
+use tokio::time::timeout;
+
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) async fn broker() -> Broker {
+    Broker::start(BrokerOptions::default()).await.expect("a broker")
+}
+
+pub(crate) async fn forgetful_broker() -> Broker {
+    let options = BrokerOptions { keeps_messages: false, ..BrokerOptions::default() };
+    Broker::start(options).await.expect("a broker")
+}
+
+pub(crate) fn options(url: &str, client_id: &str) -> Options {
+    let mut options = Options::new(url, testbed::broker::CLUSTER_ID, client_id);
+    options.ping_interval = Duration::from_secs(1);
+    options.ping_max_out = 3;
+    options
+}
+
+pub(crate) fn group() -> QueueGroup {
+    let mut group = QueueGroup::durable("orders", "workers", "workers");
+    group.start_position = StartPosition::First;
+    group.ack_wait = Duration::from_secs(30);
+    group
+}
+
+pub(crate) async fn session(broker: &Broker, client_id: &str) -> Session {
+    Session::supervise(options(&broker.url(), client_id), group()).await.expect("a session")
+}
+
+pub(crate) async fn publish(broker: &Broker, texts: impl IntoIterator<Item = String>) {
+    let publisher = Connection::connect(options(&broker.url(), "publisher")).await;
+    let publisher = publisher.expect("a connection");
+    let mut acks = Vec::new();
+    for text in texts {
+        acks.push(publisher.publish_async("orders", text.into()).await.expect("sent"));
+    }
+    for ack in acks {
+        ack.await.expect("acknowledged");
+    }
+    publisher.close().await.expect("closed");
+}
+
+pub(crate) fn numbered(range: std::ops::Range<u32>) -> impl Iterator<Item = String> {
+    range.map(|n| format!("message {n}"))
+}
+
+pub(crate) async fn take(messages: &Messages) -> Message {
+    timeout(PATIENCE, messages.recv()).await.expect("in time").expect("an open stream")
+}
+
+/// The group's undelivered and unacknowledged messages and its live members.
+pub(crate) async fn lag(broker: &Broker) -> (u64, u64, usize) {
+    let channel = broker.channel("orders").await.expect("the channel's state");
+    let members = channel.subscriptions.iter().filter(|s| s.queue_name == "workers:workers");
+    let members: Vec<_> = members.collect();
+    let sent = members.iter().map(|member| member.last_sent).max().unwrap_or(0);
+    let unacked = members.iter().map(|member| member.pending_count).sum();
+    let live = members.iter().filter(|member| !member.is_offline).count();
+    (channel.last_seq.saturating_sub(sent), unacked, live)
+}
+
+pub(crate) async fn eventually_lag(broker: &Broker, what: &str, expected: (u64, u64, usize)) {
+    eventually(what, PATIENCE, async || (lag(broker).await == expected).then_some(())).await;
+}

@@ -1,0 +1,5 @@
+//! The client against a real nats-streaming-server.
+
+mod bench;
+mod publish;
+mod session;
