@@ -4,4 +4,5 @@
 //! Data goes one way, and the modules are listed in that order:
 //! channel → [`stan`] → [`ingest`] → [`store`] → [`cache`] → [`http`].
 
+pub mod generate;
 pub mod order;
