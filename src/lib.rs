@@ -4,5 +4,6 @@
 //! Data goes one way, and the modules are listed in that order:
 //! channel → [`stan`] → [`ingest`] → [`store`] → [`cache`] → [`http`].
 
+pub mod generate;
 pub mod http;
 pub mod order;

@@ -1,5 +1,8 @@
 //! The fields of an order by name, for those who read one (the page) or make one up (the generator).
 
+use std::fmt;
+
+use serde::de::{Deserializer, Error, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
 
 /// Every field of the canonical order, `data/model.json`.
@@ -28,6 +31,7 @@ pub struct Details {
     /// Shard of the sending system.
     pub shardkey: String,
     /// Id of the sending system's storage.
+    #[serde(deserialize_with = "integer")]
     pub sm_id: i64,
     /// When the order was made, RFC 3339.
     pub date_created: String,
@@ -66,16 +70,21 @@ pub struct Payment {
     /// The payment provider.
     pub provider: String,
     /// The whole sum.
+    #[serde(deserialize_with = "integer")]
     pub amount: i64,
     /// When it was paid, in seconds since 1970.
+    #[serde(deserialize_with = "integer")]
     pub payment_dt: i64,
     /// The bank.
     pub bank: String,
     /// What the delivery costs.
+    #[serde(deserialize_with = "integer")]
     pub delivery_cost: i64,
     /// What the goods cost.
+    #[serde(deserialize_with = "integer")]
     pub goods_total: i64,
     /// Customs fee.
+    #[serde(deserialize_with = "integer")]
     pub custom_fee: i64,
 }
 
@@ -83,25 +92,63 @@ pub struct Payment {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
     /// Id of the characteristic (a colour and size of an article).
+    #[serde(deserialize_with = "integer")]
     pub chrt_id: i64,
     /// The carrier's number for the parcel this item is in.
     pub track_number: String,
     /// Price before the sale.
+    #[serde(deserialize_with = "integer")]
     pub price: i64,
     /// Id of this line.
     pub rid: String,
     /// Name of the article.
     pub name: String,
     /// Sale in percent.
+    #[serde(deserialize_with = "integer")]
     pub sale: i64,
     /// Size, as printed on the label.
     pub size: String,
     /// Price after the sale.
+    #[serde(deserialize_with = "integer")]
     pub total_price: i64,
     /// Id of the article.
+    #[serde(deserialize_with = "integer")]
     pub nm_id: i64,
     /// Brand.
     pub brand: String,
     /// Status code of the sending system.
+    #[serde(deserialize_with = "integer")]
     pub status: i64,
+}
+
+/// Reads an integer as [`Order::parse`](super::Order::parse) does: `serde_json` takes `-0` for a
+/// floating point number and would refuse a stored order that has one.
+fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    struct Integer;
+
+    impl Visitor<'_> for Integer {
+        type Value = i64;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("an integer of 64 bits")
+        }
+
+        fn visit_i64<E: Error>(self, number: i64) -> Result<i64, E> {
+            Ok(number)
+        }
+
+        fn visit_u64<E: Error>(self, number: u64) -> Result<i64, E> {
+            i64::try_from(number).map_err(|_| E::invalid_value(Unexpected::Unsigned(number), &self))
+        }
+
+        fn visit_f64<E: Error>(self, number: f64) -> Result<i64, E> {
+            if number == 0.0 {
+                Ok(0)
+            } else {
+                Err(E::invalid_type(Unexpected::Float(number), &self))
+            }
+        }
+    }
+
+    deserializer.deserialize_i64(Integer)
 }

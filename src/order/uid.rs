@@ -1,0 +1,132 @@
+//! The id of an order: a key in Postgres, a path segment in a URL, a name in a file.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::str::FromStr;
+
+/// The most characters an order's id may have.
+const MAX_CHARS: usize = 128;
+
+/// The id of an order: 1 to 128 of the characters that stand for themselves in a URL
+/// (`A-Z a-z 0-9 - . _ ~`), but neither `.` nor `..`, which clients resolve away.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OrderUid(Box<str>);
+
+/// Why a text is not the id of an order.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IllegalUid {
+    /// There is none.
+    #[error("order uid is empty, {LEGAL}")]
+    Empty,
+    /// It has too many characters.
+    #[error("order uid has more than {MAX_CHARS} characters, {LEGAL}")]
+    TooLong,
+    /// It would mean a folder in a path.
+    #[error("order uid is a dot segment, {LEGAL}")]
+    DotSegment,
+    /// It has a character that is not legal.
+    #[error("order uid has '{}' at character {position}, {LEGAL}", character.escape_default())]
+    Character {
+        /// The first such character.
+        character: char,
+        /// Where it stands, counted from 1.
+        position: usize,
+    },
+}
+
+const LEGAL: &str = "1 to 128 of A-Z a-z 0-9 - . _ ~ are legal, but not . or ..";
+
+impl OrderUid {
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<&str> for OrderUid {
+    type Error = IllegalUid;
+
+    fn try_from(text: &str) -> Result<Self, IllegalUid> {
+        // The first characters are enough to tell, so that a huge text costs no more than a small one.
+        for (index, character) in text.chars().take(MAX_CHARS).enumerate() {
+            if !matches!(character, 'A'..='Z' | 'a'..='z' | '0'..='9' | '-' | '.' | '_' | '~') {
+                return Err(IllegalUid::Character {
+                    character,
+                    position: index + 1,
+                });
+            }
+        }
+        match text {
+            "" => Err(IllegalUid::Empty),
+            "." | ".." => Err(IllegalUid::DotSegment),
+            _ if text.len() > MAX_CHARS => Err(IllegalUid::TooLong),
+            _ => Ok(Self(text.into())),
+        }
+    }
+}
+
+impl FromStr for OrderUid {
+    type Err = IllegalUid;
+
+    fn from_str(text: &str) -> Result<Self, IllegalUid> {
+        Self::try_from(text)
+    }
+}
+
+impl Borrow<str> for OrderUid {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for OrderUid {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_unreserved_character_is_legal_and_no_other_of_the_first_256() {
+        for code in 0..=255_u8 {
+            let character = char::from(code);
+            let legal = character.is_ascii_alphanumeric() || "-._~".contains(character);
+            let text = format!("x{character}");
+            assert_eq!(OrderUid::try_from(&*text).is_ok(), legal, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_length_is_1_to_128() {
+        assert_eq!(OrderUid::try_from(""), Err(IllegalUid::Empty));
+        assert_eq!(OrderUid::try_from("a").unwrap().as_str(), "a");
+        assert!(OrderUid::try_from(&*"a".repeat(128)).is_ok());
+        assert_eq!(
+            OrderUid::try_from(&*"a".repeat(129)),
+            Err(IllegalUid::TooLong)
+        );
+    }
+
+    #[test]
+    fn dot_segments_are_refused_and_longer_dots_are_not() {
+        assert_eq!(OrderUid::try_from("."), Err(IllegalUid::DotSegment));
+        assert_eq!(OrderUid::try_from(".."), Err(IllegalUid::DotSegment));
+        assert!(OrderUid::try_from("...").is_ok());
+    }
+
+    #[test]
+    fn the_error_says_what_where_and_what_is_legal() {
+        let error = "ab/c".parse::<OrderUid>().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "order uid has '/' at character 3, \
+             1 to 128 of A-Z a-z 0-9 - . _ ~ are legal, but not . or .."
+        );
+        let error = "\u{202e}".parse::<OrderUid>().unwrap_err();
+        assert!(error.to_string().contains(r"'\u{202e}' at character 1"));
+    }
+}
