@@ -1,1 +1,26 @@
-//! Real servers for tests.
+//! Starts real Postgres and nats-streaming-server, for tests, benches and `make up`.
+//!
+//! What a test starts ends with the test process, however that ends: see [`process`].
+//! The servers are found on the machine; `scripts/install-tools` installs them.
+
+pub mod broker;
+pub mod http;
+pub mod local;
+pub mod postgres;
+pub mod process;
+pub mod proxy;
+pub mod wait;
+
+mod account;
+mod log;
+mod port;
+mod proc;
+mod reaper;
+mod secret;
+mod tools;
+
+pub use broker::{Broker, BrokerOptions};
+pub use postgres::{Database, Postgres};
+pub use process::{Process, Signal};
+pub use proxy::{Direction, Proxy};
+pub use wait::eventually;

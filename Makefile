@@ -1,0 +1,51 @@
+# `make` alone lists the targets.
+#
+# Ports of `make up`, for example `make up HTTP_PORT=9090`:
+# HTTP_PORT ADMIN_PORT BROKER_PORT MONITOR_PORT POSTGRES_PORT
+
+CARGO ?= cargo
+target := $(or $(CARGO_TARGET_DIR),target)
+testbed := $(target)/release/testbed
+port = $(if $($(1)_PORT),--$(2)-port $($(1)_PORT))
+
+.PHONY: help
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
+
+.PHONY: up
+up: ## Start the service with its broker and Postgres under ./.waybill, and publish sample orders
+	@scripts/install-tools
+	$(CARGO) build --release --locked -p waybill -p testbed
+	@$(testbed) up --waybill $(target)/release/waybill \
+	  $(call port,HTTP,http) $(call port,ADMIN,admin) $(call port,BROKER,broker) \
+	  $(call port,MONITOR,monitor) $(call port,POSTGRES,postgres)
+
+.PHONY: down
+down: | $(testbed) ## Stop what `make up` started, and keep the data
+	@$(testbed) down
+
+.PHONY: logs
+logs: ## Follow the logs of the service, the broker and Postgres
+	@tail -n 20 -F .waybill/log/waybill.log .waybill/log/broker.log .waybill/log/postgres.log
+
+.PHONY: status
+status: | $(testbed) ## Say what runs
+	@$(testbed) status
+
+.PHONY: clean-data
+clean-data: | $(testbed) ## Stop everything and remove ./.waybill
+	@$(testbed) clean-data
+
+.PHONY: test
+test: ## Run every test, against real servers that the tests start themselves
+	@scripts/install-tools
+	$(CARGO) test --workspace --locked
+
+.PHONY: lint
+lint: ## Check the format and run clippy
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+# Only when it is missing: what is running must be stoppable while the code does not compile.
+$(testbed):
+	$(CARGO) build --release --locked -p testbed

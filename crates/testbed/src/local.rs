@@ -1,0 +1,188 @@
+//! The service with its servers under `./.waybill`, for `make up`.
+//!
+//! Everything started here stays when the command ends: [`down`] stops it.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+
+use crate::port;
+use crate::process::Process;
+
+mod daemon;
+mod layout;
+mod servers;
+mod service;
+
+use daemon::{Daemon, Wanted};
+use layout::Layout;
+
+/// In the order in which they are started.
+const DAEMONS: [Daemon; 3] = [Daemon::Postgres, Daemon::Broker, Daemon::Waybill];
+
+/// The ports on 127.0.0.1, each also a variable of `make up`: `make up HTTP_PORT=9090`.
+#[derive(Debug, Clone, Args)]
+pub struct Ports {
+    /// The pages and the API (`make up HTTP_PORT=…`)
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    pub http_port: u16,
+    /// Health and metrics (`make up ADMIN_PORT=…`)
+    #[arg(long, value_name = "PORT", default_value_t = 8081)]
+    pub admin_port: u16,
+    /// The broker (`make up BROKER_PORT=…`)
+    #[arg(long, value_name = "PORT", default_value_t = 14222)]
+    pub broker_port: u16,
+    /// The broker's monitor (`make up MONITOR_PORT=…`)
+    #[arg(long, value_name = "PORT", default_value_t = 18222)]
+    pub monitor_port: u16,
+    /// Postgres (`make up POSTGRES_PORT=…`)
+    #[arg(long, value_name = "PORT", default_value_t = 15432)]
+    pub postgres_port: u16,
+}
+
+/// Starts what does not run yet, and the service anew when its program or settings changed.
+///
+/// # Errors
+///
+/// When something does not start; then all that was started by this call is stopped again.
+pub async fn up(waybill: &Path, ports: &Ports) -> Result<()> {
+    let layout = Layout::create()?;
+    let _lock = layout.lock()?;
+    let waybill = waybill
+        .canonicalize()
+        .with_context(|| format!("there is no program {}", waybill.display()))?;
+    let mut started = Vec::new();
+    let result = bring_up(&layout, &waybill, ports, &mut started).await;
+    if result.is_err() {
+        for daemon in started.iter().rev() {
+            if let Err(error) = daemon.stop(&layout).await {
+                say(&format!("{daemon}: still there: {error:#}"))?;
+            }
+        }
+    }
+    result
+}
+
+/// Stops the service, the broker and Postgres, as far as they run.
+pub async fn down() -> Result<()> {
+    let Some(layout) = Layout::find()? else {
+        return say("Nothing runs");
+    };
+    let _lock = layout.lock()?;
+    stop_all(&layout).await
+}
+
+/// Says of each whether it runs.
+pub fn status() -> Result<()> {
+    let layout = Layout::find()?;
+    for daemon in DAEMONS {
+        let record = layout.as_ref().and_then(|layout| daemon.running(layout));
+        match record {
+            Some(record) => say(&format!("{daemon}: up, process {record}"))?,
+            None => say(&format!("{daemon}: down"))?,
+        }
+    }
+    Ok(())
+}
+
+/// Stops everything and removes all data.
+pub async fn clean_data() -> Result<()> {
+    let Some(layout) = Layout::find()? else {
+        return say("There is no data");
+    };
+    let _lock = layout.lock()?;
+    stop_all(&layout).await?;
+    layout.remove()?;
+    say("All data is removed")
+}
+
+async fn stop_all(layout: &Layout) -> Result<()> {
+    for daemon in DAEMONS.into_iter().rev() {
+        let text = if daemon.stop(layout).await? {
+            "stopped"
+        } else {
+            "was not running"
+        };
+        say(&format!("{daemon}: {text}"))?;
+    }
+    Ok(())
+}
+
+async fn bring_up(
+    layout: &Layout,
+    waybill: &Path,
+    ports: &Ports,
+    started: &mut Vec<Daemon>,
+) -> Result<()> {
+    let postgres = servers::Postgres::prepare(layout, ports.postgres_port).await?;
+    let wanted = [
+        postgres.wanted(),
+        servers::broker(layout, ports)?,
+        service::wanted(layout, waybill, ports, &postgres.database())?,
+    ];
+    stop_others(layout, &wanted).await?;
+    let is_missing = |wanted: &&Wanted| wanted.daemon.running(layout).is_none();
+    wanted.iter().filter(is_missing).try_for_each(check_ports)?;
+
+    let mut start = |wanted: &Wanted| -> Result<Option<Process>> {
+        if !is_missing(&wanted) {
+            say(&format!("{}: already up", wanted.daemon))?;
+            return Ok(None);
+        }
+        started.push(wanted.daemon);
+        wanted.start(layout).map(Some)
+    };
+    let [wanted_postgres, wanted_broker, wanted_service] = &wanted;
+    if let Some(mut process) = start(wanted_postgres)? {
+        postgres.ready(&mut process).await?;
+    }
+    postgres.create_database().await?;
+    if let Some(mut process) = start(wanted_broker)? {
+        servers::broker_ready(&mut process, ports).await?;
+    }
+    let process = start(wanted_service)?;
+    service::ready(process, ports).await?;
+    service::publish_samples(layout, waybill, ports).await?;
+    say(&format!("Page: http://127.0.0.1:{}/", ports.http_port))?;
+    say(&format!(
+        "Order: http://127.0.0.1:{}{}",
+        ports.http_port,
+        service::SAMPLE_PAGE
+    ))
+}
+
+/// Stops what runs with another program or other settings than wanted.
+async fn stop_others(layout: &Layout, wanted: &[Wanted]) -> Result<()> {
+    for wanted in wanted.iter().rev() {
+        if wanted
+            .daemon
+            .running(layout)
+            .is_some_and(|record| !record.is(wanted))
+        {
+            wanted.daemon.stop(layout).await?;
+            say(&format!(
+                "{}: stopped, to start anew as it is wanted now",
+                wanted.daemon
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+fn check_ports(wanted: &Wanted) -> Result<()> {
+    for (port, variable) in &wanted.ports {
+        ensure!(
+            port::is_free(*port),
+            "port {port} on 127.0.0.1 is in use, and {} needs it: \
+             choose another with `make up {variable}=PORT`",
+            wanted.daemon
+        );
+    }
+    Ok(())
+}
+
+fn say(text: &str) -> Result<()> {
+    writeln!(std::io::stdout(), "{text}").context("cannot write to standard output")
+}

@@ -1,0 +1,132 @@
+//! The Postgres and the broker that the service uses.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::daemon::{Daemon, Wanted};
+use super::layout::Layout;
+use super::{Ports, say};
+use crate::broker::{self, BrokerOptions};
+use crate::postgres::cluster::{Cluster, superuser_url};
+use crate::postgres::database::{Database, Passwords, creation};
+use crate::postgres::psql;
+use crate::process::Process;
+use crate::tools;
+
+/// How long a start may take, recovery after a crash included.
+const START: Duration = Duration::from_mins(1);
+
+const DATABASE: &str = "waybill";
+const SUPERUSER_SECRET: &str = "postgres_superuser";
+
+/// Postgres with its data directory made and its passwords chosen.
+pub(super) struct Postgres {
+    cluster: Cluster,
+    port: u16,
+    superuser_password: String,
+    passwords: Passwords,
+}
+
+impl Postgres {
+    /// Makes the data directory if there is none.
+    pub(super) async fn prepare(layout: &Layout, port: u16) -> Result<Self> {
+        let cluster = Cluster::in_dir(&layout.path("postgres"))?;
+        ensure!(
+            !cluster.exists() || layout.has_secret(SUPERUSER_SECRET),
+            ".waybill/postgres has data but .waybill/secrets not its password: \
+             bring that back, or remove the data with `make clean-data`"
+        );
+        let superuser_password = layout.secret(SUPERUSER_SECRET)?;
+        if !cluster.exists() {
+            say("postgres: making its data directory")?;
+            cluster.create(&superuser_password).await?;
+        }
+        let passwords = Passwords {
+            runtime: layout.secret("postgres_runtime")?,
+            owner: layout.secret("postgres_owner")?,
+        };
+        Ok(Self {
+            cluster,
+            port,
+            superuser_password,
+            passwords,
+        })
+    }
+
+    /// The logins of the service's database.
+    pub(super) fn database(&self) -> Database {
+        Database::new(DATABASE, self.port, &self.passwords)
+    }
+
+    /// What is acknowledged stays through a power loss: `fsync` and `synchronous_commit` are
+    /// left on, as they are by default.
+    pub(super) fn wanted(&self) -> Wanted {
+        let compression = if self.cluster.supports("wal_compression", "lz4") {
+            "lz4"
+        } else {
+            "on"
+        };
+        let settings = [
+            ("shared_buffers", "256MB"),
+            ("max_wal_size", "2GB"),
+            ("wal_compression", compression),
+        ];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Wanted {
+            daemon: Daemon::Postgres,
+            command: self.cluster.server(self.port, &settings),
+            version: String::new(),
+            ports: vec![(self.port, "POSTGRES_PORT")],
+        }
+    }
+
+    pub(super) async fn ready(&self, process: &mut Process) -> Result<()> {
+        process
+            .ready(START, async |process| self.cluster.is_ready(process.id()))
+            .await?;
+        say(&format!("postgres: up on 127.0.0.1:{}", self.port))
+    }
+
+    /// Makes the database and its roles where they are missing.
+    pub(super) async fn create_database(&self) -> Result<()> {
+        let url = superuser_url(&self.superuser_password, self.port);
+        psql::run(
+            self.cluster.bin(),
+            &url,
+            &creation(DATABASE, &self.passwords),
+        )
+        .await
+        .context("cannot make the service's database")?;
+        Ok(())
+    }
+}
+
+/// The broker, on the file store.
+pub(super) fn broker(layout: &Layout, ports: &Ports) -> Result<Wanted> {
+    let options = BrokerOptions {
+        keeps_messages: true,
+        heartbeat_interval: Duration::from_secs(5),
+        heartbeat_timeout: Duration::from_secs(5),
+        heartbeat_fail_count: 2,
+    };
+    let numbers = (ports.broker_port, ports.monitor_port);
+    let mut command = broker::server(&tools::broker()?, numbers, &layout.path("broker"), &options);
+    command.current_dir("/");
+    Ok(Wanted {
+        daemon: Daemon::Broker,
+        command,
+        version: String::new(),
+        ports: vec![
+            (ports.broker_port, "BROKER_PORT"),
+            (ports.monitor_port, "MONITOR_PORT"),
+        ],
+    })
+}
+
+pub(super) async fn broker_ready(process: &mut Process, ports: &Ports) -> Result<()> {
+    process
+        .ready(START, async |process| broker::is_ready(process))
+        .await?;
+    say(&format!("broker: up on 127.0.0.1:{}", ports.broker_port))
+}

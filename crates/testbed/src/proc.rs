@@ -1,0 +1,100 @@
+//! What `/proc` tells of processes, and ending one with its children.
+
+use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// How long a process that was sent SIGKILL may take to go.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Whether the process exists and is not a zombie.
+pub(crate) fn is_running(pid: Pid) -> bool {
+    stat(pid).is_some_and(|stat| !matches!(stat.state, 'Z' | 'X'))
+}
+
+/// The program and its arguments; nothing when it has ended.
+pub(crate) fn command_line(pid: Pid) -> Vec<String> {
+    let bytes = std::fs::read(path(pid, "cmdline")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    text.split_terminator('\0').map(str::to_owned).collect()
+}
+
+/// Kills a process and its children at once, as the end of a container does, and waits
+/// until none of them runs.
+///
+/// It is halted first, so that it can have no child that was not seen.
+pub(crate) fn kill_with_children(pid: Pid) {
+    let _ = kill_process(pid, Signal::STOP);
+    wait_until(|| stat(pid).is_none_or(|stat| matches!(stat.state, 'T' | 'Z' | 'X')));
+    let mut family = children_of(pid);
+    family.insert(0, pid);
+    for member in &family {
+        let _ = kill_process(*member, Signal::KILL);
+    }
+    wait_until(|| !family.iter().any(|member| is_running(*member)));
+}
+
+struct Stat {
+    state: char,
+    parent: i32,
+}
+
+fn stat(pid: Pid) -> Option<Stat> {
+    let text = std::fs::read_to_string(path(pid, "stat")).ok()?;
+    // The program's name stands in parentheses and may hold any character.
+    let (_, rest) = text.rsplit_once(") ")?;
+    let mut fields = rest.split(' ');
+    Some(Stat {
+        state: fields.next()?.chars().next()?,
+        parent: fields.next()?.parse().ok()?,
+    })
+}
+
+fn children_of(parent: Pid) -> Vec<Pid> {
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?))
+        .filter(|pid| stat(*pid).is_some_and(|stat| stat.parent == parent.as_raw_pid()))
+        .collect()
+}
+
+fn path(pid: Pid, file: &str) -> PathBuf {
+    PathBuf::from(format!("/proc/{}/{file}", pid.as_raw_pid()))
+}
+
+fn wait_until(condition: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition() && Instant::now() < end {
+        sleep(PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_process_ends_with_its_children() {
+        let mut parent = Command::new("sh")
+            .args(["-c", "sleep 600 & wait"])
+            .spawn()
+            .unwrap();
+        let pid = Pid::from_child(&parent);
+        wait_until(|| !children_of(pid).is_empty());
+        let children = children_of(pid);
+        assert_eq!(children.len(), 1);
+        kill_with_children(pid);
+        assert!(!is_running(children[0]));
+        assert!(!is_running(pid), "a zombie does not run");
+        assert!(command_line(pid).is_empty());
+        parent.wait().unwrap();
+    }
+}

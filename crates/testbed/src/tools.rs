@@ -1,0 +1,118 @@
+//! Finds the server programs, in the places where `scripts/install-tools` looks and installs.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+const OLDEST_POSTGRES: u32 = 14;
+const BROKER: &str = "nats-streaming-server";
+
+/// The directory of `postgres`, `initdb` and `psql`, version 14 or later.
+pub(crate) fn postgres_bin() -> Result<PathBuf> {
+    on_path("postgres")
+        // Debian's PATH has wrappers and links; the programs stand where the link leads.
+        .filter_map(|program| Some(program.canonicalize().ok()?.parent()?.to_owned()))
+        .chain(debian_postgres_bins())
+        .chain(output(Command::new("pg_config").arg("--bindir")).map(PathBuf::from))
+        .find(|bin| is_postgres(bin))
+        .with_context(|| {
+            format!(
+                "no PostgreSQL server of version {OLDEST_POSTGRES} or later was found: \
+                 run scripts/install-tools"
+            )
+        })
+}
+
+/// The `nats-streaming-server` program, version 0.25.
+pub(crate) fn broker() -> Result<PathBuf> {
+    let go = output(Command::new("go").args(["env", "GOPATH"]))
+        .map(|path| Path::new(&path).join("bin").join(BROKER));
+    let here = std::env::current_dir().context("the working directory is gone")?;
+    let tools = here
+        .ancestors()
+        .map(|dir| dir.join(".tools/bin").join(BROKER));
+    on_path(BROKER)
+        .chain(go)
+        .chain(tools)
+        .find(|program| {
+            output(Command::new(program).arg("--version"))
+                .is_some_and(|version| version.contains("version 0.25."))
+        })
+        .context("no nats-streaming-server of version 0.25 was found: run scripts/install-tools")
+}
+
+fn on_path(program: &str) -> impl Iterator<Item = PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let candidates: Vec<PathBuf> = std::env::split_paths(&path)
+        .map(|dir| dir.join(program))
+        .collect();
+    candidates
+        .into_iter()
+        .filter(|candidate| candidate.is_file())
+}
+
+/// `/usr/lib/postgresql/VERSION/bin`, the latest version first.
+fn debian_postgres_bins() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut versions: Vec<(u32, PathBuf)> = entries
+        .filter_map(|entry| {
+            Some((
+                entry.file_name().to_str()?.parse().ok()?,
+                entry.path().join("bin"),
+            ))
+        })
+        .collect();
+    versions.sort_by(|one, other| other.cmp(one));
+    versions.into_iter().map(|(_, bin)| bin).collect()
+}
+
+fn is_postgres(bin: &Path) -> bool {
+    ["initdb", "psql"]
+        .iter()
+        .all(|program| bin.join(program).is_file())
+        && output(Command::new(bin.join("postgres")).arg("--version"))
+            .and_then(|text| major_version(&text))
+            .is_some_and(|version| version >= OLDEST_POSTGRES)
+}
+
+/// From `postgres (PostgreSQL) 15.4 (Debian 15.4-1)` or `postgres (PostgreSQL) 19beta1`.
+fn major_version(text: &str) -> Option<u32> {
+    let version = text.split(' ').nth(2)?;
+    let digits = version.find(|character: char| !character.is_ascii_digit());
+    version[..digits.unwrap_or(version.len())].parse().ok()
+}
+
+/// What a program prints, without the line's end; nothing when it is not there or fails.
+fn output(command: &mut Command) -> Option<String> {
+    let output = command
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_major_version_is_read_from_what_postgres_says() {
+        let version = |text| major_version(text);
+        assert_eq!(
+            version("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"),
+            Some(15)
+        );
+        assert_eq!(version("postgres (PostgreSQL) 19beta1"), Some(19));
+        assert_eq!(version("something else"), None);
+    }
+
+    #[test]
+    fn both_servers_are_found() {
+        assert!(postgres_bin().unwrap().join("initdb").is_file());
+        assert!(broker().unwrap().is_file());
+    }
+}
