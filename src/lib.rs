@@ -4,4 +4,6 @@
 //! Data goes one way, and the modules are listed in that order:
 //! channel → [`stan`] → [`ingest`] → [`store`] → [`cache`] → [`http`].
 
+pub mod cli;
+pub mod config;
 pub mod order;
