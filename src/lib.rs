@@ -4,6 +4,10 @@
 //! Data goes one way, and the modules are listed in that order:
 //! channel → [`stan`] → [`ingest`] → [`store`] → [`cache`] → [`http`].
 
+pub mod cli;
+pub mod config;
 pub mod generate;
 pub mod http;
 pub mod order;
+pub mod shutdown;
+pub mod telemetry;

@@ -1,0 +1,149 @@
+//! The command line: one file a command.
+
+mod config;
+
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::config::{Settings, SettingsError};
+
+/// The command line or the settings are wrong (`EX_USAGE` of sysexits.h).
+const USAGE: u8 = 64;
+
+/// Takes orders off a NATS Streaming channel, keeps them in Postgres and answers
+/// lookups by id from memory.
+#[derive(Debug, Parser)]
+#[command(name = "waybill", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+// Where settings come from besides the defaults and the environment. Every command
+// takes these. No doc comment: clap would show it in place of the command's own.
+#[derive(Debug, Default, Args)]
+struct Sources {
+    /// Settings file to read instead of ./waybill.toml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Sets one setting, over all other sources; may be given several times
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    set: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show or check the settings
+    #[command(subcommand)]
+    Config(config::Command),
+}
+
+/// Runs the command the process was called with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let (sources, command) = match parse(std::env::args_os()) {
+        Ok(parsed) => parsed,
+        Err(error) => return explain(&error),
+    };
+    match run(&sources, &command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report(&error),
+    }
+}
+
+fn run(sources: &Sources, command: &Command) -> anyhow::Result<()> {
+    let settings = Settings::load(sources.config.as_deref(), &sources.set, environment())?;
+    match command {
+        Command::Config(command) => config::run(command, &settings),
+    }
+}
+
+/// Gathers the sources from before and after the command. Clap's own global
+/// options would forget each `--set` before the command if one stands after it.
+fn parse(arguments: impl Iterator<Item = OsString>) -> Result<(Sources, Command), clap::Error> {
+    let matches = with_sources(Arguments::command()).try_get_matches_from(arguments)?;
+    let mut sources = Sources::default();
+    let mut level = Some(&matches);
+    while let Some(matches) = level {
+        let found = Sources::from_arg_matches(matches)?;
+        sources.config = found.config.or(sources.config);
+        sources.set.extend(found.set);
+        level = matches.subcommand().map(|(_name, matches)| matches);
+    }
+    Ok((sources, Arguments::from_arg_matches(&matches)?.command))
+}
+
+fn with_sources(command: clap::Command) -> clap::Command {
+    Sources::augment_args(command.mut_subcommands(with_sources))
+}
+
+/// The variables of the process. The only place that reads them.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| {
+        // A value that is no UTF-8 is kept, so that it is refused and not ignored.
+        Some((
+            name.into_string().ok()?,
+            value.to_string_lossy().into_owned(),
+        ))
+    })
+}
+
+/// Prints help, the version or what is wrong with the command line.
+fn explain(error: &clap::Error) -> ExitCode {
+    // If nobody reads it, nothing is lost.
+    let _ = error.print();
+    if error.use_stderr() {
+        ExitCode::from(USAGE)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+fn report(error: &anyhow::Error) -> ExitCode {
+    let mut stderr = io::stderr();
+    if let Some(error) = error.downcast_ref::<SettingsError>() {
+        for problem in &error.problems {
+            let _ = writeln!(stderr, "error: {problem}");
+        }
+        return ExitCode::from(USAGE);
+    }
+    if is_broken_pipe(error) {
+        return ExitCode::SUCCESS;
+    }
+    let _ = writeln!(stderr, "error: {error:#}");
+    ExitCode::FAILURE
+}
+
+/// Whether the reader of our output, such as `head`, has seen enough.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        with_sources(Arguments::command()).debug_assert();
+    }
+
+    #[test]
+    fn sources_may_stand_before_and_after_the_command() {
+        let arguments = "waybill --set a.a=1 --set a.b=2 --config x.toml config --set a.c=3 show \
+                         --set a.d=4 --config y.toml";
+        let (sources, command) =
+            parse(arguments.split_whitespace().map(OsString::from)).expect("legal");
+        assert_eq!(sources.set, ["a.a=1", "a.b=2", "a.c=3", "a.d=4"]);
+        assert_eq!(sources.config, Some("y.toml".into()));
+        assert!(matches!(command, Command::Config(config::Command::Show)));
+    }
+}

@@ -1,0 +1,232 @@
+//! Settings: the embedded defaults, then a file, the environment and `--set`.
+//!
+//! `waybill.default.toml` is the manual of every key. A key exists when a section
+//! reads it: its name, kind and legal range stand together in that one line.
+
+mod broker;
+mod bytesize;
+mod database;
+mod error;
+mod kinds;
+mod layer;
+mod names;
+mod reader;
+mod secret;
+mod sections;
+mod show;
+mod suggest;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap, io::IsTerminal, net::SocketAddr, num::NonZero, path::Path, thread,
+};
+
+use config::{Config, Source, Value, ValueKind};
+
+use layer::Layer;
+use reader::{Effective, Reader};
+
+pub use broker::Broker;
+pub use bytesize::{ByteSize, InvalidByteSize};
+pub use database::Database;
+pub use error::SettingsError;
+pub use secret::Secret;
+pub use sections::{Admin, Cache, Http, Ingest, LogFormat, Shutdown, Telemetry};
+
+/// The built-in defaults, which are also the manual.
+const DEFAULTS: &str = include_str!("../waybill.default.toml");
+
+/// Every setting, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where orders come from.
+    pub broker: Broker,
+    /// Where orders are kept.
+    pub database: Database,
+    /// From the one to the other.
+    pub ingest: Ingest,
+    /// Orders held in memory.
+    pub cache: Cache,
+    /// The page and the API.
+    pub http: Http,
+    /// Health, metrics and rejects.
+    pub admin: Admin,
+    /// What happens at SIGTERM.
+    pub shutdown: Shutdown,
+    /// Logs and traces.
+    pub telemetry: Telemetry,
+    effective: Vec<Effective>,
+}
+
+impl Settings {
+    /// Reads the settings: the defaults, over them `config_file` (or else
+    /// `waybill.toml` in the working directory, if there is one), over it the
+    /// `WAYBILL_<SECTION>__<KEY>` of `environment`, over those `overrides`, each
+    /// `section.key=value`.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake in them at once.
+    pub fn load(
+        config_file: Option<&Path>,
+        overrides: &[String],
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, SettingsError> {
+        let environment: Vec<_> = environment.collect();
+        let mut problems = Vec::new();
+        let layers = [
+            Layer::defaults(&mut problems),
+            surroundings(&environment),
+            Layer::file(config_file, &mut problems),
+            Layer::environment(&environment),
+            Layer::overrides(overrides, &mut problems),
+        ];
+        Self::from_layers(&layers, problems)
+    }
+
+    fn from_layers(layers: &[Layer], mut problems: Vec<String>) -> Result<Self, SettingsError> {
+        let mut reader = Reader::new(merge(layers, &mut problems));
+        let mut settings = Self {
+            broker: Broker::read(&mut reader.section("broker")),
+            database: Database::read(&mut reader.section("database")),
+            ingest: Ingest::read(&mut reader.section("ingest")),
+            cache: Cache::read(&mut reader.section("cache")),
+            http: Http::read(&mut reader.section("http")),
+            admin: Admin::read(&mut reader.section("admin")),
+            shutdown: Shutdown::read(&mut reader.section("shutdown")),
+            telemetry: Telemetry::read(&mut reader.section("telemetry")),
+            effective: Vec::new(),
+        };
+        problems.extend(suggest::unknown_names(&reader, layers));
+        let (effective, wrong) = reader.finish();
+        problems.extend(wrong);
+        settings.effective = effective;
+        if problems.is_empty() {
+            problems = settings.contradictions();
+        }
+        if problems.is_empty() {
+            Ok(settings)
+        } else {
+            Err(SettingsError { problems })
+        }
+    }
+
+    /// Values that are legal each but not together.
+    fn contradictions(&self) -> Vec<String> {
+        let ingest = &self.ingest;
+        let checks = [
+            (
+                ingest.batch_max_bytes >= ingest.max_message_bytes,
+                ["ingest.batch_max_bytes", "ingest.max_message_bytes"],
+                "the first must not be smaller, or the longest message fits no batch",
+            ),
+            (
+                ingest.queue_max_bytes >= ingest.max_message_bytes,
+                ["ingest.queue_max_bytes", "ingest.max_message_bytes"],
+                "the first must not be smaller, or the longest message is never taken",
+            ),
+            (
+                self.shutdown.grace_before_drain < self.shutdown.timeout,
+                ["shutdown.grace_before_drain", "shutdown.timeout"],
+                "the first must be shorter, or no time is left to stop in",
+            ),
+            (
+                !overlap(self.http.listen, self.admin.listen),
+                ["http.listen", "admin.listen"],
+                "the two must differ",
+            ),
+            (
+                self.database.url_file.is_none() || !self.is_set("database.url"),
+                ["database.url", "database.url_file"],
+                "only one of the two may be set",
+            ),
+        ];
+        let broken = checks.iter().filter(|(holds, ..)| !holds);
+        broken
+            .map(|(_, [first, second], rule)| {
+                let (first, second) = (self.describe(first), self.describe(second));
+                format!("{first} contradicts {second}: {rule}")
+            })
+            .collect()
+    }
+
+    fn find(&self, name: &str) -> Option<&Effective> {
+        let is_it = |setting: &&Effective| format!("{}.{}", setting.section, setting.key) == name;
+        self.effective.iter().find(is_it)
+    }
+
+    /// Whether someone set it, rather than the defaults.
+    fn is_set(&self, name: &str) -> bool {
+        self.find(name)
+            .is_some_and(|setting| setting.origin.is_some())
+    }
+
+    fn describe(&self, name: &str) -> String {
+        match self.find(name) {
+            Some(setting) => {
+                let origin = setting.origin.as_deref().unwrap_or("the defaults");
+                let text = &setting.text;
+                format!("setting `{name}` from {origin} (`{text}`)")
+            }
+            None => format!("setting `{name}`"),
+        }
+    }
+}
+
+/// Defaults that depend on where the program runs: the host's name, its CPUs and
+/// whether someone looks at the log.
+fn surroundings(environment: &[(String, String)]) -> Layer {
+    let mut layer = Layer::default();
+    let mut insert = |section: &str, key: &str, value: ValueKind, origin: &str| {
+        layer.insert(section, key, Value::new(Some(&origin.to_owned()), value));
+    };
+    // A pod's name is in HOSTNAME even where the kernel's host name is cut short.
+    let host_name = environment
+        .iter()
+        .find(|(name, value)| name == "HOSTNAME" && !value.is_empty())
+        .map_or_else(kernel_host_name, |(_, value)| value.clone());
+    let client_id = host_name.replace(|letter| !names::is_client_id_character(letter), "-");
+    insert("broker", "client_id", client_id.into(), "the host name");
+    let cpus = thread::available_parallelism().map_or(1, NonZero::get);
+    let cpus = u64::try_from(cpus).unwrap_or(u64::MAX);
+    insert("http", "workers", cpus.into(), "the CPUs allowed");
+    let (format, terminal) = if std::io::stderr().is_terminal() {
+        ("text", "standard error, a terminal")
+    } else {
+        ("json", "standard error, not a terminal")
+    };
+    insert("telemetry", "log_format", format.into(), terminal);
+    layer
+}
+
+fn kernel_host_name() -> String {
+    let names = rustix::system::uname();
+    names.nodename().to_string_lossy().into_owned()
+}
+
+/// Lays each layer over those before it: (section, key) → value.
+fn merge(layers: &[Layer], problems: &mut Vec<String>) -> BTreeMap<(String, String), Value> {
+    let mut builder = Config::builder();
+    for layer in layers {
+        builder = builder.add_source(layer.clone());
+    }
+    let mut values = BTreeMap::new();
+    match builder.build().and_then(|merged| merged.collect()) {
+        Ok(sections) => {
+            for (section, keys) in sections {
+                for (key, value) in keys.into_table().unwrap_or_default() {
+                    values.insert((section.clone(), key), value);
+                }
+            }
+        }
+        Err(error) => problems.push(format!("cannot merge the settings: {error}")),
+    }
+    values
+}
+
+/// Whether listening on both at once fails.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let any = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() != 0 && one.port() == other.port() && (any || one.ip() == other.ip())
+}

@@ -1,0 +1,28 @@
+//! What is wrong with the settings, all of it at once.
+
+/// Every mistake found in the settings, one line each.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", problems.join("\n"))]
+pub struct SettingsError {
+    /// One sentence a mistake: which setting, from where, and what is legal.
+    pub problems: Vec<String>,
+}
+
+/// `text` as it may be shown on a terminal: control characters are escaped, and
+/// the end of a long text is cut off.
+pub(super) fn printable(text: &str) -> String {
+    const LONGEST: usize = 100;
+    let mut shown = String::new();
+    for (position, character) in text.chars().enumerate() {
+        if position == LONGEST {
+            shown.push('…');
+            break;
+        }
+        if character.is_control() {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}

@@ -1,0 +1,202 @@
+//! The sections other than the broker and the database.
+
+use std::{net::SocketAddr, time::Duration};
+
+use http::HeaderValue;
+use tracing_subscriber::EnvFilter;
+
+use super::{ByteSize, reader::Section};
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+const GIB: usize = 1 << 30;
+const TIB: usize = 1 << 40;
+
+/// `[ingest]`: from the channel into Postgres.
+#[derive(Debug, Clone)]
+pub struct Ingest {
+    /// Whether this replica takes orders at all.
+    pub enabled: bool,
+    /// Batches written at the same time.
+    pub writers: usize,
+    /// Most orders in a batch.
+    pub batch_max_rows: usize,
+    /// Most bytes of payload in a batch.
+    pub batch_max_bytes: ByteSize,
+    /// Longest message that can be an order.
+    pub max_message_bytes: ByteSize,
+    /// Most bytes of payload waiting for a writer.
+    pub queue_max_bytes: ByteSize,
+}
+
+impl Ingest {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let size = ByteSize::new;
+        Self {
+            enabled: section.flag("enabled"),
+            writers: section.number("writers", 1..=64),
+            batch_max_rows: section.number("batch_max_rows", 1..=10_000),
+            batch_max_bytes: section.size("batch_max_bytes", size(KIB)..=size(GIB)),
+            max_message_bytes: section.size("max_message_bytes", size(KIB)..=size(64 * MIB)),
+            queue_max_bytes: section.size("queue_max_bytes", size(KIB)..=size(TIB)),
+        }
+    }
+}
+
+/// `[cache]`: orders held in memory.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    /// Memory for orders.
+    pub max_bytes: ByteSize,
+    /// Whether the cache is filled before the replica is ready.
+    pub warm_up: bool,
+    /// Time between two looks at what other replicas stored; zero is off.
+    pub follow_interval: Duration,
+    /// Lookups that may ask Postgres at the same time.
+    pub miss_concurrency: usize,
+    /// How long a lookup may wait and ask.
+    pub miss_timeout: Duration,
+}
+
+impl Cache {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let size = ByteSize::new;
+        Self {
+            max_bytes: section.size("max_bytes", size(64 * KIB)..=size(16 * TIB)),
+            warm_up: section.flag("warm_up"),
+            follow_interval: section.duration_or_off(
+                "follow_interval",
+                Duration::from_millis(100)..=Duration::from_hours(1),
+            ),
+            miss_concurrency: section.number("miss_concurrency", 1..=1000),
+            miss_timeout: section.duration(
+                "miss_timeout",
+                Duration::from_millis(10)..=Duration::from_mins(1),
+            ),
+        }
+    }
+}
+
+/// `[http]`: the page and the API.
+#[derive(Debug, Clone)]
+pub struct Http {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Most connections at the same time.
+    pub max_connections: usize,
+    /// How long the head of a request may take.
+    pub header_timeout: Duration,
+    /// How long a connection may idle.
+    pub idle_timeout: Duration,
+    /// Threads that answer requests.
+    pub workers: usize,
+    /// The `Cache-Control` of orders.
+    pub cache_control: HeaderValue,
+}
+
+impl Http {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            listen: section.address("listen"),
+            max_connections: section.number("max_connections", 1..=1_000_000),
+            header_timeout: section.duration(
+                "header_timeout",
+                Duration::from_millis(100)..=Duration::from_mins(10),
+            ),
+            idle_timeout: section.duration(
+                "idle_timeout",
+                Duration::from_secs(1)..=Duration::from_hours(1),
+            ),
+            workers: section.number("workers", 1..=1024),
+            cache_control: section.required(
+                "cache_control",
+                "the value of a Cache-Control header such as `private, no-cache`",
+                HeaderValue::from_static(""),
+                |text| text.parse().ok().filter(|_| text.is_ascii()),
+            ),
+        }
+    }
+}
+
+/// `[admin]`: health, metrics and rejects.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// Where to listen.
+    pub listen: SocketAddr,
+}
+
+impl Admin {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            listen: section.address("listen"),
+        }
+    }
+}
+
+/// `[shutdown]`: what happens at SIGTERM.
+#[derive(Debug, Clone)]
+pub struct Shutdown {
+    /// Time between "not ready" and refusing work.
+    pub grace_before_drain: Duration,
+    /// Time for the whole stop.
+    pub timeout: Duration,
+}
+
+impl Shutdown {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            grace_before_drain: section.duration(
+                "grace_before_drain",
+                Duration::ZERO..=Duration::from_mins(10),
+            ),
+            timeout: section.duration("timeout", Duration::from_secs(1)..=Duration::from_hours(1)),
+        }
+    }
+}
+
+/// How a line of the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs: one JSON object a line.
+    Json,
+}
+
+/// `[telemetry]`: logs and traces.
+#[derive(Debug, Clone)]
+pub struct Telemetry {
+    /// How lines are written.
+    pub log_format: LogFormat,
+    /// What is logged, in the notation of [`EnvFilter`].
+    pub log_filter: String,
+    /// Base address of an OTLP collector; without one there are no traces.
+    pub otlp_endpoint: Option<String>,
+    /// Share of traces kept, from 0 to 1.
+    pub trace_sample_ratio: f64,
+}
+
+impl Telemetry {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            log_format: section.required(
+                "log_format",
+                "`text` or `json`",
+                LogFormat::Text,
+                |text| match text {
+                    "text" => Some(LogFormat::Text),
+                    "json" => Some(LogFormat::Json),
+                    _ => None,
+                },
+            ),
+            log_filter: section.text(
+                "log_filter",
+                "a level (`error`, `warn`, `info`, `debug`, `trace`, `off`) or a list such as \
+                 `info,waybill::ingest=debug`",
+                |text| EnvFilter::try_new(text).is_ok(),
+            ),
+            otlp_endpoint: section.http_url("otlp_endpoint"),
+            trace_sample_ratio: section.ratio("trace_sample_ratio"),
+        }
+    }
+}

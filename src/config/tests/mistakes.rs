@@ -1,0 +1,290 @@
+//! What a user is told about settings that are wrong.
+
+use std::path::Path;
+
+use super::{Settings, load, problems};
+
+/// An assignment, and what follows "setting" in its error.
+const MISTAKES: &[(&str, &str)] = &[
+    (
+        "broker.url=http://h",
+        "`broker.url` from --set is `***`; legal is one or more URLs such as `nats://127.0.0.1:4222` or `tls://user:password@host`, separated by commas",
+    ),
+    (
+        "broker.cluster_id=a b",
+        "`broker.cluster_id` from --set is `a b`; legal is 1 to 128 letters, digits, `-`, `_` and `.`",
+    ),
+    (
+        "broker.channel=a..b",
+        "`broker.channel` from --set is `a..b`; legal is a name without blanks, `*`, `>` and `/`, and without empty parts between dots",
+    ),
+    (
+        "broker.queue_group=a:b",
+        "`broker.queue_group` from --set is `a:b`; legal is 1 to 128 printable ASCII characters without blanks and `:`",
+    ),
+    (
+        "broker.durable_name=a:b",
+        "`broker.durable_name` from --set is `a:b`; legal is 1 to 128 printable ASCII characters without blanks and `:`",
+    ),
+    (
+        "broker.client_id=a.b",
+        "`broker.client_id` from --set is `a.b`; legal is 1 to 128 letters, digits, `-` and `_`",
+    ),
+    (
+        "broker.max_in_flight=0",
+        "`broker.max_in_flight` from --set is `0`; legal is a whole number from 1 to 1000000",
+    ),
+    (
+        "broker.ack_wait=1500ms",
+        "`broker.ack_wait` from --set is `1500ms`; legal is a duration in whole seconds such as `30s` from 1s to 1h",
+    ),
+    (
+        "broker.ping_interval=30",
+        "`broker.ping_interval` from --set is `30`; legal is a duration in whole seconds such as `30s` from 1s to 1h",
+    ),
+    (
+        "broker.ping_max_out=1",
+        "`broker.ping_max_out` from --set is `1`; legal is a whole number from 2 to 1000",
+    ),
+    (
+        "broker.monitor_url=http://me:pw@h",
+        "`broker.monitor_url` from --set is `***`; legal is a URL such as `http://127.0.0.1:4318`, without user and password",
+    ),
+    (
+        "broker.credentials_file=/nowhere",
+        "`broker.credentials_file` from --set is `/nowhere`; legal is a file that can be read",
+    ),
+    (
+        "broker.tls_ca_file=/",
+        "`broker.tls_ca_file` from --set is `/`; legal is a file that can be read",
+    ),
+    (
+        "database.url=postgres://me:p/w@h/db",
+        "`database.url` from --set is `***`; legal is a URL such as `postgres://user:password@host:5432/database`, special characters of the password percent-encoded",
+    ),
+    (
+        "database.url=",
+        "`database.url` from --set is empty; legal is a URL such as `postgres://user:password@host:5432/database`, special characters of the password percent-encoded",
+    ),
+    (
+        "database.migrate=yes",
+        "`database.migrate` from --set is `yes`; legal is `true` or `false`",
+    ),
+    (
+        "database.runtime_role=a;b",
+        "`database.runtime_role` from --set is `a;b`; legal is 1 to 63 letters, digits, `_` and `-`",
+    ),
+    (
+        "database.max_connections=8.0",
+        "`database.max_connections` from --set is `8.0`; legal is a whole number from 1 to 1000",
+    ),
+    (
+        "database.connect_timeout=1h",
+        "`database.connect_timeout` from --set is `1h`; legal is a duration such as `30s` or `500ms` from 100ms to 5m",
+    ),
+    (
+        "ingest.writers=65",
+        "`ingest.writers` from --set is `65`; legal is a whole number from 1 to 64",
+    ),
+    (
+        "ingest.batch_max_rows=-1",
+        "`ingest.batch_max_rows` from --set is `-1`; legal is a whole number from 1 to 10000",
+    ),
+    (
+        "ingest.max_message_bytes=65MiB",
+        "`ingest.max_message_bytes` from --set is `65MiB`; legal is a size such as `4MiB` or `1000` from 1KiB to 64MiB",
+    ),
+    (
+        "cache.max_bytes=512MB",
+        "`cache.max_bytes` from --set is `512MB`; legal is a size such as `4MiB` or `1000` from 64KiB to 16TiB",
+    ),
+    (
+        "cache.follow_interval=1ms",
+        "`cache.follow_interval` from --set is `1ms`; legal is `0s` (off) or a duration from 100ms to 1h",
+    ),
+    (
+        "cache.miss_timeout=2",
+        "`cache.miss_timeout` from --set is `2`; legal is a duration such as `30s` or `500ms` from 10ms to 1m",
+    ),
+    (
+        "http.listen=localhost:80",
+        "`http.listen` from --set is `localhost:80`; legal is an IP address and port such as `0.0.0.0:8080`",
+    ),
+    (
+        "http.workers=0",
+        "`http.workers` from --set is `0`; legal is a whole number from 1 to 1024",
+    ),
+    (
+        "http.cache_control=a\nb",
+        "`http.cache_control` from --set is `a\\nb`; legal is the value of a Cache-Control header such as `private, no-cache`",
+    ),
+    (
+        "shutdown.timeout=0s",
+        "`shutdown.timeout` from --set is `0s`; legal is a duration such as `30s` or `500ms` from 1s to 1h",
+    ),
+    (
+        "telemetry.log_format=xml",
+        "`telemetry.log_format` from --set is `xml`; legal is `text` or `json`",
+    ),
+    (
+        "telemetry.log_filter=waybill=loud",
+        "`telemetry.log_filter` from --set is `waybill=loud`; legal is a level (`error`, `warn`, `info`, `debug`, `trace`, `off`) or a list such as `info,waybill::ingest=debug`",
+    ),
+    (
+        "telemetry.otlp_endpoint=h:4318",
+        "`telemetry.otlp_endpoint` from --set is `***`; legal is a URL such as `http://127.0.0.1:4318`, without user and password",
+    ),
+    (
+        "telemetry.trace_sample_ratio=1.1",
+        "`telemetry.trace_sample_ratio` from --set is `1.1`; legal is a number from 0 to 1",
+    ),
+    (
+        "telemetry.trace_sample_ratio=NaN",
+        "`telemetry.trace_sample_ratio` from --set is `NaN`; legal is a number from 0 to 1",
+    ),
+];
+
+#[test]
+fn a_mistake_names_the_setting_the_source_and_what_is_legal() {
+    for (set, problem) in MISTAKES {
+        assert_eq!(problems("", &[], &[set]), [format!("setting {problem}")]);
+    }
+}
+
+#[test]
+fn each_source_is_called_by_its_name() {
+    let variable = [("WAYBILL_DATABASE__MAX_CONNECTIONS", "many")];
+    let legal = "legal is a whole number from 1 to 1000";
+    assert_eq!(
+        problems("", &variable, &[]),
+        [format!(
+            "setting `database.max_connections` from environment variable WAYBILL_DATABASE__MAX_CONNECTIONS is `many`; {legal}"
+        )],
+    );
+    assert_eq!(
+        problems("[database]\nmax_connections = 0", &[], &[]),
+        [format!(
+            "setting `database.max_connections` from waybill.toml is `0`; {legal}"
+        )],
+    );
+    assert_eq!(
+        problems("[database]\nmax_connections = [1]", &[], &[]),
+        [format!(
+            "setting `database.max_connections` from waybill.toml is a list or table; {legal}"
+        )],
+    );
+}
+
+#[test]
+fn unknown_names_are_refused_with_the_nearest_known_one() {
+    let chanel = "unknown setting `broker.chanel` in";
+    let meant = "did you mean `broker.channel`?";
+    assert_eq!(
+        problems("broker.chanel = 'a'", &[], &[]),
+        [format!("{chanel} waybill.toml; {meant}")],
+    );
+    assert_eq!(
+        problems("", &[("WAYBILL_BROKER__CHANEL", "a")], &[]),
+        [format!(
+            "{chanel} environment variable WAYBILL_BROKER__CHANEL; {meant}"
+        )],
+    );
+    assert_eq!(
+        problems("", &[], &["broker.chanel=a"]),
+        [format!("{chanel} `--set`; {meant}")]
+    );
+    for (file, problem) in [
+        (
+            "[brokr]\nurl = 'a'",
+            "unknown setting `brokr.url` in waybill.toml; did you mean `broker.url`?",
+        ),
+        (
+            "[nats]\nclient_id = 'a'",
+            "unknown setting `nats.client_id` in waybill.toml; did you mean `broker.client_id`?",
+        ),
+        (
+            "[redis]\nport = 1",
+            "unknown setting `redis.port` in waybill.toml",
+        ),
+        (
+            "client_id = 'a'",
+            "unknown setting `client_id` in waybill.toml; did you mean `broker.client_id`?",
+        ),
+        (
+            "broker = 5",
+            "`broker` in waybill.toml is a section; write `[broker]` and its settings below",
+        ),
+        ("[redis]", "unknown section `redis`"),
+    ] {
+        assert_eq!(problems(file, &[], &[]), [problem], "{file}");
+    }
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_refused() {
+    for (set, problem) in [
+        (
+            ["ingest.batch_max_bytes=1KiB", "ingest.writers=1"],
+            "setting `ingest.batch_max_bytes` from --set (`1KiB`) contradicts setting `ingest.max_message_bytes` from the defaults (`256KiB`): the first must not be smaller, or the longest message fits no batch",
+        ),
+        (
+            ["ingest.queue_max_bytes=1KiB", "ingest.writers=1"],
+            "setting `ingest.queue_max_bytes` from --set (`1KiB`) contradicts setting `ingest.max_message_bytes` from the defaults (`256KiB`): the first must not be smaller, or the longest message is never taken",
+        ),
+        (
+            ["shutdown.grace_before_drain=5s", "shutdown.timeout=5s"],
+            "setting `shutdown.grace_before_drain` from --set (`5s`) contradicts setting `shutdown.timeout` from --set (`5s`): the first must be shorter, or no time is left to stop in",
+        ),
+        (
+            ["admin.listen=127.0.0.1:8080", "ingest.writers=1"],
+            "setting `http.listen` from the defaults (`0.0.0.0:8080`) contradicts setting `admin.listen` from --set (`127.0.0.1:8080`): the two must differ",
+        ),
+        (
+            [
+                "database.url=postgres://me:pw@h/db",
+                "database.url_file=Cargo.toml",
+            ],
+            "setting `database.url` from --set (`postgres://me:***@h/db`) contradicts setting `database.url_file` from --set (`Cargo.toml`): only one of the two may be set",
+        ),
+    ] {
+        assert_eq!(problems("", &[], &set), [problem]);
+    }
+    let free_ports = ["http.listen=127.0.0.1:0", "admin.listen=127.0.0.1:0"];
+    load("", &[], &free_ports).expect("two free ports differ");
+}
+
+#[test]
+fn every_mistake_is_reported_at_once() {
+    let file = "[http]\nlisten = 1\nlissten = 2";
+    let variables = [("WAYBILL_CACHE__WARM_UP", "perhaps")];
+    let problems = problems(file, &variables, &["broker", "nowhere=1"]);
+    assert_eq!(problems.len(), 5, "{problems:#?}");
+    let not_an_assignment = "--set `broker` is not an assignment; legal is `section.key=value`";
+    assert!(
+        problems.contains(&not_an_assignment.to_owned()),
+        "{problems:#?}"
+    );
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_refused_without_quoting_it() {
+    let problems = problems("[database]\nurl = postgres://me:hunter2@h/db", &[], &[]);
+    let [problem] = problems.as_slice() else {
+        panic!("one mistake, not {problems:#?}");
+    };
+    assert!(
+        problem.starts_with("waybill.toml is not TOML: line 2, column 7: "),
+        "{problem}"
+    );
+    assert!(!problem.contains("hunter2"), "{problem}");
+}
+
+#[test]
+fn a_file_that_was_named_must_exist() {
+    let error = Settings::load(Some(Path::new("/nowhere/x.toml")), &[], std::iter::empty())
+        .expect_err("no such file");
+    assert_eq!(
+        error.to_string(),
+        "cannot read /nowhere/x.toml: No such file or directory (os error 2)"
+    );
+}

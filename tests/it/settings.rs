@@ -1,0 +1,137 @@
+//! The command line and its settings, by running the command.
+
+use std::{fs, path::Path, process::Command};
+
+/// Runs `waybill` in a folder with nothing else in its environment: the exit code,
+/// what it printed, and what it said on standard error.
+fn waybill(folder: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_waybill"))
+        .current_dir(folder)
+        .env_clear()
+        .envs(variables.iter().copied())
+        .args(arguments)
+        .output()
+        .expect("the command runs");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    let code = output.status.code().expect("an exit code");
+    (code, text(output.stdout), text(output.stderr))
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+#[test]
+fn help_and_version_succeed() {
+    let folder = folder();
+    let (code, stdout, stderr) = waybill(folder.path(), &[], &["--version"]);
+    let version = format!("waybill {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(
+        (code, stdout.as_str(), stderr.as_str()),
+        (0, version.as_str(), "")
+    );
+
+    let (code, stdout, _) = waybill(folder.path(), &[], &["--help"]);
+    assert_eq!(code, 0);
+    assert!(stdout.contains("Usage: waybill"), "{stdout}");
+    assert!(stdout.contains("Show or check the settings"), "{stdout}");
+}
+
+#[test]
+fn a_wrong_command_line_exits_with_64() {
+    let folder = folder();
+    for arguments in [
+        &[][..],
+        &["dance"],
+        &["config"],
+        &["config", "show", "--colour"],
+        &["--set"],
+    ] {
+        let (code, stdout, stderr) = waybill(folder.path(), &[], arguments);
+        assert_eq!((code, stdout.as_str()), (64, ""), "{arguments:?}");
+        assert!(
+            stderr.contains("--help") || stderr.contains("Usage: "),
+            "{stderr}"
+        );
+    }
+}
+
+#[test]
+fn legal_settings_are_fine() {
+    let folder = folder();
+    let result = waybill(folder.path(), &[], &["config", "check"]);
+    assert_eq!(result, (0, "settings are fine\n".to_owned(), String::new()));
+}
+
+#[test]
+fn every_mistake_gets_a_line_and_the_exit_code_is_64() {
+    let folder = folder();
+    fs::write(folder.path().join("waybill.toml"), "[broker]\nchanel = 'a'").expect("a file");
+    let variables = [
+        ("WAYBILL_DATABASE__MAX_CONNECTIONS", "many"),
+        ("WAYBILL_PORT", "tcp://x"),
+    ];
+
+    let (code, stdout, stderr) = waybill(folder.path(), &variables, &["config", "check"]);
+
+    assert_eq!((code, stdout.as_str()), (64, ""));
+    insta::assert_snapshot!(stderr, @r"
+    error: unknown setting `broker.chanel` in waybill.toml; did you mean `broker.channel`?
+    error: setting `database.max_connections` from environment variable WAYBILL_DATABASE__MAX_CONNECTIONS is `many`; legal is a whole number from 1 to 1000
+    ");
+}
+
+#[test]
+fn the_named_file_replaces_the_one_in_the_folder() {
+    let folder = folder();
+    fs::write(folder.path().join("waybill.toml"), "[broker]\nchanel = 'a'").expect("a file");
+    fs::write(folder.path().join("other.toml"), "[broker]\nchannel = 'b'").expect("a file");
+    let variables = [
+        ("WAYBILL_DATABASE__URL", "postgres://me:hunter2@h/db"),
+        ("HOSTNAME", "host.x"),
+    ];
+    let arguments = [
+        "--set",
+        "ingest.writers=3",
+        "config",
+        "show",
+        "--config",
+        "other.toml",
+        "--set",
+        "http.workers=2",
+    ];
+
+    let (code, stdout, stderr) = waybill(folder.path(), &variables, &arguments);
+
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    for line in [
+        "channel = \"b\" # from other.toml",
+        "client_id = \"host-x\" # from the host name",
+        "url = \"postgres://me:***@h/db\" # from environment variable WAYBILL_DATABASE__URL",
+        "writers = 3 # from --set",
+        "workers = 2 # from --set",
+        "max_in_flight = 2048",
+        "log_format = \"json\" # from standard error, not a terminal",
+    ] {
+        assert!(
+            stdout.lines().any(|shown| shown == line),
+            "{line}\n{stdout}"
+        );
+    }
+    assert!(!stdout.contains("hunter2"), "{stdout}");
+}
+
+#[test]
+fn a_missing_file_is_a_mistake() {
+    let folder = folder();
+    let (code, _, stderr) = waybill(
+        folder.path(),
+        &[],
+        &["config", "check", "--config", "none.toml"],
+    );
+    assert_eq!(code, 64);
+    assert_eq!(
+        stderr,
+        "error: cannot read none.toml: No such file or directory (os error 2)\n"
+    );
+}
