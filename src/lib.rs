@@ -5,3 +5,4 @@
 //! channel → [`stan`] → [`ingest`] → [`store`] → [`cache`] → [`http`].
 
 pub mod order;
+pub mod store;
