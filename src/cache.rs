@@ -3,6 +3,8 @@
 //! Orders never change, so the cache can only be incomplete, never wrong. It may be emptied at
 //! any time.
 
+mod keep;
+
 use std::sync::Arc;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -10,6 +12,8 @@ use http::HeaderValue;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache as QuickCache;
 use sha2::{Digest as _, Sha256};
+
+pub use keep::Keeper;
 
 /// What an entry costs beyond its uid and its document: the map's slot, the handles and the
 /// entity tag.
@@ -51,6 +55,9 @@ impl Prepared {
 
     /// The strong entity tag. The document under a uid never changes, so 64 bits of its digest
     /// are plenty.
+    ///
+    /// # Panics
+    /// Never: what [`Prepared::new`] puts there is a legal header value.
     #[must_use]
     pub fn etag(&self) -> HeaderValue {
         HeaderValue::from_maybe_shared(self.0.slice(self.0.len() - ETAG_LEN..))

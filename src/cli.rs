@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod config;
+mod serve;
 
 use std::{
     ffi::OsString,
@@ -39,6 +40,10 @@ struct Sources {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the service
+    Serve,
+    /// Bring the schema of the database up to date, and leave
+    Migrate,
     /// Show or check the settings
     #[command(subcommand)]
     Config(config::Command),
@@ -60,6 +65,8 @@ pub fn main() -> ExitCode {
 fn run(sources: &Sources, command: &Command) -> anyhow::Result<()> {
     let settings = Settings::load(sources.config.as_deref(), &sources.set, environment())?;
     match command {
+        Command::Serve => serve::run(&settings),
+        Command::Migrate => serve::migrate(&settings),
         Command::Config(command) => config::run(command, &settings),
     }
 }
@@ -87,10 +94,7 @@ fn with_sources(command: clap::Command) -> clap::Command {
 fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, value)| {
         // A value that is no UTF-8 is kept, so that it is refused and not ignored.
-        Some((
-            name.into_string().ok()?,
-            value.to_string_lossy().into_owned(),
-        ))
+        Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
     })
 }
 
@@ -98,11 +102,7 @@ fn environment() -> impl Iterator<Item = (String, String)> {
 fn explain(error: &clap::Error) -> ExitCode {
     // If nobody reads it, nothing is lost.
     let _ = error.print();
-    if error.use_stderr() {
-        ExitCode::from(USAGE)
-    } else {
-        ExitCode::SUCCESS
-    }
+    if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
 }
 
 fn report(error: &anyhow::Error) -> ExitCode {
@@ -122,9 +122,7 @@ fn report(error: &anyhow::Error) -> ExitCode {
 
 /// Whether the reader of our output, such as `head`, has seen enough.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<io::Error>()
-        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 #[cfg(test)]

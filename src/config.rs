@@ -105,11 +105,7 @@ impl Settings {
         if problems.is_empty() {
             problems = settings.contradictions();
         }
-        if problems.is_empty() {
-            Ok(settings)
-        } else {
-            Err(SettingsError { problems })
-        }
+        if problems.is_empty() { Ok(settings) } else { Err(SettingsError { problems }) }
     }
 
     /// Values that are legal each but not together.
@@ -158,8 +154,7 @@ impl Settings {
 
     /// Whether someone set it, rather than the defaults.
     fn is_set(&self, name: &str) -> bool {
-        self.find(name)
-            .is_some_and(|setting| setting.origin.is_some())
+        self.find(name).is_some_and(|setting| setting.origin.is_some())
     }
 
     fn describe(&self, name: &str) -> String {

@@ -2,12 +2,22 @@
 //! answers lookups by id from memory.
 //!
 //! Data goes one way, and the modules are listed in that order:
-//! channel → [`stan`] → [`ingest`] → [`store`] → [`cache`] → [`http`].
+//! channel → [`stan`] → [`ingest`] → [`store`] → [`cache`] → [`lookup`] → [`http`].
 
+pub mod order;
+
+pub mod broker;
+pub mod cache;
+pub mod health;
+pub mod http;
+pub mod ingest;
+pub mod lookup;
+pub mod store;
+
+pub mod app;
 pub mod cli;
 pub mod config;
 pub mod generate;
-pub mod http;
-pub mod order;
+pub mod metrics;
 pub mod shutdown;
 pub mod telemetry;

@@ -131,9 +131,7 @@ impl Lookup {
 }
 
 impl Inner {
-    fn flights(
-        &self,
-    ) -> MutexGuard<'_, HashMap<OrderUid, watch::Receiver<Option<Landing>>>> {
+    fn flights(&self) -> MutexGuard<'_, HashMap<OrderUid, watch::Receiver<Option<Landing>>>> {
         // The map is whole at every point where a panic could strike.
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -159,12 +157,11 @@ impl Inner {
                 Answer::Found(order)
             }
             Ok(Ok(Found::Absent)) => Answer::Absent,
-            Ok(Ok(Found::UnknownOnStandby)) => Answer::CannotTell,
+            Ok(Ok(Found::UnknownOnStandby)) | Err(_) => Answer::CannotTell,
             Ok(Err(error)) => {
                 tracing::debug!(%error, "Postgres could not be asked for an order");
                 Answer::CannotTell
             }
-            Err(_) => Answer::CannotTell,
         }
     }
 }

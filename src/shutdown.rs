@@ -89,12 +89,7 @@ impl Lifecycle {
     /// A lifecycle that takes the number of signals so far from `signals`.
     fn new(signals: watch::Receiver<u32>) -> Self {
         let (sender, ended) = watch::channel(None);
-        Self {
-            ingest: Stage::new(sender.clone()),
-            serving: Stage::new(sender),
-            ended,
-            signals,
-        }
+        Self { ingest: Stage::new(sender.clone()), serving: Stage::new(sender), ended, signals }
     }
 
     /// Waits until the service is to stop.
@@ -263,10 +258,7 @@ mod tests {
         let (lifecycle, _signals) = lifecycle();
         lifecycle.ingest.spawn("consumer", async {});
 
-        assert_eq!(
-            lifecycle.stop_requested().await,
-            Reason::TaskEnded("consumer")
-        );
+        assert_eq!(lifecycle.stop_requested().await, Reason::TaskEnded("consumer"));
         let stopped = lifecycle.stop_within(MINUTE, stop(&lifecycle)).await;
         assert_eq!(stopped, Err(Unclean::TaskEnded("consumer")));
     }
@@ -274,9 +266,7 @@ mod tests {
     #[tokio::test]
     async fn so_does_a_task_that_panics() {
         let (lifecycle, _signals) = lifecycle();
-        lifecycle
-            .serving
-            .spawn("http", async { panic!("for the test") });
+        lifecycle.serving.spawn("http", async { panic!("for the test") });
 
         assert_eq!(lifecycle.stop_requested().await, Reason::TaskEnded("http"));
     }
@@ -301,10 +291,7 @@ mod tests {
         let (lifecycle, _signals) = lifecycle();
         let order = Arc::new(Mutex::new(Vec::new()));
         let serving_token = lifecycle.serving.token();
-        for (stage, name) in [
-            (&lifecycle.ingest, "ingest"),
-            (&lifecycle.serving, "serving"),
-        ] {
+        for (stage, name) in [(&lifecycle.ingest, "ingest"), (&lifecycle.serving, "serving")] {
             let (token, order) = (stage.token(), Arc::clone(&order));
             let serving_token = serving_token.clone();
             stage.spawn(name, async move {
@@ -326,9 +313,7 @@ mod tests {
         let (lifecycle, _signals) = lifecycle();
         lifecycle.ingest.spawn("stubborn", std::future::pending());
         let token = lifecycle.ingest.token();
-        lifecycle
-            .ingest
-            .spawn("willing", async move { token.cancelled().await });
+        lifecycle.ingest.spawn("willing", async move { token.cancelled().await });
 
         let timeout = Duration::from_millis(50);
         let stopped = lifecycle.stop_within(timeout, stop(&lifecycle)).await;
@@ -365,17 +350,12 @@ mod tests {
     async fn sigterm_begins_the_stop() {
         let lifecycle = Lifecycle::listen().expect("signal handlers");
         let token = lifecycle.ingest.token();
-        lifecycle
-            .ingest
-            .spawn("idle", async move { token.cancelled().await });
+        lifecycle.ingest.spawn("idle", async move { token.cancelled().await });
 
         let this = rustix::process::getpid();
         rustix::process::kill_process(this, rustix::process::Signal::TERM).expect("allowed");
 
         assert_eq!(lifecycle.stop_requested().await, Reason::Signal);
-        assert_eq!(
-            lifecycle.stop_within(MINUTE, stop(&lifecycle)).await,
-            Ok(())
-        );
+        assert_eq!(lifecycle.stop_within(MINUTE, stop(&lifecycle)).await, Ok(()));
     }
 }

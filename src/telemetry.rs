@@ -83,11 +83,7 @@ impl Drop for Guard {
 fn log_layer(settings: &Telemetry) -> BoxedLayer {
     let layer = fmt::layer().with_writer(io::stderr);
     match settings.log_format {
-        LogFormat::Json => layer
-            .json()
-            .flatten_event(true)
-            .with_span_list(false)
-            .boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).with_span_list(false).boxed(),
         // Left alone on a terminal, colours heed NO_COLOR.
         LogFormat::Text if io::IsTerminal::is_terminal(&io::stderr()) => layer.boxed(),
         LogFormat::Text => layer.with_ansi(false).boxed(),
@@ -203,10 +199,7 @@ mod tests {
 
         let request = collector.join().expect("a request");
         let request = String::from_utf8_lossy(&request);
-        assert!(
-            request.starts_with("POST /v1/traces HTTP/1.1\r\n"),
-            "{request}"
-        );
+        assert!(request.starts_with("POST /v1/traces HTTP/1.1\r\n"), "{request}");
         for part in ["ingest.batch", "waybill", "service.version", "replica-7"] {
             assert!(request.contains(part), "{part} is missing in {request}");
         }

@@ -2,12 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
-const UNITS: [(&str, usize); 4] = [
-    ("TiB", 1 << 40),
-    ("GiB", 1 << 30),
-    ("MiB", 1 << 20),
-    ("KiB", 1 << 10),
-];
+const UNITS: [(&str, usize); 4] =
+    [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
 
 /// A number of bytes, written `512MiB` or `1000`.
 ///
@@ -54,9 +50,7 @@ impl FromStr for ByteSize {
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = UNITS
-            .iter()
-            .find(|(_, unit)| self.0 >= *unit && self.0.is_multiple_of(*unit));
+        let whole = UNITS.iter().find(|(_, unit)| self.0 >= *unit && self.0.is_multiple_of(*unit));
         match whole {
             Some((suffix, unit)) => write!(formatter, "{}{suffix}", self.0 / unit),
             None => write!(formatter, "{}", self.0),

@@ -41,10 +41,8 @@ impl Database {
                 names::is_role,
             ),
             max_connections: section.number("max_connections", 1..=1000),
-            connect_timeout: section.duration(
-                "connect_timeout",
-                Duration::from_millis(100)..=Duration::from_mins(5),
-            ),
+            connect_timeout: section
+                .duration("connect_timeout", Duration::from_millis(100)..=Duration::from_mins(5)),
         }
     }
 

@@ -17,9 +17,7 @@ impl Section<'_> {
         legal: &str,
         is_legal: impl FnOnce(&str) -> bool,
     ) -> String {
-        self.required(key, legal, String::new(), |text| {
-            is_legal(text).then(|| text.to_owned())
-        })
+        self.required(key, legal, String::new(), |text| is_legal(text).then(|| text.to_owned()))
     }
 
     /// The same, or nothing if it is not set or empty.
@@ -37,9 +35,7 @@ impl Section<'_> {
         let legal = "a URL such as `http://127.0.0.1:4318`, without user and password";
         // Someone may have written a password: it must not be repeated.
         let shown = Shown::Masked;
-        self.read(key, legal, shown, |text| {
-            names::is_http_url(text).then(|| text.to_owned())
-        })
+        self.read(key, legal, shown, |text| names::is_http_url(text).then(|| text.to_owned()))
     }
 
     /// A number in `range`.
@@ -107,10 +103,8 @@ impl Section<'_> {
 
     /// `true` or `false`.
     pub(super) fn flag(&mut self, key: &'static str) -> bool {
-        self.required_shown(key, "`true` or `false`", Shown::Bare, |text| {
-            text.parse().ok()
-        })
-        .unwrap_or_default()
+        self.required_shown(key, "`true` or `false`", Shown::Bare, |text| text.parse().ok())
+            .unwrap_or_default()
     }
 
     /// An address to listen on.

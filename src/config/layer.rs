@@ -77,9 +77,8 @@ impl Layer {
     pub(super) fn environment(variables: &[(String, String)]) -> Self {
         let mut layer = Self::default();
         for (name, value) in variables {
-            let Some((section, key)) = name
-                .strip_prefix(PREFIX)
-                .and_then(|setting| setting.split_once("__"))
+            let Some((section, key)) =
+                name.strip_prefix(PREFIX).and_then(|setting| setting.split_once("__"))
             else {
                 continue;
             };
@@ -102,9 +101,8 @@ impl Layer {
         let origin = "--set".to_owned();
         let mut layer = Self::default();
         for text in texts {
-            let assignment = text
-                .split_once('=')
-                .and_then(|(name, value)| Some((name.split_once('.')?, value)));
+            let assignment =
+                text.split_once('=').and_then(|(name, value)| Some((name.split_once('.')?, value)));
             let Some(((section, key), value)) = assignment else {
                 // The text is not repeated: it might hold a password.
                 let name = text.split_once('=').map_or(text.as_str(), |(name, _)| name);
@@ -136,9 +134,7 @@ impl Source for Layer {
     fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
         let table = |values: &Map<String, Value>| Value::new(None, values.clone());
         let sections = self.sections.iter();
-        Ok(sections
-            .map(|(section, values)| (section.clone(), table(values)))
-            .collect())
+        Ok(sections.map(|(section, values)| (section.clone(), table(values))).collect())
     }
 }
 

@@ -30,23 +30,19 @@ pub(super) fn is_client_id_character(character: char) -> bool {
 
 /// The cluster id is a part of the subject that is asked for the server.
 pub(super) fn is_cluster_id(text: &str) -> bool {
-    is_made_of(text, |character| {
-        is_client_id_character(character) || character == '.'
-    }) && text.split('.').all(|part| !part.is_empty())
+    is_made_of(text, |character| is_client_id_character(character) || character == '.')
+        && text.split('.').all(|part| !part.is_empty())
 }
 
 /// A channel is a subject at NATS and a folder in the server's store.
 pub(super) fn is_channel(text: &str) -> bool {
-    is_made_of(text, |character| {
-        character.is_ascii_graphic() && !"*>/".contains(character)
-    }) && text.split('.').all(|part| !part.is_empty())
+    is_made_of(text, |character| character.is_ascii_graphic() && !"*>/".contains(character))
+        && text.split('.').all(|part| !part.is_empty())
 }
 
 /// The server joins both names with `:`.
 pub(super) fn is_group(text: &str) -> bool {
-    is_made_of(text, |character| {
-        character.is_ascii_graphic() && character != ':'
-    })
+    is_made_of(text, |character| character.is_ascii_graphic() && character != ':')
 }
 
 /// A role is quoted where it is used, so only its length and look matter.
@@ -64,9 +60,8 @@ pub(super) fn is_http_url(text: &str) -> bool {
 }
 
 pub(super) fn is_database_url(text: &str) -> bool {
-    let is_postgres = ["postgres://", "postgresql://"]
-        .iter()
-        .any(|scheme| text.starts_with(scheme));
+    let is_postgres =
+        ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme));
     is_postgres && PgConnectOptions::from_str(text).is_ok()
 }
 
@@ -79,13 +74,10 @@ fn is_place(text: &str, schemes: &[&str]) -> bool {
         return false;
     };
     let place = authority.as_str();
-    let place = place
-        .rsplit_once('@')
-        .map_or(place, |(_login, place)| place);
+    let place = place.rsplit_once('@').map_or(place, |(_login, place)| place);
     // A port that is no port is only seen by what is left over.
     let port_is_legal = authority.port_u16().is_some() || place.len() == authority.host().len();
-    uri.scheme_str()
-        .is_some_and(|scheme| schemes.contains(&scheme))
+    uri.scheme_str().is_some_and(|scheme| schemes.contains(&scheme))
         && !authority.host().is_empty()
         && port_is_legal
         && matches!(uri.path(), "" | "/")
@@ -101,9 +93,7 @@ mod tests {
         for legal in ["orders", "orders.eu", "Orders-1_x", "a"] {
             assert!(is_channel(legal), "{legal}");
         }
-        for illegal in [
-            "", "a b", "a.*", "a.>", "a/b", ".a", "a.", "a..b", "a\n", "é",
-        ] {
+        for illegal in ["", "a b", "a.*", "a.>", "a/b", ".a", "a.", "a..b", "a\n", "é"] {
             assert!(!is_channel(illegal), "{illegal}");
         }
     }
@@ -152,13 +142,9 @@ mod tests {
         ] {
             assert!(is_database_url(legal), "{legal}");
         }
-        for illegal in [
-            "",
-            "mysql://h/db",
-            "postgres://h:port/db",
-            "h/db",
-            "postgres://me:p/w@h/db",
-        ] {
+        for illegal in
+            ["", "mysql://h/db", "postgres://h:port/db", "h/db", "postgres://me:p/w@h/db"]
+        {
             assert!(!is_database_url(illegal), "{illegal}");
         }
     }

@@ -45,10 +45,7 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(values: BTreeMap<(String, String), Value>) -> Self {
-        Self {
-            values,
-            ..Self::default()
-        }
+        Self { values, ..Self::default() }
     }
 
     pub(super) fn section(&mut self, name: &'static str) -> Section<'_> {
@@ -101,8 +98,7 @@ impl Section<'_> {
         placeholder: T,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> T {
-        self.required_shown(key, legal, Shown::Quoted, parse)
-            .unwrap_or(placeholder)
+        self.required_shown(key, legal, Shown::Quoted, parse).unwrap_or(placeholder)
     }
 
     /// A value that must be set; nothing if that was noted as a mistake.
@@ -154,13 +150,7 @@ impl Section<'_> {
             Shown::Quoted | Shown::Bare => text,
             Shown::Masked => Secret::new(text).masked_url(),
         };
-        self.reader.effective.push(Effective {
-            section: self.name,
-            key,
-            text,
-            shown,
-            origin,
-        });
+        self.reader.effective.push(Effective { section: self.name, key, text, shown, origin });
         Some(parsed)
     }
 
@@ -179,8 +169,8 @@ impl Section<'_> {
     fn refuse(&mut self, key: &str, origin: Option<&str>, found: &str, legal: &str) {
         let section = self.name;
         let origin = origin.map_or_else(String::new, |origin| format!(" from {origin}"));
-        self.reader.problems.push(format!(
-            "setting `{section}.{key}`{origin} is {found}; legal is {legal}"
-        ));
+        self.reader
+            .problems
+            .push(format!("setting `{section}.{key}`{origin} is {found}; legal is {legal}"));
     }
 }

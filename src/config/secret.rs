@@ -98,20 +98,11 @@ mod tests {
         for (url, masked) in [
             ("postgres://h/db", "postgres://h/db"),
             ("postgres://me@h:5432/db", "postgres://me@h:5432/db"),
-            (
-                "postgres://me:pw@h/db?sslmode=require",
-                "postgres://me:***@h/db?sslmode=require",
-            ),
+            ("postgres://me:pw@h/db?sslmode=require", "postgres://me:***@h/db?sslmode=require"),
             ("postgres://me:p@ss/w@h/db", "postgres://me:***@h/db"),
             ("postgres://me:p,w@h/db", "postgres://me:***@h/db"),
-            (
-                "postgres://h/db?user=me&password=pw",
-                "postgres://h/db?user=me&password=***",
-            ),
-            (
-                "nats://me:pw@a,nats://you:pw@b:1",
-                "nats://me:***@a,nats://you:***@b:1",
-            ),
+            ("postgres://h/db?user=me&password=pw", "postgres://h/db?user=me&password=***"),
+            ("nats://me:pw@a,nats://you:pw@b:1", "nats://me:***@a,nats://you:***@b:1"),
             ("nats://token@a", "nats://***@a"),
             ("hunter2", "***"),
         ] {

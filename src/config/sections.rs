@@ -69,10 +69,8 @@ impl Cache {
                 Duration::from_millis(100)..=Duration::from_hours(1),
             ),
             miss_concurrency: section.number("miss_concurrency", 1..=1000),
-            miss_timeout: section.duration(
-                "miss_timeout",
-                Duration::from_millis(10)..=Duration::from_mins(1),
-            ),
+            miss_timeout: section
+                .duration("miss_timeout", Duration::from_millis(10)..=Duration::from_mins(1)),
         }
     }
 }
@@ -99,14 +97,10 @@ impl Http {
         Self {
             listen: section.address("listen"),
             max_connections: section.number("max_connections", 1..=1_000_000),
-            header_timeout: section.duration(
-                "header_timeout",
-                Duration::from_millis(100)..=Duration::from_mins(10),
-            ),
-            idle_timeout: section.duration(
-                "idle_timeout",
-                Duration::from_secs(1)..=Duration::from_hours(1),
-            ),
+            header_timeout: section
+                .duration("header_timeout", Duration::from_millis(100)..=Duration::from_mins(10)),
+            idle_timeout: section
+                .duration("idle_timeout", Duration::from_secs(1)..=Duration::from_hours(1)),
             workers: section.number("workers", 1..=1024),
             cache_control: section.required(
                 "cache_control",
@@ -127,9 +121,7 @@ pub struct Admin {
 
 impl Admin {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
-        Self {
-            listen: section.address("listen"),
-        }
+        Self { listen: section.address("listen") }
     }
 }
 
@@ -145,10 +137,8 @@ pub struct Shutdown {
 impl Shutdown {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         Self {
-            grace_before_drain: section.duration(
-                "grace_before_drain",
-                Duration::ZERO..=Duration::from_mins(10),
-            ),
+            grace_before_drain: section
+                .duration("grace_before_drain", Duration::ZERO..=Duration::from_mins(10)),
             timeout: section.duration("timeout", Duration::from_secs(1)..=Duration::from_hours(1)),
         }
     }

@@ -49,12 +49,8 @@ fn line(setting: &Effective) -> String {
 /// Whether TOML takes the text without quotes: of numbers, it does not take `007`.
 fn is_bare(text: &str) -> bool {
     text.parse::<bool>().is_ok()
-        || text
-            .parse::<u64>()
-            .is_ok_and(|number| number.to_string() == text)
-        || text
-            .parse::<f64>()
-            .is_ok_and(|number| number.to_string() == text)
+        || text.parse::<u64>().is_ok_and(|number| number.to_string() == text)
+        || text.parse::<f64>().is_ok_and(|number| number.to_string() == text)
 }
 
 /// A basic string of TOML.

@@ -30,11 +30,7 @@ pub(super) fn unknown_names(reader: &Reader, layers: &[Layer]) -> Vec<String> {
 }
 
 fn join(section: &str, key: &str) -> String {
-    if section.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{section}.{key}")
-    }
+    if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") }
 }
 
 /// The known name most like this one, if any is. A right key in a wrong section

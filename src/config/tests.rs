@@ -13,9 +13,7 @@ fn load(file: &str, variables: &[(&str, &str)], set: &[&str]) -> Result<Settings
     let path = folder.path().join("waybill.toml");
     fs::write(&path, file).expect("a file");
     let set: Vec<String> = set.iter().map(|&text| text.to_owned()).collect();
-    let variables = variables
-        .iter()
-        .map(|&(name, value)| (name.to_owned(), value.to_owned()));
+    let variables = variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
     let folder = format!("{}/", folder.path().display());
     Settings::load(Some(&path), &set, variables).map_err(|error| {
         let problems = error.problems.iter();
@@ -30,10 +28,8 @@ fn problems(file: &str, variables: &[(&str, &str)], set: &[&str]) -> Vec<String>
 #[test]
 fn what_is_set_later_wins() {
     let file = "[broker]\nchannel = 'file'\ncluster_id = 'file'\nqueue_group = 'file'";
-    let variables = [
-        ("WAYBILL_BROKER__CHANNEL", "variable"),
-        ("WAYBILL_BROKER__CLUSTER_ID", "variable"),
-    ];
+    let variables =
+        [("WAYBILL_BROKER__CHANNEL", "variable"), ("WAYBILL_BROKER__CLUSTER_ID", "variable")];
     let set = ["broker.channel=first", "broker.channel=last"];
 
     let broker = load(file, &variables, &set).expect("legal").broker;
@@ -83,10 +79,7 @@ fn variables_of_kubernetes_and_empty_ones_are_no_settings() {
 fn the_client_id_is_the_host_name_made_legal() {
     let client_id =
         |variables: &[(&str, &str)]| load("", variables, &[]).expect("legal").broker.client_id;
-    assert_eq!(
-        client_id(&[("HOSTNAME", "waybill-7d.local")]),
-        "waybill-7d-local"
-    );
+    assert_eq!(client_id(&[("HOSTNAME", "waybill-7d.local")]), "waybill-7d-local");
     assert!(names::is_client_id(&client_id(&[])));
     let set = [("HOSTNAME", "host"), ("WAYBILL_BROKER__CLIENT_ID", "mine")];
     assert_eq!(client_id(&set), "mine");
@@ -148,10 +141,7 @@ fn the_manual_has_every_key_with_its_default() {
     Admin::read(&mut reader.section("admin"));
     Shutdown::read(&mut reader.section("shutdown"));
     Telemetry::read(&mut reader.section("telemetry"));
-    let known: Vec<_> = reader
-        .known()
-        .map(|(section, key)| format!("{section}.{key}"))
-        .collect();
+    let known: Vec<_> = reader.known().map(|(section, key)| format!("{section}.{key}")).collect();
     let expected: Vec<_> = expected.into_keys().collect();
     assert_eq!(sorted(known), sorted(expected));
 }
@@ -178,10 +168,7 @@ fn the_examples_of_the_manual_are_legal() {
 #[test]
 fn what_is_shown_hides_passwords_names_sources_and_loads_again() {
     let file = "[broker]\nurl = 'nats://me:hunter2@h'\nclient_id = 'c'\n[http]\ncache_control = 'a=\"b\\c\"'";
-    let variables = [(
-        "WAYBILL_DATABASE__URL",
-        "postgres://me:hunter2@h/db?password=hunter2",
-    )];
+    let variables = [("WAYBILL_DATABASE__URL", "postgres://me:hunter2@h/db?password=hunter2")];
     let set = [
         "database.migrate_url=postgres://boss:hunter2@h/db",
         "ingest.writers=3",
@@ -205,9 +192,7 @@ fn what_is_shown_hides_passwords_names_sources_and_loads_again() {
     let again = load(&shown, &[], &[]).expect("legal").to_toml();
     let without_sources = |toml: &str| -> Vec<String> {
         let lines = toml.lines().map(|line| line.split(" # from ").next());
-        lines
-            .map(|line| line.unwrap_or_default().to_owned())
-            .collect()
+        lines.map(|line| line.unwrap_or_default().to_owned()).collect()
     };
     assert_eq!(without_sources(&again), without_sources(&shown));
 }
@@ -231,17 +216,9 @@ fn the_url_file_is_read_each_time() {
 
     write("hunter2");
     let error = url().expect_err("no URL").to_string();
-    assert!(
-        error.contains("holds no legal URL") && !error.contains("hunter2"),
-        "{error}"
-    );
+    assert!(error.contains("holds no legal URL") && !error.contains("hunter2"), "{error}");
     fs::remove_file(&path).expect("the file");
-    assert!(
-        url()
-            .expect_err("no file")
-            .to_string()
-            .starts_with("cannot read ")
-    );
+    assert!(url().expect_err("no file").to_string().starts_with("cannot read "));
     load(&settings.to_toml(), &[], &[]).expect_err("its url_file is gone");
     write("postgres://me:new@h/db");
     load(&settings.to_toml(), &[], &[]).expect("what is shown is legal");

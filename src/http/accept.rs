@@ -64,7 +64,7 @@ pub(super) trait Answer: Clone + Send + 'static {
     fn answer(
         &self,
         request: Request<Incoming>,
-    ) -> impl Future<Output = Response<Body>> + Send + 'static;
+    ) -> impl Future<Output = Response<Body>> + Send + use<Self>;
 }
 
 /// What all listeners of a port share.

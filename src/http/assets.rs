@@ -17,21 +17,14 @@ struct Asset {
 }
 
 static STYLESHEET: LazyLock<Asset> = LazyLock::new(|| {
-    Asset::new(
-        "text/css; charset=utf-8",
-        include_bytes!("../../static/style.css"),
-    )
+    Asset::new("text/css; charset=utf-8", include_bytes!("../../static/style.css"))
 });
 
 static ICON: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("image/svg+xml", include_bytes!("../../static/icon.svg")));
 
-static OPENAPI: LazyLock<Asset> = LazyLock::new(|| {
-    Asset::new(
-        "application/json",
-        include_bytes!("../../static/openapi.json"),
-    )
-});
+static OPENAPI: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("application/json", include_bytes!("../../static/openapi.json")));
 
 /// `/static/style.css`, or 304 if the request's `If-None-Match` has it already.
 #[must_use]
@@ -67,10 +60,7 @@ impl Asset {
         let headers = [
             (header::ETAG, self.etag.clone()),
             (header::CACHE_CONTROL, CACHE_CONTROL),
-            (
-                header::X_CONTENT_TYPE_OPTIONS,
-                HeaderValue::from_static("nosniff"),
-            ),
+            (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         ];
         if self.is_known_to(request) {
             return (StatusCode::NOT_MODIFIED, headers).into_response();
@@ -108,21 +98,13 @@ mod tests {
     }
 
     fn keys(object: &Value) -> BTreeSet<&str> {
-        object
-            .as_object()
-            .unwrap()
-            .keys()
-            .map(String::as_str)
-            .collect()
+        object.as_object().unwrap().keys().map(String::as_str).collect()
     }
 
     #[test]
     fn a_file_comes_with_its_tag_and_once() {
         for (asset, content_type) in [
-            (
-                stylesheet as fn(&HeaderMap) -> Response,
-                "text/css; charset=utf-8",
-            ),
+            (stylesheet as fn(&HeaderMap) -> Response, "text/css; charset=utf-8"),
             (icon, "image/svg+xml"),
             (openapi, "application/json"),
         ] {
@@ -130,15 +112,9 @@ mod tests {
             assert_eq!(first.status(), StatusCode::OK);
             assert_eq!(first.headers()[header::CONTENT_TYPE], content_type);
             let etag = first.headers()[header::ETAG].clone();
-            assert!(
-                etag.to_str().unwrap().starts_with('"'),
-                "{etag:?} is not strong"
-            );
+            assert!(etag.to_str().unwrap().starts_with('"'), "{etag:?} is not strong");
 
-            let again = asset(&HeaderMap::from_iter([(
-                header::IF_NONE_MATCH,
-                etag.clone(),
-            )]));
+            let again = asset(&HeaderMap::from_iter([(header::IF_NONE_MATCH, etag.clone())]));
             assert_eq!(
                 transcript(again),
                 format!(
@@ -225,9 +201,7 @@ mod tests {
             assert_eq!(keys(&schema["properties"]), fields);
             let required = schema["required"].as_array().unwrap().iter();
             assert_eq!(
-                required
-                    .map(|name| name.as_str().unwrap())
-                    .collect::<BTreeSet<_>>(),
+                required.map(|name| name.as_str().unwrap()).collect::<BTreeSet<_>>(),
                 fields
             );
 

@@ -37,8 +37,12 @@ pub(super) struct Activity {
 impl Activity {
     pub(super) fn new() -> Arc<Self> {
         let zero = AtomicU64::default;
-        let activity =
-            Self { began: Instant::now(), head_since: zero(), moved_at: zero(), answering_since: zero() };
+        let activity = Self {
+            began: Instant::now(),
+            head_since: zero(),
+            moved_at: zero(),
+            answering_since: zero(),
+        };
         // The first head is due from the start: a peer that connects and stays silent is no user.
         activity.head_since.store(1, Ordering::Relaxed);
         Arc::new(activity)

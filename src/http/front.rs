@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::Either;
-use http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS,
-};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -57,9 +55,14 @@ impl Front {
         // A uid that is in memory is legal, and one with a `%` in it is not in memory.
         let uid = request.uri().path().strip_prefix(ORDERS)?;
         let order = self.0.lookup.in_memory(uid)?;
-        self.0.metrics.http.lookup_hit.inc();
         self.0.metrics.cache.hits.inc();
-        Some(respond(&order, request.headers(), &self.0.cache_control))
+        let response = respond(&order, request.headers(), &self.0.cache_control);
+        let metrics = &self.0.metrics.http;
+        match response.status() {
+            StatusCode::OK => metrics.lookup_hit.inc(),
+            _ => metrics.lookup_unchanged.inc(),
+        }
+        Some(response)
     }
 
     fn too_long<B>(request: &Request<B>) -> bool {
@@ -71,12 +74,13 @@ impl Answer for Front {
     fn answer(
         &self,
         request: Request<Incoming>,
-    ) -> impl Future<Output = Response<Body>> + Send + 'static {
+    ) -> impl Future<Output = Response<Body>> + Send + use<> {
         if let Some(hit) = self.hit(&request) {
             return Either::Left(ready(hit));
         }
         if Self::too_long(&request) {
-            let problem = axum::response::IntoResponse::into_response(Problem::uri_too_long(MAX_TARGET));
+            let problem =
+                axum::response::IntoResponse::into_response(Problem::uri_too_long(MAX_TARGET));
             return Either::Left(ready(problem.map(Body::Routed)));
         }
         let routed = self.0.router.clone().call(request.map(axum::body::Body::new));

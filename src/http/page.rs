@@ -47,9 +47,7 @@ struct MessagePage<'a> {
 /// The search form.
 #[must_use]
 pub fn index() -> Response {
-    let page = IndexPage {
-        example: EXAMPLE_UID,
-    };
+    let page = IndexPage { example: EXAMPLE_UID };
     html(StatusCode::OK, &page, &HeaderValue::from_static("no-cache"))
 }
 
@@ -106,9 +104,7 @@ pub fn cannot_tell(retry_after_seconds: u32) -> Response {
         "The database cannot be asked at the moment. No order is lost by this.",
         "",
     );
-    response
-        .headers_mut()
-        .insert(header::RETRY_AFTER, retry_after_seconds.into());
+    response.headers_mut().insert(header::RETRY_AFTER, retry_after_seconds.into());
     response
 }
 
@@ -146,9 +142,7 @@ pub fn method_not_allowed(allow: &'static str) -> Response {
         "Orders are looked up here; they cannot be changed.",
         "",
     );
-    response
-        .headers_mut()
-        .insert(header::ALLOW, HeaderValue::from_static(allow));
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
     response
 }
 
@@ -165,20 +159,12 @@ pub fn internal() -> Response {
 }
 
 fn message(status: StatusCode, title: &str, text: String, advice: &str, uid: &str) -> Response {
-    let page = MessagePage {
-        status: status.as_u16(),
-        title,
-        text,
-        advice,
-        uid,
-    };
+    let page = MessagePage { status: status.as_u16(), title, text, advice, uid };
     html(status, &page, &HeaderValue::from_static("no-store"))
 }
 
 fn html(status: StatusCode, page: &impl Template, cache_control: &HeaderValue) -> Response {
-    let body = page
-        .render()
-        .expect("a template of strings and numbers always renders");
+    let body = page.render().expect("a template of strings and numbers always renders");
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),

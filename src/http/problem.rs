@@ -35,10 +35,7 @@ impl Problem {
 
     /// 400: what stands in place of the id cannot be one; `detail` says why.
     pub fn bad_uid(detail: &str) -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            format!("not an order id: {detail}"),
-        )
+        Self::new(StatusCode::BAD_REQUEST, format!("not an order id: {detail}"))
     }
 
     /// 405; `allow` lists the methods that are, as in `GET, HEAD`.
@@ -78,19 +75,11 @@ impl Problem {
 
     /// 500: a fault of ours, told in the log and not to the client.
     pub fn internal() -> Self {
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "a fault on our side, the log has the details",
-        )
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "a fault on our side, the log has the details")
     }
 
     fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self {
-            status,
-            detail: detail.into(),
-            retry_after_seconds: None,
-            allow: None,
-        }
+        Self { status, detail: detail.into(), retry_after_seconds: None, allow: None }
     }
 }
 
@@ -119,14 +108,10 @@ impl IntoResponse for Problem {
         ];
         let mut response = (self.status, headers, body).into_response();
         if let Some(seconds) = self.retry_after_seconds {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, seconds.into());
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         if let Some(allow) = self.allow {
-            response
-                .headers_mut()
-                .insert(header::ALLOW, HeaderValue::from_static(allow));
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
         }
         response
     }

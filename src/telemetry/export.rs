@@ -39,11 +39,7 @@ impl Exporter {
             .with_timeout(EXPORT_TIMEOUT)
             .build()
             .context("cannot send traces to telemetry.otlp_endpoint")?;
-        Ok(Self {
-            otlp: Arc::new(otlp),
-            runtime,
-            failing: AtomicBool::new(false),
-        })
+        Ok(Self { otlp: Arc::new(otlp), runtime, failing: AtomicBool::new(false) })
     }
 }
 

@@ -1,3 +1,4 @@
 //! The whole service, tested from outside.
 
 mod settings;
+mod store;

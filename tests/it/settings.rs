@@ -26,10 +26,7 @@ fn help_and_version_succeed() {
     let folder = folder();
     let (code, stdout, stderr) = waybill(folder.path(), &[], &["--version"]);
     let version = format!("waybill {}\n", env!("CARGO_PKG_VERSION"));
-    assert_eq!(
-        (code, stdout.as_str(), stderr.as_str()),
-        (0, version.as_str(), "")
-    );
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (0, version.as_str(), ""));
 
     let (code, stdout, _) = waybill(folder.path(), &[], &["--help"]);
     assert_eq!(code, 0);
@@ -40,19 +37,11 @@ fn help_and_version_succeed() {
 #[test]
 fn a_wrong_command_line_exits_with_64() {
     let folder = folder();
-    for arguments in [
-        &[][..],
-        &["dance"],
-        &["config"],
-        &["config", "show", "--colour"],
-        &["--set"],
-    ] {
+    for arguments in [&[][..], &["dance"], &["config"], &["config", "show", "--colour"], &["--set"]]
+    {
         let (code, stdout, stderr) = waybill(folder.path(), &[], arguments);
         assert_eq!((code, stdout.as_str()), (64, ""), "{arguments:?}");
-        assert!(
-            stderr.contains("--help") || stderr.contains("Usage: "),
-            "{stderr}"
-        );
+        assert!(stderr.contains("--help") || stderr.contains("Usage: "), "{stderr}");
     }
 }
 
@@ -67,10 +56,7 @@ fn legal_settings_are_fine() {
 fn every_mistake_gets_a_line_and_the_exit_code_is_64() {
     let folder = folder();
     fs::write(folder.path().join("waybill.toml"), "[broker]\nchanel = 'a'").expect("a file");
-    let variables = [
-        ("WAYBILL_DATABASE__MAX_CONNECTIONS", "many"),
-        ("WAYBILL_PORT", "tcp://x"),
-    ];
+    let variables = [("WAYBILL_DATABASE__MAX_CONNECTIONS", "many"), ("WAYBILL_PORT", "tcp://x")];
 
     let (code, stdout, stderr) = waybill(folder.path(), &variables, &["config", "check"]);
 
@@ -86,10 +72,8 @@ fn the_named_file_replaces_the_one_in_the_folder() {
     let folder = folder();
     fs::write(folder.path().join("waybill.toml"), "[broker]\nchanel = 'a'").expect("a file");
     fs::write(folder.path().join("other.toml"), "[broker]\nchannel = 'b'").expect("a file");
-    let variables = [
-        ("WAYBILL_DATABASE__URL", "postgres://me:hunter2@h/db"),
-        ("HOSTNAME", "host.x"),
-    ];
+    let variables =
+        [("WAYBILL_DATABASE__URL", "postgres://me:hunter2@h/db"), ("HOSTNAME", "host.x")];
     let arguments = [
         "--set",
         "ingest.writers=3",
@@ -113,10 +97,7 @@ fn the_named_file_replaces_the_one_in_the_folder() {
         "max_in_flight = 2048",
         "log_format = \"json\" # from standard error, not a terminal",
     ] {
-        assert!(
-            stdout.lines().any(|shown| shown == line),
-            "{line}\n{stdout}"
-        );
+        assert!(stdout.lines().any(|shown| shown == line), "{line}\n{stdout}");
     }
     assert!(!stdout.contains("hunter2"), "{stdout}");
 }
@@ -124,14 +105,8 @@ fn the_named_file_replaces_the_one_in_the_folder() {
 #[test]
 fn a_missing_file_is_a_mistake() {
     let folder = folder();
-    let (code, _, stderr) = waybill(
-        folder.path(),
-        &[],
-        &["config", "check", "--config", "none.toml"],
-    );
+    let (code, _, stderr) =
+        waybill(folder.path(), &[], &["config", "check", "--config", "none.toml"]);
     assert_eq!(code, 64);
-    assert_eq!(
-        stderr,
-        "error: cannot read none.toml: No such file or directory (os error 2)\n"
-    );
+    assert_eq!(stderr, "error: cannot read none.toml: No such file or directory (os error 2)\n");
 }

@@ -199,7 +199,7 @@ impl Supervisor {
 
     async fn establish(&self) -> Result<(Connection, Attachment), Error> {
         if !self.transport.is_connected() {
-            return Err(Error::Nats(format!("no connection to {}", self.options.url)));
+            return Err(Error::Nats("no connection".to_owned()));
         }
         let connection = Connection::open(self.transport.clone(), self.options.clone()).await?;
         let attachment = self.attach(&connection, false).await?;

@@ -24,10 +24,7 @@ impl Account {
     ///
     /// When `dir` lies where only root may go and that cannot be helped.
     pub(crate) fn for_server_in(dir: &Path) -> Result<Self> {
-        let ourselves = Self {
-            prefix: Vec::new(),
-            numbers: None,
-        };
+        let ourselves = Self { prefix: Vec::new(), numbers: None };
         if !rustix::process::geteuid().is_root() {
             return Ok(ourselves);
         }
@@ -41,10 +38,7 @@ impl Account {
             format!("--regid={group}"),
             "--clear-groups".to_owned(),
         ];
-        let plain = Self {
-            prefix: prefix.clone(),
-            numbers,
-        };
+        let plain = Self { prefix: prefix.clone(), numbers };
         if plain.can_enter(dir) {
             return Ok(plain);
         }
@@ -75,10 +69,7 @@ impl Account {
 
     fn can_enter(&self, dir: &Path) -> bool {
         let mut enter = Command::new("sh");
-        enter
-            .args(["-c", "cd \"$1\"", "sh"])
-            .arg(dir)
-            .current_dir("/");
+        enter.args(["-c", "cd \"$1\"", "sh"]).arg(dir).current_dir("/");
         let mut enter = self.command(&enter);
         enter.stdin(Stdio::null()).stderr(Stdio::null());
         enter.status().is_ok_and(|status| status.success())
@@ -95,9 +86,7 @@ fn server_user() -> Result<(&'static str, u32, u32)> {
 }
 
 fn numbers_of(name: &str, passwd: &str) -> Option<(u32, u32)> {
-    let line = passwd
-        .lines()
-        .find(|line| line.split(':').next() == Some(name))?;
+    let line = passwd.lines().find(|line| line.split(':').next() == Some(name))?;
     let mut fields = line.split(':').skip(2);
     Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
 }

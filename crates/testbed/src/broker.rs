@@ -62,9 +62,7 @@ pub struct Broker {
 impl Broker {
     /// Starts a fresh broker with no limits on what it keeps.
     pub async fn start(options: BrokerOptions) -> Result<Self> {
-        let dir = tempfile::Builder::new()
-            .prefix("waybill-broker-")
-            .tempdir()?;
+        let dir = tempfile::Builder::new().prefix("waybill-broker-").tempdir()?;
         reaper::remove_at_end(dir.path())?;
         let mut attempt = 1;
         loop {
@@ -72,13 +70,7 @@ impl Broker {
             let mut process = spawn(&options, &port, &monitor_port, dir.path())?;
             match ready(&mut process).await {
                 Ok(()) => {
-                    return Ok(Self {
-                        process,
-                        options,
-                        port,
-                        monitor_port,
-                        dir,
-                    });
+                    return Ok(Self { process, options, port, monitor_port, dir });
                 }
                 Err(_) if process.lost_its_port() && attempt < ATTEMPTS => attempt += 1,
                 Err(error) => return Err(error),
@@ -117,12 +109,7 @@ impl Broker {
     /// Starts the stopped or killed broker: same ports, same store.
     pub async fn start_again(&mut self) -> Result<()> {
         ensure!(self.process.status()?.is_some(), "the broker still runs");
-        self.process = spawn(
-            &self.options,
-            &self.port,
-            &self.monitor_port,
-            self.dir.path(),
-        )?;
+        self.process = spawn(&self.options, &self.port, &self.monitor_port, self.dir.path())?;
         ready(&mut self.process).await
     }
 
@@ -191,9 +178,7 @@ fn spawn(options: &BrokerOptions, port: &Port, monitor_port: &Port, dir: &Path) 
 }
 
 async fn ready(process: &mut Process) -> Result<()> {
-    let ready = process
-        .ready(START, async |process: &Process| is_ready(process))
-        .await;
+    let ready = process.ready(START, async |process: &Process| is_ready(process)).await;
     ready.context("cannot start a throw-away broker")
 }
 

@@ -28,15 +28,7 @@ async fn ask(port: u16, path: &str) -> Result<(u16, String)> {
     stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
-    let (head, body) = answer
-        .split_once("\r\n\r\n")
-        .context("an answer with no end of headers")?;
-    let status = head
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok());
-    Ok((
-        status.with_context(|| format!("no status in {head:?}"))?,
-        body.to_owned(),
-    ))
+    let (head, body) = answer.split_once("\r\n\r\n").context("an answer with no end of headers")?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    Ok((status.with_context(|| format!("no status in {head:?}"))?, body.to_owned()))
 }

@@ -100,11 +100,7 @@ pub async fn clean_data() -> Result<()> {
 
 async fn stop_all(layout: &Layout) -> Result<()> {
     for daemon in DAEMONS.into_iter().rev() {
-        let text = if daemon.stop(layout).await? {
-            "stopped"
-        } else {
-            "was not running"
-        };
+        let text = if daemon.stop(layout).await? { "stopped" } else { "was not running" };
         say(&format!("{daemon}: {text}"))?;
     }
     Ok(())
@@ -146,26 +142,15 @@ async fn bring_up(
     service::ready(process, ports).await?;
     service::publish_samples(layout, waybill, ports).await?;
     say(&format!("Page: http://127.0.0.1:{}/", ports.http_port))?;
-    say(&format!(
-        "Order: http://127.0.0.1:{}{}",
-        ports.http_port,
-        service::SAMPLE_PAGE
-    ))
+    say(&format!("Order: http://127.0.0.1:{}{}", ports.http_port, service::SAMPLE_PAGE))
 }
 
 /// Stops what runs with another program or other settings than wanted.
 async fn stop_others(layout: &Layout, wanted: &[Wanted]) -> Result<()> {
     for wanted in wanted.iter().rev() {
-        if wanted
-            .daemon
-            .running(layout)
-            .is_some_and(|record| !record.is(wanted))
-        {
+        if wanted.daemon.running(layout).is_some_and(|record| !record.is(wanted)) {
             wanted.daemon.stop(layout).await?;
-            say(&format!(
-                "{}: stopped, to start anew as it is wanted now",
-                wanted.daemon
-            ))?;
+            say(&format!("{}: stopped, to start anew as it is wanted now", wanted.daemon))?;
         }
     }
     Ok(())

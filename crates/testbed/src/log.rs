@@ -24,13 +24,7 @@ impl Log {
             .open(path)
             .with_context(|| format!("cannot write the log {}", path.display()))?;
         let run_begins = usize::try_from(file.metadata()?.len())?;
-        Ok((
-            Self {
-                path: path.to_owned(),
-                run_begins,
-            },
-            file,
-        ))
+        Ok((Self { path: path.to_owned(), run_begins }, file))
     }
 
     /// Everything since the server was started.
@@ -47,20 +41,14 @@ impl Log {
 
     /// Whether the server failed because another program took its port.
     pub(crate) fn tells_of_a_taken_port(&self) -> bool {
-        self.this_run()
-            .to_lowercase()
-            .contains("address already in use")
+        self.this_run().to_lowercase().contains("address already in use")
     }
 }
 
 fn last_lines(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let end = &lines[lines.len().saturating_sub(LINES_SHOWN)..];
-    if end.is_empty() {
-        "(nothing)".to_owned()
-    } else {
-        end.join("\n")
-    }
+    if end.is_empty() { "(nothing)".to_owned() } else { end.join("\n") }
 }
 
 #[cfg(test)]

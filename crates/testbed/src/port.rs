@@ -30,10 +30,7 @@ impl Port {
 
     fn try_lease(number: u16) -> Option<Self> {
         let lease = UdpSocket::bind((Ipv4Addr::LOCALHOST, number)).ok()?;
-        is_free(number).then_some(Self {
-            number,
-            _lease: lease,
-        })
+        is_free(number).then_some(Self { number, _lease: lease })
     }
 }
 

@@ -58,9 +58,7 @@ impl Postgres {
     /// Starts a fresh server with settings laid over those for throw-away data, for example
     /// `("fsync", "on")`.
     pub async fn start_with(settings: &[(&str, &str)]) -> Result<Self> {
-        let dir = tempfile::Builder::new()
-            .prefix("waybill-postgres-")
-            .tempdir()?;
+        let dir = tempfile::Builder::new().prefix("waybill-postgres-").tempdir()?;
         reaper::remove_at_end(dir.path())?;
         let cluster = Cluster::in_dir(dir.path())?;
         let password = secret::random()?;
@@ -81,15 +79,7 @@ impl Postgres {
             }
         };
         let databases = AtomicU32::new(0);
-        Ok(Self {
-            process,
-            cluster,
-            settings,
-            port,
-            password,
-            databases,
-            dir,
-        })
+        Ok(Self { process, cluster, settings, port, password, databases, dir })
     }
 
     /// The one server of this test process, for tests that do not stop it.
@@ -102,15 +92,8 @@ impl Postgres {
     pub async fn database(&self) -> Result<Database> {
         let number = self.databases.fetch_add(1, Ordering::Relaxed) + 1;
         let name = format!("db_{number}");
-        let passwords = Passwords {
-            runtime: secret::random()?,
-            owner: secret::random()?,
-        };
-        self.psql(
-            &self.superuser_url(),
-            &database::creation(&name, &passwords),
-        )
-        .await?;
+        let passwords = Passwords { runtime: secret::random()?, owner: secret::random()? };
+        self.psql(&self.superuser_url(), &database::creation(&name, &passwords)).await?;
         Ok(Database::new(&name, self.port(), &passwords))
     }
 
@@ -192,8 +175,5 @@ fn spawn(
 
 async fn ready(process: &mut Process, cluster: &Cluster) -> Result<()> {
     let is_ready = async |process: &Process| cluster.is_ready(process.id());
-    process
-        .ready(START, is_ready)
-        .await
-        .context("cannot start a throw-away Postgres")
+    process.ready(START, is_ready).await.context("cannot start a throw-away Postgres")
 }

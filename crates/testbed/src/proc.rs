@@ -48,10 +48,7 @@ fn stat(pid: Pid) -> Option<Stat> {
     // The program's name stands in parentheses and may hold any character.
     let (_, rest) = text.rsplit_once(") ")?;
     let mut fields = rest.split(' ');
-    Some(Stat {
-        state: fields.next()?.chars().next()?,
-        parent: fields.next()?.parse().ok()?,
-    })
+    Some(Stat { state: fields.next()?.chars().next()?, parent: fields.next()?.parse().ok()? })
 }
 
 fn children_of(parent: Pid) -> Vec<Pid> {
@@ -83,10 +80,7 @@ mod tests {
 
     #[test]
     fn a_process_ends_with_its_children() {
-        let mut parent = Command::new("sh")
-            .args(["-c", "sleep 600 & wait"])
-            .spawn()
-            .unwrap();
+        let mut parent = Command::new("sh").args(["-c", "sleep 600 & wait"]).spawn().unwrap();
         let pid = Pid::from_child(&parent);
         wait_until(|| !children_of(pid).is_empty());
         let children = children_of(pid);

@@ -44,12 +44,7 @@ impl Process {
     /// changes to the environment count.
     pub fn spawn(name: &str, command: &Command, log: &Path) -> Result<Self> {
         // The shell registers its own process number, which then is the program's.
-        let register = [
-            "sh",
-            "-c",
-            r#"echo "pid $$" >&0 && exec "$@" </dev/null"#,
-            "sh",
-        ];
+        let register = ["sh", "-c", r#"echo "pid $$" >&0 && exec "$@" </dev/null"#, "sh"];
         let mut command = prefixed(&register.map(String::from), command);
         command.process_group(0).stdin(reaper::pipe_for_child()?);
         Self::launch(name, command, log, Life::OfOurs)
@@ -65,15 +60,8 @@ impl Process {
     fn launch(name: &str, mut command: Command, log: &Path, life: Life) -> Result<Self> {
         let (log, file) = Log::open(log)?;
         command.stdout(file.try_clone()?).stderr(file);
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot start {name}"))?;
-        Ok(Self {
-            name: name.to_owned(),
-            child,
-            log,
-            life,
-        })
+        let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
+        Ok(Self { name: name.to_owned(), child, log, life })
     }
 
     /// The process number.
@@ -90,10 +78,8 @@ impl Process {
 
     /// How it ended; nothing while it runs.
     pub fn status(&mut self) -> Result<Option<ExitStatus>> {
-        let status = self
-            .child
-            .try_wait()
-            .with_context(|| format!("cannot wait for {}", self.name))?;
+        let status =
+            self.child.try_wait().with_context(|| format!("cannot wait for {}", self.name))?;
         if status.is_some() && self.life == Life::OfOurs {
             reaper::forget(self.id())?;
         }
@@ -122,18 +108,10 @@ impl Process {
         let end = Instant::now() + deadline;
         while !is_ready(self).await {
             if let Some(status) = self.status()? {
-                bail!(
-                    "{} did not start ({status}); {}",
-                    self.name,
-                    self.log.tail()
-                );
+                bail!("{} did not start ({status}); {}", self.name, self.log.tail());
             }
             if Instant::now() >= end {
-                bail!(
-                    "{} was not ready within {deadline:?}; {}",
-                    self.name,
-                    self.log.tail()
-                );
+                bail!("{} was not ready within {deadline:?}; {}", self.name, self.log.tail());
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -167,9 +145,7 @@ impl Process {
     pub fn kill(&mut self) -> Result<()> {
         if self.status()?.is_none() {
             proc::kill_with_children(Pid::from_child(&self.child));
-            self.child
-                .wait()
-                .with_context(|| format!("cannot wait for {}", self.name))?;
+            self.child.wait().with_context(|| format!("cannot wait for {}", self.name))?;
             self.status()?;
         }
         Ok(())
@@ -192,11 +168,8 @@ impl Drop for Process {
 
 /// The same command as the arguments of another, which becomes it.
 pub(crate) fn prefixed(prefix: &[String], command: &Command) -> Command {
-    let mut words = prefix
-        .iter()
-        .map(OsStr::new)
-        .chain([command.get_program()])
-        .chain(command.get_args());
+    let mut words =
+        prefix.iter().map(OsStr::new).chain([command.get_program()]).chain(command.get_args());
     let mut whole = Command::new(words.next().unwrap_or_default());
     whole.args(words);
     if let Some(dir) = command.get_current_dir() {
@@ -223,15 +196,8 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "echo no such luck; exit 3"]);
         let mut process = Process::spawn("luck", &command, &dir.path().join("log")).unwrap();
-        let error = process
-            .ready(SOON, async |_| false)
-            .await
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.starts_with("luck did not start (exit status: 3)"),
-            "{error}"
-        );
+        let error = process.ready(SOON, async |_| false).await.unwrap_err().to_string();
+        assert!(error.starts_with("luck did not start (exit status: 3)"), "{error}");
         assert!(error.ends_with("no such luck"), "{error}");
     }
 
@@ -239,15 +205,9 @@ mod tests {
     async fn a_program_that_does_not_stop_is_an_error_until_it_is_killed() {
         let dir = tempfile::tempdir().unwrap();
         let mut command = Command::new("sh");
-        command.args([
-            "-c",
-            "trap '' TERM; echo ready; while :; do sleep 0.05; done",
-        ]);
+        command.args(["-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done"]);
         let mut process = Process::spawn("mule", &command, &dir.path().join("log")).unwrap();
-        process
-            .ready(SOON, async |process| process.log().contains("ready"))
-            .await
-            .unwrap();
+        process.ready(SOON, async |process| process.log().contains("ready")).await.unwrap();
         let patience = Duration::from_millis(50);
         assert!(process.stop(Signal::TERM, patience).await.is_err());
         process.kill().unwrap();

@@ -42,12 +42,7 @@ impl Proxy {
     /// Passes everything on to `server`.
     pub async fn start(server: SocketAddr) -> Result<Self> {
         let port = Port::lease()?;
-        let mut proxy = Self {
-            server,
-            port,
-            holes: Arc::default(),
-            traffic: None,
-        };
+        let mut proxy = Self { server, port, holes: Arc::default(), traffic: None };
         proxy.heal().await?;
         Ok(proxy)
     }
@@ -82,11 +77,7 @@ impl Proxy {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port()))
                 .await
                 .with_context(|| format!("cannot listen on port {} for a proxy", self.port()))?;
-            self.traffic = Some(tokio::spawn(serve(
-                listener,
-                self.server,
-                self.holes.clone(),
-            )));
+            self.traffic = Some(tokio::spawn(serve(listener, self.server, self.holes.clone())));
         }
         Ok(())
     }
@@ -204,10 +195,7 @@ mod tests {
         near.write_u8(2).await.unwrap();
         assert_eq!(timeout(SOON, far.read_u8()).await.unwrap().unwrap(), 2);
         let silence = Duration::from_millis(100);
-        assert!(
-            timeout(silence, near.read_u8()).await.is_err(),
-            "nothing may come through"
-        );
+        assert!(timeout(silence, near.read_u8()).await.is_err(), "nothing may come through");
 
         proxy.heal().await.unwrap();
         far.write_u8(3).await.unwrap();

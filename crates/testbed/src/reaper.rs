@@ -84,11 +84,7 @@ fn with_pipe<T>(action: impl FnOnce(&mut File) -> io::Result<T>) -> Result<T> {
 fn start() -> io::Result<File> {
     let mut shell = Command::new("sh");
     shell.args(["-c", SCRIPT]).current_dir("/").process_group(0);
-    shell
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let pipe = shell.spawn()?.stdin.take();
-    pipe.map(|pipe| File::from(OwnedFd::from(pipe)))
-        .ok_or_else(|| io::Error::other("no pipe"))
+    pipe.map(|pipe| File::from(OwnedFd::from(pipe))).ok_or_else(|| io::Error::other("no pipe"))
 }

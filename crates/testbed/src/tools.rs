@@ -29,9 +29,7 @@ pub(crate) fn broker() -> Result<PathBuf> {
     let go = output(Command::new("go").args(["env", "GOPATH"]))
         .map(|path| Path::new(&path).join("bin").join(BROKER));
     let here = std::env::current_dir().context("the working directory is gone")?;
-    let tools = here
-        .ancestors()
-        .map(|dir| dir.join(".tools/bin").join(BROKER));
+    let tools = here.ancestors().map(|dir| dir.join(".tools/bin").join(BROKER));
     on_path(BROKER)
         .chain(go)
         .chain(tools)
@@ -44,26 +42,17 @@ pub(crate) fn broker() -> Result<PathBuf> {
 
 fn on_path(program: &str) -> impl Iterator<Item = PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let candidates: Vec<PathBuf> = std::env::split_paths(&path)
-        .map(|dir| dir.join(program))
-        .collect();
-    candidates
-        .into_iter()
-        .filter(|candidate| candidate.is_file())
+    let candidates: Vec<PathBuf> =
+        std::env::split_paths(&path).map(|dir| dir.join(program)).collect();
+    candidates.into_iter().filter(|candidate| candidate.is_file())
 }
 
 /// `/usr/lib/postgresql/VERSION/bin`, the latest version first.
 fn debian_postgres_bins() -> Vec<PathBuf> {
-    let entries = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten();
+    let entries = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut versions: Vec<(u32, PathBuf)> = entries
         .filter_map(|entry| {
-            Some((
-                entry.file_name().to_str()?.parse().ok()?,
-                entry.path().join("bin"),
-            ))
+            Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin")))
         })
         .collect();
     versions.sort_by(|one, other| other.cmp(one));
@@ -71,9 +60,7 @@ fn debian_postgres_bins() -> Vec<PathBuf> {
 }
 
 fn is_postgres(bin: &Path) -> bool {
-    ["initdb", "psql"]
-        .iter()
-        .all(|program| bin.join(program).is_file())
+    ["initdb", "psql"].iter().all(|program| bin.join(program).is_file())
         && output(Command::new(bin.join("postgres")).arg("--version"))
             .and_then(|text| major_version(&text))
             .is_some_and(|version| version >= OLDEST_POSTGRES)
@@ -88,10 +75,7 @@ fn major_version(text: &str) -> Option<u32> {
 
 /// What a program prints, without the line's end; nothing when it is not there or fails.
 fn output(command: &mut Command) -> Option<String> {
-    let output = command
-        .output()
-        .ok()
-        .filter(|output| output.status.success())?;
+    let output = command.output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
@@ -102,10 +86,7 @@ mod tests {
     #[test]
     fn the_major_version_is_read_from_what_postgres_says() {
         let version = |text| major_version(text);
-        assert_eq!(
-            version("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"),
-            Some(15)
-        );
+        assert_eq!(version("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"), Some(15));
         assert_eq!(version("postgres (PostgreSQL) 19beta1"), Some(19));
         assert_eq!(version("something else"), None);
     }

@@ -44,11 +44,9 @@ mod tests {
     #[tokio::test]
     #[should_panic(expected = "a probe that hangs: not within 50ms")]
     async fn a_probe_that_hangs_is_given_up() {
-        eventually(
-            "a probe that hangs",
-            Duration::from_millis(50),
-            async || std::future::pending::<Option<()>>().await,
-        )
+        eventually("a probe that hangs", Duration::from_millis(50), async || {
+            std::future::pending::<Option<()>>().await
+        })
         .await;
     }
 }

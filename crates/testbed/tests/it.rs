@@ -23,29 +23,14 @@ async fn postgres_keeps_its_data_through_a_stop_and_a_kill() {
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
     assert!(postgres.psql(&url, "select 1").await.is_err());
     postgres.start_again().await.unwrap();
-    assert_eq!(
-        postgres
-            .psql(&owner, "select uid from orders")
-            .await
-            .unwrap(),
-        "a\nb"
-    );
+    assert_eq!(postgres.psql(&owner, "select uid from orders").await.unwrap(), "a\nb");
 
     postgres.kill().unwrap();
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
     postgres.start_again().await.unwrap();
     assert_eq!(postgres.port(), port);
-    assert_eq!(
-        postgres
-            .psql(&owner, "select uid from orders")
-            .await
-            .unwrap(),
-        "a\nb"
-    );
-    assert!(
-        postgres.log().contains("automatic recovery in progress"),
-        "it was no crash"
-    );
+    assert_eq!(postgres.psql(&owner, "select uid from orders").await.unwrap(), "a\nb");
+    assert!(postgres.log().contains("automatic recovery in progress"), "it was no crash");
 }
 
 #[tokio::test]
@@ -60,41 +45,21 @@ async fn the_runtime_role_may_only_what_it_is_granted() {
         database.runtime_role
     );
     postgres.psql(&database.owner_url, &grant).await.unwrap();
-    assert_eq!(
-        postgres
-            .psql(&database.url, "select count(*) from orders")
-            .await
-            .unwrap(),
-        "0"
-    );
-    for refused in [
-        "insert into orders values ('a')",
-        "create table mine (a int)",
-    ] {
-        let error = postgres
-            .psql(&database.url, refused)
-            .await
-            .unwrap_err()
-            .to_string();
+    assert_eq!(postgres.psql(&database.url, "select count(*) from orders").await.unwrap(), "0");
+    for refused in ["insert into orders values ('a')", "create table mine (a int)"] {
+        let error = postgres.psql(&database.url, refused).await.unwrap_err().to_string();
         assert!(error.contains("permission denied"), "{error}");
     }
     let elsewhere = database.url.replace(&database.name, &other.name);
-    assert!(
-        postgres.psql(&elsewhere, "select 1").await.is_err(),
-        "another's database"
-    );
+    assert!(postgres.psql(&elsewhere, "select 1").await.is_err(), "another's database");
 }
 
 #[tokio::test]
 async fn settings_are_laid_over_those_for_throw_away_data() {
-    let postgres = Postgres::start_with(&[("fsync", "on"), ("max_connections", "7")])
-        .await
-        .unwrap();
+    let postgres =
+        Postgres::start_with(&[("fsync", "on"), ("max_connections", "7")]).await.unwrap();
     let show = "show fsync; show max_connections; show synchronous_commit; show server_encoding";
-    let shown = postgres
-        .psql(&postgres.superuser_url(), show)
-        .await
-        .unwrap();
+    let shown = postgres.psql(&postgres.superuser_url(), show).await.unwrap();
     assert_eq!(shown, "on\n7\non\nUTF8");
 }
 
@@ -110,20 +75,13 @@ async fn the_broker_keeps_its_ports_and_store_until_it_is_wiped() {
     assert!(broker.channel("orders").await.is_err(), "it still answers");
     broker.start_again().await.unwrap();
     assert_eq!(broker.url(), url);
-    assert!(
-        broker.log().contains("Recovered 0 channel"),
-        "it has no store: {}",
-        broker.log()
-    );
+    assert!(broker.log().contains("Recovered 0 channel"), "it has no store: {}", broker.log());
     assert!(broker.wipe().is_err(), "it still runs");
 
     broker.stop().await.unwrap();
     broker.wipe().unwrap();
     broker.start_again().await.unwrap();
-    assert!(
-        !broker.log().contains("Recovered"),
-        "the store is still there"
-    );
+    assert!(!broker.log().contains("Recovered"), "the store is still there");
 }
 
 /// Runs itself a second time as the process that is killed.
@@ -143,20 +101,13 @@ async fn nothing_is_left_of_a_test_process_that_is_killed() {
     std::fs::set_permissions(temp.path(), everyone).unwrap();
     let report = tempfile::NamedTempFile::new().unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap());
-    child.args([
-        "--exact",
-        "nothing_is_left_of_a_test_process_that_is_killed",
-        "--nocapture",
-    ]);
+    child.args(["--exact", "nothing_is_left_of_a_test_process_that_is_killed", "--nocapture"]);
     child.env(PIDS, report.path()).env("TMPDIR", temp.path());
     child.stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = child.spawn().unwrap();
     let pids: Vec<u32> = eventually("both servers", SOON, async || {
         let report = std::fs::read_to_string(report.path()).unwrap();
-        let pids: Vec<u32> = report
-            .split(' ')
-            .filter_map(|pid| pid.parse().ok())
-            .collect();
+        let pids: Vec<u32> = report.split(' ').filter_map(|pid| pid.parse().ok()).collect();
         (pids.len() == 2).then_some(pids)
     })
     .await;
@@ -166,10 +117,8 @@ async fn nothing_is_left_of_a_test_process_that_is_killed() {
     child.kill().unwrap();
     child.wait().unwrap();
 
-    eventually("no server left", SOON, async || {
-        (!pids.iter().any(|pid| runs(*pid))).then_some(())
-    })
-    .await;
+    eventually("no server left", SOON, async || (!pids.iter().any(|pid| runs(*pid))).then_some(()))
+        .await;
     eventually("no directory left", SOON, async || {
         (temp.path().read_dir().unwrap().count() == 0).then_some(())
     })
@@ -181,19 +130,12 @@ async fn a_dropped_server_leaves_no_process_and_no_directory() {
     let mut postgres = Postgres::start().await.unwrap();
     let pid = postgres.id();
     let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
-    let data = command
-        .split('\0')
-        .find(|argument| argument.ends_with("/data"))
-        .unwrap()
-        .to_owned();
+    let data = command.split('\0').find(|argument| argument.ends_with("/data")).unwrap().to_owned();
     assert!(Path::new(&data).exists());
     let segment = shared_memory(&data).unwrap();
     assert!(segments().contains(&segment));
     postgres.kill().unwrap();
-    assert!(
-        segments().contains(&segment),
-        "a killed server cannot free it"
-    );
+    assert!(segments().contains(&segment), "a killed server cannot free it");
     drop(postgres);
     assert!(!runs(pid));
     assert!(!Path::new(&data).parent().unwrap().exists());
@@ -207,18 +149,11 @@ fn runs(pid: u32) -> bool {
 
 fn shared_memory(data: &str) -> Option<String> {
     let file = std::fs::read_to_string(Path::new(data).join("postmaster.pid")).ok()?;
-    file.lines()
-        .nth(6)?
-        .split_whitespace()
-        .nth(1)
-        .map(str::to_owned)
+    file.lines().nth(6)?.split_whitespace().nth(1).map(str::to_owned)
 }
 
 fn segments() -> Vec<String> {
     let table = std::fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
-    let ids = table
-        .lines()
-        .skip(1)
-        .filter_map(|line| line.split_whitespace().nth(1));
+    let ids = table.lines().skip(1).filter_map(|line| line.split_whitespace().nth(1));
     ids.map(str::to_owned).collect()
 }

@@ -66,10 +66,7 @@ const MISTAKES: &[(&str, &str)] = &[
         "database.url=",
         "`database.url` from --set is empty; legal is a URL such as `postgres://user:password@host:5432/database`, special characters of the password percent-encoded",
     ),
-    (
-        "database.migrate=yes",
-        "`database.migrate` from --set is `yes`; legal is `true` or `false`",
-    ),
+    ("database.migrate=yes", "`database.migrate` from --set is `yes`; legal is `true` or `false`"),
     (
         "database.runtime_role=a;b",
         "`database.runtime_role` from --set is `a;b`; legal is 1 to 63 letters, digits, `_` and `-`",
@@ -110,10 +107,7 @@ const MISTAKES: &[(&str, &str)] = &[
         "http.listen=localhost:80",
         "`http.listen` from --set is `localhost:80`; legal is an IP address and port such as `0.0.0.0:8080`",
     ),
-    (
-        "http.workers=0",
-        "`http.workers` from --set is `0`; legal is a whole number from 1 to 1024",
-    ),
+    ("http.workers=0", "`http.workers` from --set is `0`; legal is a whole number from 1 to 1024"),
     (
         "http.cache_control=a\nb",
         "`http.cache_control` from --set is `a\\nb`; legal is the value of a Cache-Control header such as `private, no-cache`",
@@ -163,9 +157,7 @@ fn each_source_is_called_by_its_name() {
     );
     assert_eq!(
         problems("[database]\nmax_connections = 0", &[], &[]),
-        [format!(
-            "setting `database.max_connections` from waybill.toml is `0`; {legal}"
-        )],
+        [format!("setting `database.max_connections` from waybill.toml is `0`; {legal}")],
     );
     assert_eq!(
         problems("[database]\nmax_connections = [1]", &[], &[]),
@@ -185,14 +177,9 @@ fn unknown_names_are_refused_with_the_nearest_known_one() {
     );
     assert_eq!(
         problems("", &[("WAYBILL_BROKER__CHANEL", "a")], &[]),
-        [format!(
-            "{chanel} environment variable WAYBILL_BROKER__CHANEL; {meant}"
-        )],
+        [format!("{chanel} environment variable WAYBILL_BROKER__CHANEL; {meant}")],
     );
-    assert_eq!(
-        problems("", &[], &["broker.chanel=a"]),
-        [format!("{chanel} `--set`; {meant}")]
-    );
+    assert_eq!(problems("", &[], &["broker.chanel=a"]), [format!("{chanel} `--set`; {meant}")]);
     for (file, problem) in [
         (
             "[brokr]\nurl = 'a'",
@@ -202,10 +189,7 @@ fn unknown_names_are_refused_with_the_nearest_known_one() {
             "[nats]\nclient_id = 'a'",
             "unknown setting `nats.client_id` in waybill.toml; did you mean `broker.client_id`?",
         ),
-        (
-            "[redis]\nport = 1",
-            "unknown setting `redis.port` in waybill.toml",
-        ),
+        ("[redis]\nport = 1", "unknown setting `redis.port` in waybill.toml"),
         (
             "client_id = 'a'",
             "unknown setting `client_id` in waybill.toml; did you mean `broker.client_id`?",
@@ -240,10 +224,7 @@ fn settings_that_contradict_each_other_are_refused() {
             "setting `http.listen` from the defaults (`0.0.0.0:8080`) contradicts setting `admin.listen` from --set (`127.0.0.1:8080`): the two must differ",
         ),
         (
-            [
-                "database.url=postgres://me:pw@h/db",
-                "database.url_file=Cargo.toml",
-            ],
+            ["database.url=postgres://me:pw@h/db", "database.url_file=Cargo.toml"],
             "setting `database.url` from --set (`postgres://me:***@h/db`) contradicts setting `database.url_file` from --set (`Cargo.toml`): only one of the two may be set",
         ),
     ] {
@@ -260,10 +241,7 @@ fn every_mistake_is_reported_at_once() {
     let problems = problems(file, &variables, &["broker", "nowhere=1"]);
     assert_eq!(problems.len(), 5, "{problems:#?}");
     let not_an_assignment = "--set `broker` is not an assignment; legal is `section.key=value`";
-    assert!(
-        problems.contains(&not_an_assignment.to_owned()),
-        "{problems:#?}"
-    );
+    assert!(problems.contains(&not_an_assignment.to_owned()), "{problems:#?}");
 }
 
 #[test]
@@ -272,10 +250,7 @@ fn a_file_that_is_no_toml_is_refused_without_quoting_it() {
     let [problem] = problems.as_slice() else {
         panic!("one mistake, not {problems:#?}");
     };
-    assert!(
-        problem.starts_with("waybill.toml is not TOML: line 2, column 7: "),
-        "{problem}"
-    );
+    assert!(problem.starts_with("waybill.toml is not TOML: line 2, column 7: "), "{problem}");
     assert!(!problem.contains("hunter2"), "{problem}");
 }
 

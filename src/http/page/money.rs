@@ -44,14 +44,9 @@ pub(super) struct Currency<'a> {
 impl<'a> Currency<'a> {
     /// Looks the code up as it was sent; `usd` is not a code.
     pub(super) fn new(code: &'a str) -> Self {
-        let digits = [
-            (NO_DIGITS, 0),
-            (TWO_DIGITS, 2),
-            (THREE_DIGITS, 3),
-            (FOUR_DIGITS, 4),
-        ]
-        .into_iter()
-        .find_map(|(codes, digits)| codes.contains(&code).then_some(digits));
+        let digits = [(NO_DIGITS, 0), (TWO_DIGITS, 2), (THREE_DIGITS, 3), (FOUR_DIGITS, 4)]
+            .into_iter()
+            .find_map(|(codes, digits)| codes.contains(&code).then_some(digits));
         Self { code, digits }
     }
 
@@ -120,11 +115,7 @@ mod tests {
         ];
         for (code, minor_units, expected) in table {
             let expected = expected.replace(' ', "\u{202f}");
-            assert_eq!(
-                Currency::new(code).number(minor_units),
-                expected,
-                "{minor_units} {code}"
-            );
+            assert_eq!(Currency::new(code).number(minor_units), expected, "{minor_units} {code}");
         }
     }
 

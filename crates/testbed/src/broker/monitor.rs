@@ -67,10 +67,7 @@ pub struct ClientState {
 pub(super) async fn channel(port: u16, name: &str) -> Result<ChannelState> {
     let path = format!("/streaming/channelsz?channel={name}&subs=1");
     match http::get(port, &path).await? {
-        (404, _) => Ok(ChannelState {
-            name: name.to_owned(),
-            ..ChannelState::default()
-        }),
+        (404, _) => Ok(ChannelState { name: name.to_owned(), ..ChannelState::default() }),
         answer => parse(&path, answer),
     }
 }
@@ -87,9 +84,6 @@ pub(super) async fn clients(port: u16) -> Result<Vec<ClientState>> {
 }
 
 fn parse<T: DeserializeOwned>(path: &str, (status, body): (u16, String)) -> Result<T> {
-    ensure!(
-        status == 200,
-        "the broker's monitor answered {status} to {path}: {body}"
-    );
+    ensure!(status == 200, "the broker's monitor answered {status} to {path}: {body}");
     serde_json::from_str(&body).with_context(|| format!("the answer to {path} is not as expected"))
 }

@@ -52,10 +52,7 @@ impl Wanted {
             version: self.version.clone(),
             ports: self.ports.iter().map(|(port, _)| *port).collect(),
         };
-        write_private(
-            &layout.record(self.daemon),
-            &serde_json::to_string(&record)?,
-        )?;
+        write_private(&layout.record(self.daemon), &serde_json::to_string(&record)?)?;
         Ok(process)
     }
 }
@@ -72,9 +69,7 @@ impl Daemon {
     /// Stops it, by force in the end; answers whether it ran.
     pub(super) async fn stop(self, layout: &Layout) -> Result<bool> {
         let (signal, patience) = self.way_to_stop();
-        let pid = self
-            .running(layout)
-            .and_then(|record| Pid::from_raw(record.pid));
+        let pid = self.running(layout).and_then(|record| Pid::from_raw(record.pid));
         if let Some(pid) = pid {
             kill_process(pid, signal).with_context(|| format!("cannot signal {self}"))?;
             let end = Instant::now() + patience;
@@ -84,10 +79,7 @@ impl Daemon {
             if proc::is_running(pid) {
                 proc::kill_with_children(pid);
             }
-            ensure!(
-                !proc::is_running(pid),
-                "{self} (process {pid}) cannot be stopped"
-            );
+            ensure!(!proc::is_running(pid), "{self} (process {pid}) cannot be stopped");
         }
         let _ = std::fs::remove_file(layout.record(self));
         Ok(pid.is_some())
@@ -128,12 +120,8 @@ impl fmt::Display for Record {
 }
 
 fn words(command: &Command) -> Vec<String> {
-    let words = [command.get_program()]
-        .into_iter()
-        .chain(command.get_args());
-    words
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect()
+    let words = [command.get_program()].into_iter().chain(command.get_args());
+    words.map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
 /// A process number may have become another's. The command that runs is the recorded one
@@ -153,19 +141,10 @@ mod tests {
     #[test]
     fn a_process_number_that_became_anothers_is_not_ours() {
         let recorded = split("setpriv --reuid=1 /usr/bin/postgres -D /data");
-        assert!(is_same_program(
-            &recorded,
-            &split("/usr/bin/postgres -D /data")
-        ));
-        assert!(!is_same_program(
-            &recorded,
-            &split("/usr/bin/postgres -D /other")
-        ));
+        assert!(is_same_program(&recorded, &split("/usr/bin/postgres -D /data")));
+        assert!(!is_same_program(&recorded, &split("/usr/bin/postgres -D /other")));
         assert!(!is_same_program(&recorded, &split("")));
-        assert!(is_same_program(
-            &split("/a/script up"),
-            &split("/bin/sh /a/script up")
-        ));
+        assert!(is_same_program(&split("/a/script up"), &split("/bin/sh /a/script up")));
     }
 
     #[test]
@@ -180,12 +159,7 @@ mod tests {
         let mut command = Command::new("waybill");
         command.arg("serve");
         let daemon = Daemon::Waybill;
-        let mut wanted = Wanted {
-            daemon,
-            command,
-            version: "1".to_owned(),
-            ports: Vec::new(),
-        };
+        let mut wanted = Wanted { daemon, command, version: "1".to_owned(), ports: Vec::new() };
         assert!(record.is(&wanted));
         wanted.version = "2".to_owned();
         assert!(!record.is(&wanted));

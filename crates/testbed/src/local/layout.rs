@@ -20,9 +20,7 @@ impl Layout {
     /// The directory as it is; nothing when there is none.
     pub(super) fn find() -> Result<Option<Self>> {
         let root = std::env::current_dir().context("the working directory is gone")?;
-        let layout = Self {
-            root: root.join(".waybill"),
-        };
+        let layout = Self { root: root.join(".waybill") };
         Ok(layout.root.is_dir().then_some(layout))
     }
 
@@ -41,8 +39,7 @@ impl Layout {
     /// Keeps other commands from the directory until the file is dropped.
     pub(super) fn lock(&self) -> Result<File> {
         let file = File::create(self.path("lock")).context("cannot write .waybill/lock")?;
-        file.try_lock()
-            .context("another command is at work in .waybill: wait for its end")?;
+        file.try_lock().context("another command is at work in .waybill: wait for its end")?;
         Ok(file)
     }
 
@@ -121,10 +118,7 @@ mod tests {
         let first = path.metadata().unwrap();
         assert_eq!(first.permissions().mode() & 0o777, 0o600);
         write_private(&path, "one").unwrap();
-        assert_eq!(
-            path.metadata().unwrap().modified().unwrap(),
-            first.modified().unwrap()
-        );
+        assert_eq!(path.metadata().unwrap().modified().unwrap(), first.modified().unwrap());
         write_private(&path, "two").unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "two");
     }
@@ -132,9 +126,7 @@ mod tests {
     #[test]
     fn a_password_stays_the_same() {
         let dir = tempfile::tempdir().unwrap();
-        let layout = Layout {
-            root: dir.path().to_owned(),
-        };
+        let layout = Layout { root: dir.path().to_owned() };
         make_dir(&layout.path("secrets"), 0o700).unwrap();
         assert!(!layout.has_secret("owner"));
         let password = layout.secret("owner").unwrap();
@@ -146,9 +138,7 @@ mod tests {
     #[test]
     fn a_second_lock_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let layout = Layout {
-            root: dir.path().to_owned(),
-        };
+        let layout = Layout { root: dir.path().to_owned() };
         let lock = layout.lock().unwrap();
         assert!(layout.lock().is_err());
         drop(lock);

@@ -46,12 +46,7 @@ impl Postgres {
             runtime: layout.secret("postgres_runtime")?,
             owner: layout.secret("postgres_owner")?,
         };
-        Ok(Self {
-            cluster,
-            port,
-            superuser_password,
-            passwords,
-        })
+        Ok(Self { cluster, port, superuser_password, passwords })
     }
 
     /// The logins of the service's database.
@@ -62,11 +57,8 @@ impl Postgres {
     /// What is acknowledged stays through a power loss: `fsync` and `synchronous_commit` are
     /// left on, as they are by default.
     pub(super) fn wanted(&self) -> Wanted {
-        let compression = if self.cluster.supports("wal_compression", "lz4") {
-            "lz4"
-        } else {
-            "on"
-        };
+        let compression =
+            if self.cluster.supports("wal_compression", "lz4") { "lz4" } else { "on" };
         let settings = [
             ("shared_buffers", "256MB"),
             ("max_wal_size", "2GB"),
@@ -82,22 +74,16 @@ impl Postgres {
     }
 
     pub(super) async fn ready(&self, process: &mut Process) -> Result<()> {
-        process
-            .ready(START, async |process| self.cluster.is_ready(process.id()))
-            .await?;
+        process.ready(START, async |process| self.cluster.is_ready(process.id())).await?;
         say(&format!("postgres: up on 127.0.0.1:{}", self.port))
     }
 
     /// Makes the database and its roles where they are missing.
     pub(super) async fn create_database(&self) -> Result<()> {
         let url = superuser_url(&self.superuser_password, self.port);
-        psql::run(
-            self.cluster.bin(),
-            &url,
-            &creation(DATABASE, &self.passwords),
-        )
-        .await
-        .context("cannot make the service's database")?;
+        psql::run(self.cluster.bin(), &url, &creation(DATABASE, &self.passwords))
+            .await
+            .context("cannot make the service's database")?;
         Ok(())
     }
 }
@@ -117,16 +103,11 @@ pub(super) fn broker(layout: &Layout, ports: &Ports) -> Result<Wanted> {
         daemon: Daemon::Broker,
         command,
         version: String::new(),
-        ports: vec![
-            (ports.broker_port, "BROKER_PORT"),
-            (ports.monitor_port, "MONITOR_PORT"),
-        ],
+        ports: vec![(ports.broker_port, "BROKER_PORT"), (ports.monitor_port, "MONITOR_PORT")],
     })
 }
 
 pub(super) async fn broker_ready(process: &mut Process, ports: &Ports) -> Result<()> {
-    process
-        .ready(START, async |process| broker::is_ready(process))
-        .await?;
+    process.ready(START, async |process| broker::is_ready(process)).await?;
     say(&format!("broker: up on 127.0.0.1:{}", ports.broker_port))
 }

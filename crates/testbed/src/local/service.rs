@@ -37,10 +37,7 @@ pub(super) fn wanted(
         daemon: Daemon::Waybill,
         command,
         version: format!("{} {}", version(waybill)?, version(&settings)?),
-        ports: vec![
-            (ports.http_port, "HTTP_PORT"),
-            (ports.admin_port, "ADMIN_PORT"),
-        ],
+        ports: vec![(ports.http_port, "HTTP_PORT"), (ports.admin_port, "ADMIN_PORT")],
     })
 }
 
@@ -68,20 +65,9 @@ pub(super) async fn publish_samples(layout: &Layout, waybill: &Path, ports: &Por
 
 async fn publish(layout: &Layout, waybill: &Path, what: &[&str]) -> Result<()> {
     let mut command = tokio::process::Command::new(waybill);
-    command
-        .arg("publish")
-        .arg("--config")
-        .arg(layout.settings())
-        .args(what);
-    let status = command
-        .status()
-        .await
-        .context("cannot start the publisher")?;
-    ensure!(
-        status.success(),
-        "`waybill publish {}` failed ({status})",
-        what.join(" ")
-    );
+    command.arg("publish").arg("--config").arg(layout.settings()).args(what);
+    let status = command.status().await.context("cannot start the publisher")?;
+    ensure!(status.success(), "`waybill publish {}` failed ({status})", what.join(" "));
     Ok(())
 }
 
@@ -95,25 +81,12 @@ async fn until(complaint: &'static str, condition: impl AsyncFn() -> bool) -> Re
             sleep(PAUSE).await;
         }
     };
-    timeout(START, wait)
-        .await
-        .with_context(|| format!("{complaint} within {START:?}"))
+    timeout(START, wait).await.with_context(|| format!("{complaint} within {START:?}"))
 }
 
 fn settings_text(ports: &Ports, database: &Database) -> String {
-    let Ports {
-        http_port,
-        admin_port,
-        broker_port,
-        monitor_port,
-        ..
-    } = ports;
-    let Database {
-        url,
-        owner_url,
-        runtime_role,
-        ..
-    } = database;
+    let Ports { http_port, admin_port, broker_port, monitor_port, .. } = ports;
+    let Database { url, owner_url, runtime_role, .. } = database;
     format!(
         r#"# Written by `make up`, which writes it anew each time.
 
@@ -138,9 +111,7 @@ listen = "127.0.0.1:{admin_port}"
 
 /// Changes whenever the file is written.
 fn version(path: &Path) -> Result<String> {
-    let metadata = path
-        .metadata()
-        .with_context(|| format!("cannot find {}", path.display()))?;
+    let metadata = path.metadata().with_context(|| format!("cannot find {}", path.display()))?;
     let modified = metadata.modified()?.duration_since(std::time::UNIX_EPOCH)?;
     Ok(format!("{}-{}", modified.as_nanos(), metadata.len()))
 }

@@ -31,11 +31,7 @@ impl Cluster {
     pub(crate) fn in_dir(dir: &Path) -> Result<Self> {
         let bin = tools::postgres_bin()?;
         let account = Account::for_server_in(dir)?;
-        Ok(Self {
-            bin,
-            account,
-            data: dir.join("data"),
-        })
+        Ok(Self { bin, account, data: dir.join("data") })
     }
 
     /// The directory of the programs.
@@ -57,24 +53,14 @@ impl Cluster {
         }
         self.write_for_server(&password_file, superuser_password)?;
         let mut initdb = self.program("initdb");
-        initdb
-            .arg("-D")
-            .arg(&unfinished)
-            .arg("--pwfile")
-            .arg(&password_file);
+        initdb.arg("-D").arg(&unfinished).arg("--pwfile").arg(&password_file);
         initdb.args(["--username", SUPERUSER, "--auth=scram-sha-256", "--no-sync"]);
         initdb.args(["--encoding=UTF8", "--locale=C.UTF-8"]);
-        let output = tokio::process::Command::from(self.account.command(&initdb))
-            .output()
-            .await;
+        let output = tokio::process::Command::from(self.account.command(&initdb)).output().await;
         let output = output.context("cannot start initdb")?;
         let _ = std::fs::remove_file(&password_file);
         let complaint = String::from_utf8_lossy(&output.stderr);
-        ensure!(
-            output.status.success(),
-            "initdb failed: {}",
-            complaint.trim()
-        );
+        ensure!(output.status.success(), "initdb failed: {}", complaint.trim());
         std::fs::rename(&unfinished, &self.data).context("cannot name the new cluster")
     }
 
@@ -87,9 +73,7 @@ impl Cluster {
             ("port", &port.to_string()),
             ("unix_socket_directories", ""),
         ];
-        let settings = settings
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()));
+        let settings = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         for (name, value) in fixed.into_iter().chain(settings) {
             server.arg("-c").arg(format!("{name}={value}"));
         }
@@ -109,20 +93,13 @@ impl Cluster {
         let mut ask = self.program("postgres");
         ask.arg("-D").arg(&self.data).args(["-C", setting]);
         ask.arg("-c").arg(format!("{setting}={value}"));
-        self.account
-            .command(&ask)
-            .output()
-            .is_ok_and(|output| output.status.success())
+        self.account.command(&ask).output().is_ok_and(|output| output.status.success())
     }
 
     /// Frees the shared memory segment that a killed server has left; a server that was
     /// stopped has left no pid file either.
     pub(crate) fn remove_shared_memory(&self) {
-        if let Some(segment) = self
-            .pid_file()
-            .get(6)
-            .and_then(|line| line.split(' ').next_back())
-        {
+        if let Some(segment) = self.pid_file().get(6).and_then(|line| line.split(' ').next_back()) {
             let _ = Command::new("ipcrm").args(["-m", segment]).output();
         }
     }
@@ -141,11 +118,7 @@ impl Cluster {
 
     /// Writes a file that only the server's account can read.
     fn write_for_server(&self, path: &Path, text: &str) -> Result<()> {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         file.write_all(text.as_bytes())?;
         self.account.own(path)
     }

@@ -1,0 +1,186 @@
+//! Puts the pieces together and runs them, from the first log line to the last.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use stan::Messages;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::broker;
+use crate::cache::{Cache, Keeper};
+use crate::config::Settings;
+use crate::health::{Health, Phase};
+use crate::http::admin::Admin;
+use crate::http::{Bound, Site};
+use crate::ingest::{Consumer, Limits, Watch, Writer};
+use crate::lookup::Lookup;
+use crate::metrics::Metrics;
+use crate::shutdown::{Lifecycle, Reason};
+use crate::store::{self, Store};
+
+/// Time between two attempts to bring up the schema.
+const SCHEMA_RETRY: Duration = Duration::from_secs(1);
+
+/// Runs the service until it is asked to stop.
+///
+/// # Errors
+/// A port that cannot be bound, a wrong setting found out later, or a task that ended on its own.
+pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
+    let lifecycle = Lifecycle::listen().context("signals cannot be received")?;
+    let (http, database) = (&settings.http, &settings.database);
+    let site_port = Bound::bind(http.listen, http.workers)
+        .with_context(|| format!("`http.listen` {} cannot be bound", http.listen))?;
+    let admin_port = Bound::bind(settings.admin.listen, 1)
+        .with_context(|| format!("`admin.listen` {} cannot be bound", settings.admin.listen))?;
+    tracing::info!(
+        http = %site_port.address(),
+        admin = %admin_port.address(),
+        "waybill {} is starting",
+        env!("CARGO_PKG_VERSION")
+    );
+
+    let metrics = Metrics::new();
+    let health = Health::default();
+    let session = Watch::default();
+    let cache = Cache::new(settings.cache.max_bytes.bytes() as u64);
+    let url = database.url()?;
+    let store = Store::new(url.expose(), database.max_connections, database.connect_timeout)
+        .context("`database.url`")?;
+    let lookup = Lookup::new(
+        cache.clone(),
+        store.clone(),
+        metrics.clone(),
+        settings.cache.miss_concurrency,
+        settings.cache.miss_timeout,
+    );
+    let site = Site { lookup, metrics: metrics.clone(), cache_control: http.cache_control.clone() };
+    let admin = Admin {
+        health: health.clone(),
+        metrics: metrics.clone(),
+        store: store.clone(),
+        cache: cache.clone(),
+        session: session.clone(),
+    };
+    let keeper = Keeper {
+        cache: cache.clone(),
+        store: store.clone(),
+        health: health.clone(),
+        metrics: metrics.clone(),
+        warm_up: settings.cache.warm_up,
+        follow_interval: settings.cache.follow_interval,
+    };
+    let consumer = Consumer {
+        options: broker::options(&settings.broker, &settings.broker.client_id)?,
+        group: broker::queue_group(&settings.broker, settings.ingest.queue_max_bytes.bytes()),
+        writers: settings.ingest.writers,
+        watch: session,
+        writer: writer(settings, store.clone(), cache, metrics),
+    };
+
+    let (schema_is_there, schema) = watch::channel(false);
+    let (serving, ingest) = (&lifecycle.serving, &lifecycle.ingest);
+    serving.spawn("http", site_port.serve_site(site, http.clone(), serving.token()));
+    serving.spawn("admin", admin_port.serve_admin(admin, http.clone(), serving.token()));
+    serving.spawn("cache", when(schema.clone(), serving.token(), move |stop| keeper.run(stop)));
+    if settings.ingest.enabled {
+        ingest.spawn("ingest", when(schema, ingest.token(), move |stop| consumer.run(stop)));
+    }
+
+    let end = tokio::select! {
+        reason = lifecycle.stop_requested() => Ok(reason),
+        Err(wrong) = bring_up_schema(settings, &store, &schema_is_there) => Err(wrong),
+    };
+    match &end {
+        Ok(Reason::Signal) => tracing::info!("Stopping, as asked"),
+        Ok(reason) => tracing::error!(%reason, "Stopping"),
+        Err(error) => tracing::error!(error = format!("{error:#}"), "Stopping"),
+    }
+    let stopped = lifecycle
+        .stop_within(settings.shutdown.timeout, async {
+            health.enter(Phase::Draining);
+            if matches!(end, Ok(Reason::Signal)) {
+                sleep(settings.shutdown.grace_before_drain).await;
+            }
+            lifecycle.ingest.stop_and_wait().await;
+            lifecycle.serving.stop_and_wait().await;
+            store.close().await;
+        })
+        .await;
+    end?;
+    stopped?;
+    tracing::info!("Stopped");
+    Ok(())
+}
+
+/// Makes the writers' pattern once the session's messages are there.
+fn writer(
+    settings: &Settings,
+    store: Store,
+    cache: Cache,
+    metrics: Metrics,
+) -> impl FnOnce(Messages) -> Writer + Send + 'static {
+    let channel = Arc::from(settings.broker.channel.as_str());
+    let limits = Limits {
+        batch_max_rows: settings.ingest.batch_max_rows,
+        batch_max_bytes: settings.ingest.batch_max_bytes.bytes(),
+        max_message_bytes: settings.ingest.max_message_bytes.bytes(),
+    };
+    move |messages| Writer { messages, channel, store, cache, metrics, limits }
+}
+
+/// Runs `task` when the schema is there, unless `stop` comes first; the task sees `stop` too.
+async fn when<F: Future<Output = ()>>(
+    mut schema: watch::Receiver<bool>,
+    stop: CancellationToken,
+    task: impl FnOnce(CancellationToken) -> F,
+) {
+    // An error means that the sender is gone, which it is only while stopping.
+    let waiting = async { schema.wait_for(|there| *there).await.is_ok() };
+    if stop.run_until_cancelled(waiting).await == Some(true) {
+        task(stop).await;
+    }
+}
+
+/// Migrates if asked to and waits until Postgres answers; then stays pending for ever. Ends
+/// only with a setting that is wrong.
+async fn bring_up_schema(
+    settings: &Settings,
+    store: &Store,
+    schema_is_there: &watch::Sender<bool>,
+) -> anyhow::Result<Infallible> {
+    let mut told = String::new();
+    loop {
+        let error = match migrate(settings, store).await? {
+            Ok(()) => break,
+            Err(error) if error.is_wrong_setting() => return Err(error.into()),
+            Err(error) => error,
+        };
+        // The same trouble is told once, however long it lasts.
+        let text = error.to_string();
+        if text != told {
+            tracing::warn!(%error, "The schema is not there yet; trying on");
+            told = text;
+        }
+        sleep(SCHEMA_RETRY).await;
+    }
+    schema_is_there.send_replace(true);
+    std::future::pending().await
+}
+
+/// The outer error is a secret's file that cannot be read.
+async fn migrate(settings: &Settings, store: &Store) -> anyhow::Result<Result<(), store::Error>> {
+    let database = &settings.database;
+    if database.migrate {
+        let url = database.migrate_url()?;
+        let role = database.runtime_role.as_deref();
+        let migrated = store::migrate(url.expose(), role, database.connect_timeout).await;
+        if migrated.is_err() {
+            return Ok(migrated);
+        }
+    }
+    Ok(store.ping().await)
+}

@@ -1,0 +1,49 @@
+//! What the settings say to the STAN client.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use stan::async_nats::ConnectOptions;
+use stan::{Options, QueueGroup, StartPosition};
+
+use crate::config::Broker;
+
+/// How long a protocol request waits for its answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How to register as `client_id`.
+///
+/// # Errors
+/// A credentials file that cannot be read or holds none.
+pub fn options(settings: &Broker, client_id: &str) -> anyhow::Result<Options> {
+    let mut options = Options::new(settings.url.expose(), &settings.cluster_id, client_id);
+    options.request_timeout = REQUEST_TIMEOUT;
+    options.ping_interval = settings.ping_interval;
+    options.ping_max_out = settings.ping_max_out;
+    let mut nats = ConnectOptions::new();
+    if let Some(file) = &settings.tls_ca_file {
+        nats = nats.add_root_certificates(file.clone());
+    }
+    if let Some(file) = &settings.credentials_file {
+        let at = || format!("`broker.credentials_file` {}", file.display());
+        let credentials = fs::read_to_string(file).with_context(at)?;
+        nats = nats.credentials(&credentials).with_context(at)?;
+    }
+    options.nats = nats;
+    Ok(options)
+}
+
+/// The group that shares the channel's orders. It begins with the first message that there is:
+/// should the broker ever lose the group's position, everything comes again, and every order
+/// that is stored already turns out to be a duplicate.
+#[must_use]
+pub fn queue_group(settings: &Broker, queue_max_bytes: usize) -> QueueGroup {
+    let Broker { channel, queue_group, durable_name, .. } = settings;
+    let mut group = QueueGroup::durable(channel, queue_group, durable_name);
+    group.max_in_flight = settings.max_in_flight;
+    group.ack_wait = settings.ack_wait;
+    group.start_position = StartPosition::First;
+    group.queue_max_bytes = queue_max_bytes;
+    group
+}

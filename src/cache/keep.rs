@@ -1,0 +1,147 @@
+//! Keeping the cache whole: filled from Postgres at start, then following what others store.
+//!
+//! A queue group gives each message to one replica only. The others see the order by following
+//! the table, so that they can answer for it also while Postgres is away. This is an
+//! optimisation: correctness rests on reading through at a miss.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::{Cache, Prepared};
+use crate::health::{Health, Phase};
+use crate::metrics::Metrics;
+use crate::store::{Cursor, Error, Progress, Store, WarmUp};
+
+/// Orders followed in one round; when more came, the older ones are left to reading through.
+const MOST_FOLLOWED: u32 = 20_000;
+
+/// Documents asked for at once.
+const DOCUMENTS_AT_ONCE: usize = 500;
+
+/// Time between two attempts while Postgres is away.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Fills and follows.
+#[derive(Debug, Clone)]
+pub struct Keeper {
+    /// What is kept whole.
+    pub cache: Cache,
+    /// Where orders come from.
+    pub store: Store,
+    /// Told how far the warm-up is.
+    pub health: Health,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Whether to fill the cache before being ready.
+    pub warm_up: bool,
+    /// Time between two looks at the table; zero for none.
+    pub follow_interval: Duration,
+}
+
+impl Keeper {
+    /// Fills the cache, tells that the replica is ready, then follows until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        stop.run_until_cancelled(self.keep()).await;
+    }
+
+    async fn keep(&self) {
+        let cursor = self.until_done("The cache cannot be filled yet", || self.fill()).await;
+        self.health.enter(Phase::Ready);
+        if self.follow_interval.is_zero() {
+            return std::future::pending().await;
+        }
+        let cursor = match cursor {
+            Some(cursor) => cursor,
+            None => {
+                self.until_done("The table cannot be followed yet", || self.store.cursor_now())
+                    .await
+            }
+        };
+        self.follow(cursor).await;
+    }
+
+    /// Reads the orders there are; the place to follow from is from before the first of them.
+    async fn fill(&self) -> Result<Option<Cursor>, Error> {
+        if !self.warm_up {
+            return Ok(None);
+        }
+        let began = Instant::now();
+        let cursor = self.store.cursor_now().await?;
+        let progress = Arc::new(Progress::default());
+        self.health.enter(Phase::Warming(Arc::clone(&progress)));
+        let cache = self.cache.clone();
+        let keep = move |uid: &str, document: &[u8]| {
+            if cache.insert_if_room(uid, Prepared::new(document)) {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        };
+        let ended = self.store.warm_up(Arc::clone(&progress), keep).await?;
+        let took = began.elapsed();
+        self.metrics.cache.warmed(progress.rows(), took);
+        let (rows, duration_ms) = (self.cache.entries(), took.as_millis());
+        match ended {
+            WarmUp::Whole => tracing::info!(rows, duration_ms, "The cache is warm"),
+            WarmUp::Full => tracing::info!(
+                rows,
+                duration_ms,
+                "The cache is full with the newest orders; older ones are read when asked for"
+            ),
+        }
+        Ok(Some(cursor))
+    }
+
+    async fn follow(&self, mut cursor: Cursor) {
+        let mut rounds = interval(self.follow_interval);
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut away = false;
+        loop {
+            rounds.tick().await;
+            match self.follow_once(&cursor).await {
+                Ok(next) => {
+                    cursor = next;
+                    away = false;
+                }
+                Err(error) if away => tracing::debug!(%error, "The table cannot be followed"),
+                Err(error) => {
+                    away = true;
+                    tracing::warn!(%error, "The table cannot be followed for now");
+                }
+            }
+        }
+    }
+
+    async fn follow_once(&self, cursor: &Cursor) -> Result<Cursor, Error> {
+        let mut followed = self.store.committed_since(cursor, MOST_FOLLOWED).await?;
+        if followed.skipped {
+            self.metrics.cache.follow_skipped.inc();
+        }
+        // What this replica stored itself is there already; only the rest is fetched.
+        followed.uids.retain(|uid| !self.cache.contains(uid));
+        for uids in followed.uids.chunks(DOCUMENTS_AT_ONCE) {
+            for (uid, document) in self.store.documents(uids).await? {
+                self.cache.insert(&uid, Prepared::new(&document));
+                self.metrics.cache.followed.inc();
+            }
+        }
+        Ok(followed.next)
+    }
+
+    async fn until_done<T, F>(&self, trouble: &str, attempt: impl Fn() -> F) -> T
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        loop {
+            match attempt().await {
+                Ok(done) => return done,
+                Err(error) => tracing::warn!(%error, "{trouble}"),
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The admin port: health for the orchestrator, metrics for Prometheus.
+
+use std::fmt::Write as _;
+use std::future::Future;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{Request, StatusCode};
+use hyper::body::Incoming;
+use stan::SessionState;
+use tokio::time::timeout;
+use tower::Service as _;
+
+use super::Body;
+use super::accept::Answer;
+use crate::cache::Cache;
+use crate::health::Health;
+use crate::ingest;
+use crate::metrics::Metrics;
+use crate::store::Store;
+
+/// How long a look at Postgres may take.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What the admin port tells about.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// Ready or not.
+    pub health: Health,
+    /// Everything counted.
+    pub metrics: Metrics,
+    /// Asked for a sign of life.
+    pub store: Store,
+    /// Measured at each scrape.
+    pub cache: Cache,
+    /// The session with the broker; empty on a read-only replica and before it begins.
+    pub session: ingest::Watch,
+}
+
+/// The routes of the admin port as an [`Answer`].
+#[derive(Debug, Clone)]
+pub(super) struct Routed(Router);
+
+impl Routed {
+    pub(super) fn new(admin: Admin) -> Self {
+        Self(
+            Router::new()
+                .route("/livez", get(async || text(StatusCode::OK, "ok\n".to_owned())))
+                .route("/readyz", get(readyz))
+                .route("/metrics", get(metrics))
+                .with_state(admin),
+        )
+    }
+}
+
+impl Answer for Routed {
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = http::Response<Body>> + Send + use<> {
+        let routed = self.0.clone().call(request.map(axum::body::Body::new));
+        async move {
+            let Ok(response) = routed.await;
+            response.map(Body::Routed)
+        }
+    }
+}
+
+/// 200 when lookups are welcome. Postgres and the broker are told of with `?verbose` and do not
+/// count: what is in memory is served without them.
+async fn readyz(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Response {
+    let ready = admin.health.is_ready();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let mut report = String::new();
+    if query.is_some_and(|query| query.split('&').any(|part| part.starts_with("verbose"))) {
+        let postgres = match timeout(PROBE_TIMEOUT, admin.store.ping()).await {
+            Ok(Ok(())) => Ok("answers".to_owned()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("no answer within {PROBE_TIMEOUT:?}")),
+        };
+        let state = admin.session.get().map(|session| session.state().borrow().clone());
+        let broker = match state {
+            Some(SessionState::Live) => Ok("session live".to_owned()),
+            Some(SessionState::Connecting) => Err("connecting".to_owned()),
+            Some(SessionState::Lost(lost)) => Err(lost.to_string()),
+            Some(SessionState::Retrying(why)) => Err(why),
+            Some(SessionState::Closed) => Err("session closed".to_owned()),
+            None => Ok("not subscribed".to_owned()),
+        };
+        let cache = if ready { Ok(()) } else { Err(()) };
+        let cache = cache.map(|()| admin.health.describe()).map_err(|()| admin.health.describe());
+        for (name, told) in [("cache", cache), ("postgres", postgres), ("broker", broker)] {
+            let (sign, what) = match told {
+                Ok(what) => ('+', what),
+                Err(what) => ('-', what),
+            };
+            // Writing to a string cannot fail.
+            let _ = writeln!(report, "[{sign}] {name}: {what}");
+        }
+    }
+    let _ = writeln!(report, "{}", admin.health.describe());
+    text(status, report)
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    admin.metrics.gauge(&admin.store, &admin.cache, &admin.health, admin.session.get());
+    let headers = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (headers, admin.metrics.render()).into_response()
+}
+
+fn text(status: StatusCode, body: String) -> Response {
+    let headers = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store")];
+    (status, headers, body).into_response()
+}

@@ -1,0 +1,180 @@
+//! Every address of the site, and what answers there.
+
+use axum::Router;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{MatchedPath, Query, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{MethodRouter, get};
+use http::header::CACHE_CONTROL;
+use http::{HeaderMap, HeaderValue, Uri};
+use serde::Deserialize;
+use tokio::time::Instant;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::front::{ORDERS, respond};
+use super::problem::Problem;
+use super::{Body, Site, assets, page};
+use crate::lookup::Answer;
+use crate::order::{IllegalUid, OrderUid};
+
+/// Where orders are shown to people.
+const ORDER_PAGES: &str = "/orders/";
+
+/// When to ask again after a "cannot tell", in seconds.
+const RETRY_AFTER: u32 = 1;
+
+pub(super) fn router(site: Site) -> Router {
+    let metrics = site.metrics.clone();
+    Router::new()
+        .route("/", html(get(async || page::index())))
+        .route("/orders", html(get(to_order_page)))
+        .route("/orders/", html(get(to_order_page)))
+        .route("/orders/{*uid}", html(get(order_page)))
+        .route("/api/v1/orders/", json(get(order)))
+        .route("/api/v1/orders/{*uid}", json(get(order)))
+        .route("/api/v1/openapi.json", json(get(async |h: HeaderMap| assets::openapi(&h))))
+        .route("/static/style.css", html(get(async |h: HeaderMap| assets::stylesheet(&h))))
+        .route("/static/icon.svg", html(get(async |h: HeaderMap| assets::icon(&h))))
+        .fallback(unknown_address)
+        .layer(CatchPanicLayer::custom(|_| {
+            tracing::error!("A handler panicked");
+            page::internal()
+        }))
+        .layer(middleware::from_fn(move |request: Request, next: Next| {
+            let metrics = metrics.clone();
+            async move {
+                let began = Instant::now();
+                let method = request.method().clone();
+                let route = request.extensions().get::<MatchedPath>().cloned();
+                let response = next.run(request).await;
+                let route = route.as_ref().map_or("other", |route| name(route.as_str()));
+                metrics.http.observe(&method, route, response.status(), began.elapsed());
+                response
+            }
+        }))
+        .with_state(site)
+}
+
+/// A route's name in the metrics, from a closed list.
+fn name(route: &str) -> &'static str {
+    match route {
+        "/" => "index",
+        "/orders" | "/orders/" | "/orders/{*uid}" => "order_page",
+        "/api/v1/orders/" | "/api/v1/orders/{*uid}" => "order_api",
+        _ => "static",
+    }
+}
+
+fn html(route: MethodRouter<Site>) -> MethodRouter<Site> {
+    route.fallback(async || page::method_not_allowed("GET, HEAD"))
+}
+
+fn json(route: MethodRouter<Site>) -> MethodRouter<Site> {
+    route.fallback(async || Problem::method_not_allowed("GET, HEAD"))
+}
+
+async fn unknown_address(uri: Uri) -> Response {
+    if uri.path().starts_with("/api/") {
+        Problem::no_such_address().into_response()
+    } else {
+        page::unknown_address()
+    }
+}
+
+/// `GET /api/v1/orders/{uid}`: the very bytes that were published.
+async fn order(State(site): State<Site>, uri: Uri, headers: HeaderMap) -> Response {
+    match uid_behind(ORDERS, &uri) {
+        Err(illegal) => Problem::bad_uid(&illegal.to_string()).into_response(),
+        Ok(uid) => match site.lookup.find(&uid).await {
+            Answer::Found(order) => {
+                respond(&order, &headers, &site.cache_control).map(axum::body::Body::new)
+            }
+            Answer::Absent => Problem::no_such_order(uid.as_str()).into_response(),
+            Answer::CannotTell => Problem::cannot_tell(RETRY_AFTER).into_response(),
+        },
+    }
+}
+
+/// `GET /orders/{uid}`: the order for a person.
+async fn order_page(State(site): State<Site>, uri: Uri) -> Response {
+    match uid_behind(ORDER_PAGES, &uri) {
+        Err(illegal) => page::bad_uid(&illegal.to_string()),
+        Ok(uid) => match site.lookup.find(&uid).await {
+            Answer::Found(order) => page::order(&order.document(), &site.cache_control),
+            Answer::Absent => page::not_found(uid.as_str()),
+            Answer::CannotTell => page::cannot_tell(RETRY_AFTER),
+        },
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Form {
+    #[serde(default)]
+    uid: String,
+}
+
+/// `GET /orders?uid=X`: where the form of the page goes.
+async fn to_order_page(form: Result<Query<Form>, QueryRejection>) -> Response {
+    let typed = form.map(|Query(form)| form.uid).unwrap_or_default();
+    match OrderUid::try_from(typed.trim()) {
+        Ok(uid) => {
+            let to = Redirect::to(&format!("{ORDER_PAGES}{uid}"));
+            ([(CACHE_CONTROL, HeaderValue::from_static("no-store"))], to).into_response()
+        }
+        Err(illegal) => page::bad_uid(&illegal.to_string()),
+    }
+}
+
+/// The uid that a path names. All its legal characters may also come percent-encoded.
+fn uid_behind(prefix: &str, uri: &Uri) -> Result<OrderUid, IllegalUid> {
+    let raw = uri.path().strip_prefix(prefix).unwrap_or_default();
+    OrderUid::try_from(percent_decoded(raw).as_str())
+}
+
+/// Decodes `%41` and the like once; what is no such code stays, and is illegal in a uid anyhow.
+fn percent_decoded(raw: &str) -> String {
+    let mut decoded = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some((before, after)) = rest.split_once('%') {
+        decoded.push_str(before);
+        let code = after.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        if let Some(byte) = code.filter(u8::is_ascii) {
+            decoded.push(char::from(byte));
+            rest = &after[2..];
+        } else {
+            decoded.push('%');
+            rest = after;
+        }
+    }
+    decoded.push_str(rest);
+    decoded
+}
+
+impl From<Body> for axum::body::Body {
+    fn from(body: Body) -> Self {
+        Self::new(body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percent_codes_are_decoded_once() {
+        for (raw, decoded) in [
+            ("abc", "abc"),
+            ("%61bc", "abc"),
+            ("a%2Fb", "a/b"),
+            ("%2561", "%61"),
+            ("%", "%"),
+            ("%4", "%4"),
+            ("%zz", "%zz"),
+            ("%D7%A9", "%D7%A9"),
+            ("é%41", "éA"),
+        ] {
+            assert_eq!(percent_decoded(raw), decoded, "{raw}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! From the channel into Postgres: take what waits, write it, acknowledge what is committed.
+//!
+//! The acknowledgement travels with the message: whoever holds the [`Message`] can only let it
+//! go through a [`Verdict`], and only a committed one acknowledges.
+
+mod batch;
+mod consume;
+mod verdict;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stan::{Message, Messages};
+use tokio_util::sync::CancellationToken;
+
+use crate::cache::{Cache, Prepared};
+use crate::metrics::Metrics;
+use crate::order::Reason;
+use crate::store::{Class, Error, NewOrder, NewReject, Outcome, Store};
+use batch::{Batch, Reject};
+pub use consume::{Consumer, Watch};
+pub use verdict::Verdict;
+
+/// How much goes into one batch, and what may be an order.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Most messages in a batch.
+    pub batch_max_rows: usize,
+    /// Most bytes of payload in a batch.
+    pub batch_max_bytes: usize,
+    /// Longest message that can be an order, in bytes.
+    pub max_message_bytes: usize,
+}
+
+/// Writes batches. Clones are writers of the same channel.
+#[derive(Debug, Clone)]
+pub struct Writer {
+    /// The messages of the channel.
+    pub messages: Messages,
+    /// The channel they come from.
+    pub channel: Arc<str>,
+    /// Where they go.
+    pub store: Store,
+    /// Where new orders are kept at hand.
+    pub cache: Cache,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// The size of batches.
+    pub limits: Limits,
+}
+
+impl Writer {
+    /// Writes until `stop` or the end of the session; the batch at hand is finished, unless
+    /// Postgres is away.
+    ///
+    /// There is no timer: a writer that is free takes all that waits. With little to do batches
+    /// are small and quick; with much to do they are full.
+    pub async fn run(self, stop: CancellationToken) {
+        let (rows, bytes) = (self.limits.batch_max_rows, self.limits.batch_max_bytes);
+        let take = || self.messages.recv_batch(rows, bytes);
+        while let Some(messages) = stop.run_until_cancelled(take()).await {
+            if messages.is_empty() {
+                return;
+            }
+            self.write(messages, &stop).await;
+        }
+    }
+
+    async fn write(&self, messages: Vec<Message>, stop: &CancellationToken) {
+        let timer = self.metrics.ingest.start_batch(messages.len());
+        let redelivered = messages.iter().filter(|message| message.redelivered).count();
+        self.metrics.ingest.redelivered.inc_by(redelivered as u64);
+        let Batch { orders, mut rejects } = Batch::parse(messages, self.limits.max_message_bytes);
+        let rows: Vec<NewOrder<'_>> = orders
+            .iter()
+            .map(|(message, order)| NewOrder {
+                uid: order.uid().as_str(),
+                document: order.document(),
+                sequence: message.sequence,
+            })
+            .collect();
+        let Some(outcomes) = self.persist(stop, || self.store.insert_orders(&rows)).await else {
+            let kept = orders.into_iter().map(|(message, _)| message);
+            let kept = kept.chain(rejects.into_iter().map(|reject| reject.message));
+            return kept.for_each(|message| self.settle(message, Verdict::Keep));
+        };
+        drop(rows);
+        for ((message, order), outcome) in orders.into_iter().zip(outcomes) {
+            match outcome {
+                Outcome::Stored => {
+                    self.cache.insert(order.uid().as_str(), Prepared::new(order.document()));
+                    self.settle(message, Verdict::Stored);
+                }
+                Outcome::Duplicate => self.settle(message, Verdict::Duplicate),
+                Outcome::Vanished => self.settle(message, Verdict::Keep),
+                Outcome::Conflict { kept, formatting_only } => {
+                    self.cache.insert(order.uid().as_str(), Prepared::new(&kept));
+                    rejects.push(Reject::conflict(message, order.uid(), formatting_only));
+                }
+                Outcome::Refused { detail } => {
+                    rejects.push(Reject::by_database(message, detail));
+                }
+            }
+        }
+        self.reject(rejects, stop).await;
+        timer.observe_duration();
+    }
+
+    /// Keeps what is no order, whole, and only then acknowledges it.
+    async fn reject(&self, rejects: Vec<Reject>, stop: &CancellationToken) {
+        if rejects.is_empty() {
+            return;
+        }
+        let rows: Vec<NewReject<'_>> =
+            rejects.iter().map(|reject| reject.row(&self.channel)).collect();
+        let kept = self.persist(stop, || self.store.insert_rejects(&rows)).await;
+        drop(rows);
+        for Reject { message, reason, detail, .. } in rejects {
+            let verdict = match (kept, reason) {
+                (None, _) => Verdict::Keep,
+                (Some(()), Reason::Conflict) => Verdict::Conflict,
+                (Some(()), reason) => Verdict::Refused(reason),
+            };
+            if kept.is_some() {
+                let (sequence, reason) = (message.sequence, reason.as_str());
+                tracing::info!(
+                    message.sequence = sequence,
+                    reason,
+                    detail,
+                    "Message {sequence} is refused and kept"
+                );
+            }
+            self.settle(message, verdict);
+        }
+    }
+
+    /// Gives the verdict: the only place where a message is let go.
+    fn settle(&self, message: Message, verdict: Verdict) {
+        self.metrics.ingest.count(verdict);
+        if verdict.is_committed() {
+            self.metrics.ingest.observe_age(message.timestamp);
+            message.ack();
+        }
+    }
+
+    /// Tries until Postgres has done it, however long it is away; none when `stop` came and the
+    /// attempt under way failed. The same batch may be sent again: what is stored stays stored.
+    async fn persist<T, F>(&self, stop: &CancellationToken, attempt: impl Fn() -> F) -> Option<T>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let mut pause = Pause::default();
+        loop {
+            let error = match attempt().await {
+                Ok(done) => return Some(done),
+                Err(error) => error,
+            };
+            self.metrics.ingest.count_error(error.class());
+            let delay = pause.after(&error);
+            match error.class() {
+                Class::Transient => tracing::warn!(%error, ?delay, "A batch is not written yet"),
+                _ => {
+                    tracing::error!(%error, ?delay, "A batch is not written; an operator has to act");
+                }
+            }
+            stop.run_until_cancelled(tokio::time::sleep(delay)).await?;
+        }
+    }
+}
+
+/// Grows from attempt to attempt; what only an operator can mend is tried slowly.
+#[derive(Debug, Default)]
+struct Pause(u32);
+
+impl Pause {
+    const FIRST: Duration = Duration::from_millis(100);
+    const DOUBLINGS: u32 = 3;
+    const SLOW: Duration = Duration::from_secs(10);
+
+    fn after(&mut self, error: &Error) -> Duration {
+        let full = match error.class() {
+            Class::Transient => Self::FIRST * 2_u32.pow(self.0.min(Self::DOUBLINGS)),
+            Class::Configuration | Class::Content => Self::SLOW,
+        };
+        self.0 += 1;
+        full.mul_f64(fastrand::f64().mul_add(0.5, 0.5))
+    }
+}

@@ -1,0 +1,63 @@
+//! Messages sorted into orders and rejects, each with its message in hand.
+
+use stan::Message;
+
+use crate::order::{Order, OrderUid, Reason};
+use crate::store::NewReject;
+
+/// What a batch of messages holds.
+pub(super) struct Batch {
+    pub(super) orders: Vec<(Message, Order)>,
+    pub(super) rejects: Vec<Reject>,
+}
+
+/// A message that is kept as a reject.
+pub(super) struct Reject {
+    pub(super) message: Message,
+    pub(super) reason: Reason,
+    pub(super) detail: String,
+    /// Of a conflict: whether it is the same JSON, written differently.
+    pub(super) formatting_only: Option<bool>,
+}
+
+impl Batch {
+    pub(super) fn parse(messages: Vec<Message>, max_message_bytes: usize) -> Self {
+        let mut batch = Self { orders: Vec::with_capacity(messages.len()), rejects: Vec::new() };
+        for message in messages {
+            match Order::parse(message.data.clone(), max_message_bytes) {
+                Ok(order) => batch.orders.push((message, order)),
+                Err(refusal) => batch.rejects.push(Reject {
+                    message,
+                    reason: refusal.reason,
+                    detail: refusal.detail,
+                    formatting_only: None,
+                }),
+            }
+        }
+        batch
+    }
+}
+
+impl Reject {
+    pub(super) fn conflict(message: Message, uid: &OrderUid, formatting_only: bool) -> Self {
+        let how =
+            if formatting_only { "the same content in other formatting" } else { "other content" };
+        let detail = format!("order {uid} is stored already, with {how}");
+        Self { message, reason: Reason::Conflict, detail, formatting_only: Some(formatting_only) }
+    }
+
+    pub(super) fn by_database(message: Message, detail: String) -> Self {
+        Self { message, reason: Reason::Database, detail, formatting_only: None }
+    }
+
+    pub(super) fn row<'a>(&'a self, channel: &'a str) -> NewReject<'a> {
+        NewReject {
+            channel,
+            sequence: self.message.sequence,
+            reason: self.reason.as_str(),
+            detail: &self.detail,
+            formatting_only: self.formatting_only,
+            payload: &self.message.data,
+        }
+    }
+}

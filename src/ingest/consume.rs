@@ -1,0 +1,56 @@
+//! The session with the broker and the writers that empty it.
+
+use std::panic::resume_unwind;
+use std::sync::{Arc, OnceLock};
+
+use stan::{Messages, Monitor, Options, QueueGroup, Session};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::Writer;
+
+/// Where to look at the session from outside; empty until it begins.
+pub type Watch = Arc<OnceLock<Monitor>>;
+
+/// Takes orders off the channel.
+pub struct Consumer<W> {
+    /// How to register with the broker.
+    pub options: Options,
+    /// What to subscribe to.
+    pub group: QueueGroup,
+    /// Writers at a time.
+    pub writers: usize,
+    /// Makes a writer for the session's messages.
+    pub writer: W,
+    /// Told of the session.
+    pub watch: Watch,
+}
+
+impl<W: FnOnce(Messages) -> Writer + Send> Consumer<W> {
+    /// Consumes until `stop`: then the writers finish what they are writing, and the session is
+    /// closed in order, which hands what was only queued to the other replicas at once.
+    pub async fn run(self, stop: CancellationToken) {
+        let session = match Session::supervise(self.options, self.group).await {
+            Ok(session) => session,
+            Err(error) => {
+                return tracing::error!(%error, "The session with the broker cannot even begin");
+            }
+        };
+        // Set once, here; a second consumer would be a second watch.
+        let _ = self.watch.set(session.monitor());
+        let writer = (self.writer)(session.messages());
+        let mut writers = JoinSet::new();
+        for _ in 0..self.writers {
+            writers.spawn(writer.clone().run(stop.clone()));
+        }
+        while let Some(ended) = writers.join_next().await {
+            match ended.map_err(tokio::task::JoinError::try_into_panic) {
+                Ok(()) if stop.is_cancelled() => {}
+                Ok(()) | Err(Err(_)) => return tracing::error!("A writer ended on its own"),
+                // The panic goes on where the whole service notices it.
+                Err(Ok(panic)) => resume_unwind(panic),
+            }
+        }
+        session.close().await;
+    }
+}

@@ -1,0 +1,26 @@
+//! What becomes of a message.
+
+use crate::order::Reason;
+
+/// What becomes of a message. All but [`Verdict::Keep`] are committed facts in Postgres.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// A new order.
+    Stored,
+    /// The same order once more, byte for byte.
+    Duplicate,
+    /// Another order under a uid that is taken; kept as a reject.
+    Conflict,
+    /// No order; kept as a reject.
+    Refused(Reason),
+    /// Nothing is settled: it stays unacknowledged and comes again.
+    Keep,
+}
+
+impl Verdict {
+    /// Whether the message may be acknowledged.
+    #[must_use]
+    pub fn is_committed(self) -> bool {
+        self != Self::Keep
+    }
+}

@@ -1,0 +1,211 @@
+//! Every metric of the service: its name, its help, its labels.
+//!
+//! Label values come from closed lists and exist from the start, at zero: a rate over a series
+//! that appears with its first event misses that event.
+
+mod cache;
+mod http;
+mod ingest;
+mod session;
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+use stan::Monitor;
+
+use crate::health::Health;
+use crate::store::Store;
+use cache::{CacheMetrics, LookupMetrics};
+use http::HttpMetrics;
+use ingest::IngestMetrics;
+use session::SessionMetrics;
+
+/// All metrics. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Metrics(Arc<Inner>);
+
+/// The metrics by subject.
+#[derive(Debug)]
+pub struct Inner {
+    registry: Registry,
+    /// From the channel into Postgres.
+    pub ingest: IngestMetrics,
+    /// Orders in memory.
+    pub cache: CacheMetrics,
+    /// Misses that ask Postgres.
+    pub lookup: LookupMetrics,
+    /// Requests and connections.
+    pub http: HttpMetrics,
+    session: SessionMetrics,
+    ready: IntGauge,
+    connections: IntGaugeVec,
+    max_connections: IntGauge,
+}
+
+impl Deref for Metrics {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// A registry of its own with everything at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let maker = Maker(Registry::new());
+        let build = maker.gauges("build_info", "Always 1; the labels tell the build", &["version"]);
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let process = prometheus::process_collector::ProcessCollector::for_self();
+        maker.register(process);
+        let connections =
+            maker.gauges("db_pool_connections", "Connections to Postgres", &["state"]);
+        for state in ["idle", "in_use"] {
+            connections.with_label_values(&[state]).set(0);
+        }
+        Self(Arc::new(Inner {
+            ingest: IngestMetrics::new(&maker),
+            cache: CacheMetrics::new(&maker),
+            lookup: LookupMetrics::new(&maker),
+            http: HttpMetrics::new(&maker),
+            session: SessionMetrics::new(&maker),
+            ready: maker.gauge("ready", "1 when lookups are welcome here"),
+            connections,
+            max_connections: maker
+                .gauge("db_pool_max_connections", "Connections to Postgres that there may be"),
+            registry: maker.0,
+        }))
+    }
+
+    /// Brings up to date what is measured at a scrape, not counted.
+    pub fn gauge(
+        &self,
+        store: &Store,
+        cache: &crate::cache::Cache,
+        health: &Health,
+        session: Option<&Monitor>,
+    ) {
+        let connections = store.connections();
+        self.connections.with_label_values(&["idle"]).set(connections.idle.into());
+        self.connections.with_label_values(&["in_use"]).set(connections.in_use.into());
+        self.max_connections.set(connections.max.into());
+        self.cache.gauge(cache, health);
+        self.ready.set(health.is_ready().into());
+        if let Some(session) = session {
+            self.session.gauge(session);
+        }
+    }
+
+    /// The text that Prometheus scrapes, format 0.0.4.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::error!(%error, "The metrics cannot be rendered");
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+/// Makes metrics under the service's prefix. Names and labels are constants of this module, so
+/// a failure is a slip in it, which the first test that makes a [`Metrics`] shows.
+struct Maker(Registry);
+
+const SLIP: &str = "names and labels are constants, and each is registered once";
+
+impl Maker {
+    fn register<C: Collector + 'static>(&self, metric: C) {
+        self.0.register(Box::new(metric)).expect(SLIP);
+    }
+
+    fn kept<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
+        let metric = made.expect(SLIP);
+        self.register(metric.clone());
+        metric
+    }
+
+    fn opts(name: &str, help: &str) -> Opts {
+        Opts::new(name, help).namespace("waybill")
+    }
+
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.kept(IntCounter::with_opts(Self::opts(name, help)))
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.kept(IntCounterVec::new(Self::opts(name, help), labels))
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.kept(IntGauge::with_opts(Self::opts(name, help)))
+    }
+
+    fn float_gauge(&self, name: &str, help: &str) -> Gauge {
+        self.kept(Gauge::with_opts(Self::opts(name, help)))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.kept(IntGaugeVec::new(Self::opts(name, help), labels))
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+        let opts = HistogramOpts::from(Self::opts(name, help)).buckets(buckets.to_vec());
+        self.kept(Histogram::with_opts(opts))
+    }
+
+    fn histograms(&self, name: &str, help: &str, label: &str, buckets: &[f64]) -> HistogramVec {
+        let opts = HistogramOpts::from(Self::opts(name, help)).buckets(buckets.to_vec());
+        self.kept(HistogramVec::new(opts, &[label]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn all_metrics_are_there_from_the_start_under_conventional_names() {
+        let text = Metrics::new().render();
+        let mut seen = HashSet::new();
+        for line in text.lines() {
+            if let Some(described) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = described.split_once(' ').expect("a name and a kind");
+                assert!(seen.insert(name.to_owned()), "{name} twice");
+                assert!(name.starts_with("waybill_") || name.starts_with("process_"), "{name}");
+                assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");
+            } else if !line.starts_with('#') {
+                let (_, value) = line.rsplit_once(' ').expect("a series and a value");
+                value.parse::<f64>().expect("a number");
+            }
+        }
+        for series in [
+            "waybill_ingest_messages_total{result=\"stored\"} 0",
+            "waybill_ingest_messages_total{result=\"kept\"} 0",
+            "waybill_ingest_rejected_total{reason=\"not_json\"} 0",
+            "waybill_ingest_rejected_total{reason=\"conflict\"} 0",
+            "waybill_ingest_errors_total{class=\"transient\"} 0",
+            "waybill_http_requests_total{code=\"503\",method=\"get\",route=\"order_api\"} 0",
+            "waybill_http_request_duration_seconds_count{route=\"order_page\"} 0",
+            "waybill_lookup_duration_seconds_count{result=\"cannot_tell\"} 0",
+            "waybill_cache_misses_total 0",
+            "waybill_stan_connected 0",
+            "waybill_ready 0",
+        ] {
+            assert!(text.contains(series), "{series} is missing in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Orders in memory, and the lookups that were not.
+
+use std::time::Duration;
+
+use prometheus::{Gauge, HistogramVec, IntCounter, IntGauge};
+
+use super::Maker;
+use crate::cache::Cache;
+use crate::health::Health;
+use crate::lookup::Answer;
+
+/// Orders in memory.
+#[derive(Debug)]
+pub struct CacheMetrics {
+    /// Lookups answered from memory.
+    pub hits: IntCounter,
+    /// Lookups that had to ask Postgres.
+    pub misses: IntCounter,
+    /// Orders that other replicas stored and this one read.
+    pub followed: IntCounter,
+    /// Rounds of following that left older orders out.
+    pub follow_skipped: IntCounter,
+    entries: IntGauge,
+    bytes: IntGauge,
+    max_bytes: IntGauge,
+    warmed: IntGauge,
+    warmup_progress: Gauge,
+    warmup_duration: Gauge,
+    warmup_rows: IntCounter,
+}
+
+impl CacheMetrics {
+    pub(super) fn new(maker: &Maker) -> Self {
+        Self {
+            hits: maker.counter("cache_hits_total", "Lookups answered from memory"),
+            misses: maker.counter("cache_misses_total", "Lookups that had to ask Postgres"),
+            followed: maker.counter("cache_followed_total", "Orders of other replicas read"),
+            follow_skipped: maker.counter(
+                "cache_follow_skipped_total",
+                "Rounds of following that left older orders to be read when asked for",
+            ),
+            entries: maker.gauge("cache_entries", "Orders in memory"),
+            bytes: maker.gauge("cache_bytes", "Bytes of the orders in memory, overhead included"),
+            max_bytes: maker.gauge("cache_max_bytes", "The bound on cache_bytes"),
+            warmed: maker.gauge("cache_warmed", "1 when the warm-up is over"),
+            warmup_progress: maker
+                .float_gauge("cache_warmup_progress_ratio", "Share of the table that was read"),
+            warmup_duration: maker
+                .float_gauge("cache_warmup_duration_seconds", "How long the warm-up took"),
+            warmup_rows: maker.counter("cache_warmup_rows_total", "Orders read by the warm-up"),
+        }
+    }
+
+    /// Notes the end of a warm-up.
+    pub fn warmed(&self, rows: u64, took: Duration) {
+        self.warmup_rows.inc_by(rows);
+        self.warmup_duration.set(took.as_secs_f64());
+    }
+
+    pub(super) fn gauge(&self, cache: &Cache, health: &Health) {
+        let whole = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        self.entries.set(whole(cache.entries() as u64));
+        self.bytes.set(whole(cache.bytes()));
+        self.max_bytes.set(whole(cache.max_bytes()));
+        self.warmed.set(health.is_warm().into());
+        self.warmup_progress.set(health.warm_ratio());
+    }
+}
+
+/// Lookups that asked Postgres.
+#[derive(Debug)]
+pub struct LookupMetrics {
+    duration: HistogramVec,
+}
+
+impl LookupMetrics {
+    pub(super) fn new(maker: &Maker) -> Self {
+        let duration = maker.histograms(
+            "lookup_duration_seconds",
+            "How long a lookup that was not in memory took",
+            "result",
+            &[0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 2.5],
+        );
+        for result in ["found", "absent", "cannot_tell"] {
+            duration.with_label_values(&[result]);
+        }
+        Self { duration }
+    }
+
+    /// Notes the answer to a lookup.
+    pub fn observe(&self, answer: &Answer, took: Duration) {
+        let result = match answer {
+            Answer::Found(_) => "found",
+            Answer::Absent => "absent",
+            Answer::CannotTell => "cannot_tell",
+        };
+        self.duration.with_label_values(&[result]).observe(took.as_secs_f64());
+    }
+}

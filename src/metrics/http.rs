@@ -1,0 +1,77 @@
+//! Requests and connections.
+
+use std::time::Duration;
+
+use ::http::{Method, StatusCode};
+use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge};
+
+use super::Maker;
+
+const METHODS: [&str; 3] = ["get", "head", "other"];
+const ROUTES: [&str; 5] = ["order_api", "order_page", "index", "static", "other"];
+const CODES: [&str; 10] = ["200", "303", "304", "400", "404", "405", "414", "500", "503", "other"];
+
+/// Requests by route and answer.
+#[derive(Debug)]
+pub struct HttpMetrics {
+    /// Orders answered from memory on the hot path, which keeps no other record of them.
+    pub lookup_hit: IntCounter,
+    /// Of those, requests whose sender had the order already.
+    pub lookup_unchanged: IntCounter,
+    /// Open connections.
+    pub connections: IntGauge,
+    /// Connections refused because there were too many.
+    pub connections_rejected: IntCounter,
+    requests: IntCounterVec,
+    duration: HistogramVec,
+}
+
+impl HttpMetrics {
+    pub(super) fn new(maker: &Maker) -> Self {
+        let requests = maker.counters(
+            "http_requests_total",
+            "Requests by method, route and status code",
+            &["method", "route", "code"],
+        );
+        let duration = maker.histograms(
+            "http_request_duration_seconds",
+            "Time to make an answer; hits of the API, which take microseconds, are not timed",
+            "route",
+            &[
+                0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5,
+                2.5,
+            ],
+        );
+        for route in ROUTES {
+            duration.with_label_values(&[route]);
+            for method in METHODS {
+                for code in CODES {
+                    requests.with_label_values(&[method, route, code]);
+                }
+            }
+        }
+        Self {
+            lookup_hit: requests.with_label_values(&["get", "order_api", "200"]),
+            lookup_unchanged: requests.with_label_values(&["get", "order_api", "304"]),
+            connections: maker.gauge("http_connections", "Open connections"),
+            connections_rejected: maker.counter(
+                "http_connections_rejected_total",
+                "Connections refused because there were too many",
+            ),
+            requests,
+            duration,
+        }
+    }
+
+    /// Notes a request that went through the routes.
+    pub fn observe(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
+        let method = match *method {
+            Method::GET => "get",
+            Method::HEAD => "head",
+            _ => "other",
+        };
+        let code = CODES.into_iter().find(|code| *code == status.as_str()).unwrap_or("other");
+        self.requests.with_label_values(&[method, route, code]).inc();
+        self.duration.with_label_values(&[route]).observe(took.as_secs_f64());
+    }
+}

@@ -1,0 +1,88 @@
+//! Following the table: which orders were committed since the last look.
+
+use super::lease::answered;
+use super::{Error, Store};
+
+/// A place in the table's history: which transactions could be seen from there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// The first transaction that had not begun.
+    unseen_from: i64,
+    /// Older ones that were under way, and may commit later than younger ones.
+    under_way: Vec<i64>,
+}
+
+/// What was committed since a [`Cursor`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Followed {
+    /// The uids of the new orders, the newest first.
+    pub uids: Vec<String>,
+    /// Where to go on from.
+    pub next: Cursor,
+    /// Whether there were more than asked for, and the older ones were left out.
+    pub skipped: bool,
+}
+
+impl Store {
+    /// The place of now: whatever is committed later will be seen from here.
+    #[tracing::instrument(name = "store.cursor_now", skip_all)]
+    pub async fn cursor_now(&self) -> Result<Cursor, Error> {
+        let nowhere = Cursor { unseen_from: i64::MAX, under_way: Vec::new() };
+        Ok(self.committed_since(&nowhere, 0).await?.next)
+    }
+
+    /// The newest `cap` orders committed since `cursor`, each once (a standby may repeat some,
+    /// because it does not tell which transactions are under way).
+    ///
+    /// After a restore that turned the ids of transactions back there is nothing to see, and
+    /// the next cursor is the restored server's.
+    #[tracing::instrument(name = "store.committed_since", skip_all)]
+    pub async fn committed_since(&self, cursor: &Cursor, cap: u32) -> Result<Followed, Error> {
+        let mut lease = self.lease().await?;
+        // The two ranges stand apart so that each is a short walk over the index. The upper
+        // bound is for rows restored from another server, whose transactions are yet to come.
+        let question = sqlx::query_as::<_, (i64, Vec<i64>, Vec<String>)>(
+            "with now as ( \
+                 select pg_current_snapshot() as snapshot, \
+                     pg_snapshot_xmax(pg_current_snapshot())::text::bigint as horizon \
+             ) \
+             select \
+                 case when pg_is_in_recovery() \
+                     then pg_snapshot_xmin(snapshot)::text::bigint else horizon end, \
+                 array(select xip::text::bigint from pg_snapshot_xip(snapshot) as xip), \
+                 array( \
+                     select order_uid from ( \
+                         (select order_uid, tx from orders where tx >= $1 and tx < horizon \
+                          order by tx desc limit $3) \
+                         union all \
+                         (select order_uid, tx from orders where tx = any($2) and tx < $1 \
+                          order by tx desc limit $3) \
+                     ) as fresh order by tx desc limit $3 \
+                 ) \
+             from now",
+        );
+        let question = question
+            .bind(cursor.unseen_from)
+            .bind(&cursor.under_way)
+            // One more than asked for tells whether there is more.
+            .bind(i64::from(cap) + 1);
+        let (unseen_from, under_way, mut uids) = answered(question.fetch_one(&mut *lease)).await?;
+        lease.give_back();
+        let cap = usize::try_from(cap).unwrap_or(usize::MAX);
+        let skipped = uids.len() > cap;
+        uids.truncate(cap);
+        Ok(Followed { uids, next: Cursor { unseen_from, under_way }, skipped })
+    }
+
+    /// The documents of those `uids` that are stored, in no particular order. All are held in
+    /// memory at once, so the caller asks for few at a time.
+    #[tracing::instrument(name = "store.documents", skip_all, fields(rows = uids.len()))]
+    pub async fn documents(&self, uids: &[String]) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        let mut lease = self.lease().await?;
+        let question =
+            sqlx::query_as("select order_uid, document from orders where order_uid = any($1)");
+        let documents = answered(question.bind(uids).fetch_all(&mut *lease)).await?;
+        lease.give_back();
+        Ok(documents)
+    }
+}

@@ -1,0 +1,33 @@
+//! Reading one order by its uid.
+
+use super::lease::answered;
+use super::{Error, Store};
+
+/// The answer to "what is stored under this uid?".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// The document, as published.
+    Document(Vec<u8>),
+    /// Nothing, said a primary: there was no such order when it was asked.
+    Absent,
+    /// Nothing, said a standby, which may be behind: this is no answer.
+    UnknownOnStandby,
+}
+
+impl Store {
+    /// Looks an order up. The caller bounds the waiting: to drop this is safe at any time.
+    #[tracing::instrument(name = "store.find", skip_all)]
+    pub async fn find(&self, uid: &str) -> Result<Found, Error> {
+        let mut lease = self.lease().await?;
+        let question = sqlx::query_as::<_, (Option<Vec<u8>>, bool)>(
+            "select (select document from orders where order_uid = $1), pg_is_in_recovery()",
+        );
+        let (document, standby) = answered(question.bind(uid).fetch_one(&mut *lease)).await?;
+        lease.give_back();
+        Ok(match document {
+            Some(document) => Found::Document(document),
+            None if standby => Found::UnknownOnStandby,
+            None => Found::Absent,
+        })
+    }
+}

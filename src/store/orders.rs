@@ -1,0 +1,183 @@
+//! Writing orders: the first write of a uid wins, and every other is judged against it.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use sqlx::Row;
+use sqlx::postgres::{PgBindIterExt, PgConnection};
+
+use super::bisect::{self, Insertion};
+use super::lease::answered;
+use super::{Error, Store};
+
+/// An order to be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewOrder<'a> {
+    /// Its id.
+    pub uid: &'a str,
+    /// The message as published.
+    pub document: &'a [u8],
+    /// The message's sequence in its channel.
+    pub sequence: u64,
+}
+
+/// What became of one order of a batch. All but [`Outcome::Vanished`] and
+/// [`Outcome::Refused`] are committed facts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is new, and committed.
+    Stored,
+    /// The very same bytes are stored already.
+    Duplicate,
+    /// Other bytes are stored under its uid, and stay.
+    Conflict {
+        /// What is stored.
+        kept: Bytes,
+        /// Whether both are the same JSON, written differently.
+        formatting_only: bool,
+    },
+    /// Postgres refuses this order for its content, also when it comes alone.
+    Refused {
+        /// SQLSTATE and message of Postgres.
+        detail: String,
+    },
+    /// Neither was it inserted nor is anything found under its uid (a row deleted meanwhile, or
+    /// the first of its uid in this batch was refused). It must come again.
+    Vanished,
+}
+
+impl Store {
+    /// Stores a batch and says what became of each order, in the order of the batch. Among
+    /// those of one uid the lowest sequence is the first. An error means that nothing is known
+    /// of any of them, and that the whole batch may be sent again.
+    #[tracing::instrument(name = "store.insert_orders", skip_all, fields(rows = batch.len()))]
+    pub async fn insert_orders(&self, batch: &[NewOrder<'_>]) -> Result<Vec<Outcome>, Error> {
+        let leaders = leaders(batch);
+        if leaders.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut lease = self.lease().await?;
+        let insertion = bisect::insert(&mut lease, &leaders).await?;
+        let older = leaders
+            .iter()
+            .map(|leader| leader.uid)
+            .filter(|uid| !insertion.stored.contains(*uid) && !insertion.refused.contains_key(uid));
+        let kept = fetch(&mut lease, older.collect()).await?;
+        lease.give_back();
+
+        let leaders = leaders.into_iter().map(|leader| (leader.uid, leader)).collect();
+        let judgement = Judgement { leaders, insertion, kept };
+        Ok(batch.iter().map(|order| judgement.of(order)).collect())
+    }
+}
+
+/// One order for each uid, that of the lowest sequence, sorted by uid.
+fn leaders<'b, 'a>(batch: &'b [NewOrder<'a>]) -> Vec<&'b NewOrder<'a>> {
+    let mut leaders: Vec<&NewOrder<'_>> = batch.iter().collect();
+    leaders.sort_by_key(|order| (order.uid, order.sequence));
+    leaders.dedup_by_key(|order| order.uid);
+    leaders
+}
+
+/// What is stored under `uids`.
+async fn fetch(
+    connection: &mut PgConnection,
+    uids: Vec<&str>,
+) -> Result<HashMap<String, Bytes>, Error> {
+    if uids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = answered(
+        sqlx::query("select order_uid, document from orders where order_uid = any($1)")
+            .bind(uids.into_iter().bind_iter())
+            .fetch_all(connection),
+    )
+    .await?;
+    let documents = rows.iter().map(|row| {
+        let document: &[u8] = row.try_get(1)?;
+        Ok((row.try_get(0)?, Bytes::copy_from_slice(document)))
+    });
+    Ok(documents.collect::<sqlx::Result<_>>()?)
+}
+
+/// All that is needed to judge each order of a batch.
+struct Judgement<'b, 'a> {
+    leaders: HashMap<&'b str, &'b NewOrder<'a>>,
+    insertion: Insertion<'a>,
+    kept: HashMap<String, Bytes>,
+}
+
+impl Judgement<'_, '_> {
+    fn of(&self, order: &NewOrder<'_>) -> Outcome {
+        let Some(leader) = self.leaders.get(order.uid) else {
+            return Outcome::Vanished;
+        };
+        if self.insertion.stored.contains(order.uid) {
+            return if std::ptr::eq(*leader, order) {
+                Outcome::Stored
+            } else {
+                compare(order.document, leader.document, || Bytes::copy_from_slice(leader.document))
+            };
+        }
+        if let Some(detail) = self.insertion.refused.get(order.uid) {
+            return if leader.document == order.document {
+                Outcome::Refused { detail: detail.clone() }
+            } else {
+                Outcome::Vanished
+            };
+        }
+        match self.kept.get(order.uid) {
+            Some(kept) => compare(order.document, kept, || kept.clone()),
+            None => Outcome::Vanished,
+        }
+    }
+}
+
+fn compare(new: &[u8], kept: &[u8], keep: impl FnOnce() -> Bytes) -> Outcome {
+    if new == kept {
+        return Outcome::Duplicate;
+    }
+    Outcome::Conflict { kept: keep(), formatting_only: is_same_json(new, kept) }
+}
+
+fn is_same_json(left: &[u8], right: &[u8]) -> bool {
+    let parse = serde_json::from_slice::<serde_json::Value>;
+    matches!((parse(left), parse(right)), (Ok(left), Ok(right)) if left == right)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(uid: &'static str, document: &'static str, sequence: u64) -> NewOrder<'static> {
+        NewOrder { uid, document: document.as_bytes(), sequence }
+    }
+
+    #[test]
+    fn leaders_are_sorted_by_byte_and_lead_by_the_lowest_sequence() {
+        let batch = [
+            order("b", "3", 3),
+            order("a", "4", 4),
+            order("Z", "9", 9),
+            order("b", "2", 2),
+            order("a", "4 again", 4),
+        ];
+        let leaders: Vec<_> = leaders(&batch).into_iter().copied().collect();
+        assert_eq!(leaders, [order("Z", "9", 9), order("a", "4", 4), order("b", "2", 2)]);
+    }
+
+    #[test]
+    fn a_difference_in_spaces_order_of_keys_or_escapes_is_formatting_only() {
+        for (left, right) in [
+            (r#"{"a":1,"b":"é"}"#, r#"{ "b" : "\u00e9", "a" : 1 }"#),
+            (r#"{"a":[1,2]}"#, "{\"a\":[1,\n2]}"),
+        ] {
+            assert!(is_same_json(left.as_bytes(), right.as_bytes()), "{left} {right}");
+        }
+        for (left, right) in
+            [(r#"{"a":1}"#, r#"{"a":2}"#), (r#"{"a":1}"#, r#"{"a":"1"}"#), ("{}", ""), ("", "")]
+        {
+            assert!(!is_same_json(left.as_bytes(), right.as_bytes()), "{left} {right}");
+        }
+    }
+}

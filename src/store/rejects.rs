@@ -1,0 +1,81 @@
+//! Keeping what could not become an order.
+
+use std::borrow::Cow;
+
+use sha2::{Digest, Sha256};
+use sqlx::postgres::PgBindIterExt;
+
+use super::lease::answered;
+use super::{Error, Store, bigint};
+
+/// A message that could not become an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewReject<'a> {
+    /// Channel the message came from.
+    pub channel: &'a str,
+    /// Its sequence in that channel.
+    pub sequence: u64,
+    /// Why, one of the list that the table's constraint closes.
+    pub reason: &'static str,
+    /// Why, for people.
+    pub detail: &'a str,
+    /// For a conflict, whether it differs from the stored order in formatting only.
+    pub formatting_only: Option<bool>,
+    /// The message as it came.
+    pub payload: &'a [u8],
+}
+
+impl Store {
+    /// Keeps a batch of rejects. One that is kept already, from an earlier delivery, stays as
+    /// it is. They are committed when this returns without an error.
+    #[tracing::instrument(name = "store.insert_rejects", skip_all, fields(rows = batch.len()))]
+    pub async fn insert_rejects(&self, batch: &[NewReject<'_>]) -> Result<(), Error> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let mut rejects: Vec<([u8; 32], &NewReject<'_>)> =
+            batch.iter().map(|reject| (Sha256::digest(reject.payload).into(), reject)).collect();
+        // In one order everywhere, or two writers of overlapping batches would deadlock.
+        rejects.sort_by_key(|(sha256, reject)| (reject.channel, reject.sequence, *sha256));
+
+        let mut lease = self.lease().await?;
+        answered(
+            sqlx::query(
+                "insert into rejected_messages \
+                 (channel, sequence, sha256, reason, detail, formatting_only, payload) \
+                 select * from unnest($1::text[], $2::bigint[], $3::bytea[], $4::text[], \
+                 $5::text[], $6::boolean[], $7::bytea[]) on conflict do nothing",
+            )
+            .bind(rejects.iter().map(|(_, reject)| reject.channel).bind_iter())
+            .bind(rejects.iter().map(|(_, reject)| bigint(reject.sequence)).bind_iter())
+            .bind(rejects.iter().map(|(sha256, _)| &sha256[..]).bind_iter())
+            .bind(rejects.iter().map(|(_, reject)| reject.reason).bind_iter())
+            .bind(rejects.iter().map(|(_, reject)| storable(reject.detail)).bind_iter())
+            .bind(rejects.iter().map(|(_, reject)| reject.formatting_only).bind_iter())
+            .bind(rejects.iter().map(|(_, reject)| reject.payload).bind_iter())
+            .execute(&mut *lease),
+        )
+        .await?;
+        lease.give_back();
+        Ok(())
+    }
+
+    /// How many rejects are kept.
+    #[tracing::instrument(name = "store.count_rejects", skip_all)]
+    pub async fn count_rejects(&self) -> Result<u64, Error> {
+        let mut lease = self.lease().await?;
+        let question = sqlx::query_scalar::<_, i64>("select count(*) from rejected_messages");
+        let count = answered(question.fetch_one(&mut *lease)).await?;
+        lease.give_back();
+        Ok(count.unsigned_abs())
+    }
+}
+
+/// A detail may quote the message, and `text` cannot hold a NUL.
+fn storable(detail: &str) -> Cow<'_, str> {
+    if detail.contains('\0') {
+        Cow::Owned(detail.replace('\0', "\u{fffd}"))
+    } else {
+        Cow::Borrowed(detail)
+    }
+}

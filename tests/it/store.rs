@@ -1,0 +1,52 @@
+//! The store against a real Postgres.
+
+mod connections;
+mod follow;
+mod migrations;
+mod orders;
+mod rejects;
+mod roles;
+mod views;
+mod warm_up;
+
+use std::time::Duration;
+
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection};
+use testbed::{Database, Postgres};
+use waybill::store::{NewOrder, Store};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// An empty database with the schema in it.
+async fn migrated() -> Database {
+    let postgres = Postgres::shared().await.expect("the test's Postgres starts");
+    let database = postgres.database().await.expect("a database is made");
+    migrate(&database).await;
+    database
+}
+
+async fn migrate(database: &Database) {
+    let (url, role) = (&database.owner_url, Some(database.runtime_role.as_str()));
+    waybill::store::migrate(url, role, CONNECT_TIMEOUT).await.expect("the migrations apply");
+}
+
+/// The store as the service opens it, with the runtime role.
+fn open(database: &Database) -> Store {
+    Store::new(&database.url, 8, CONNECT_TIMEOUT).expect("the URL is one")
+}
+
+/// Runs SQL as the owner of the schema.
+async fn owner(database: &Database, sql: &str) {
+    execute(&database.owner_url, sql).await.expect(sql);
+}
+
+async fn execute(url: &str, sql: &str) -> sqlx::Result<()> {
+    let mut connection = PgConnection::connect(url).await?;
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await?;
+    connection.close().await
+}
+
+fn order<'a>(uid: &'a str, document: &'a str, sequence: u64) -> NewOrder<'a> {
+    NewOrder { uid, document: document.as_bytes(), sequence }
+}

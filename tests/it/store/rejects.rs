@@ -1,0 +1,99 @@
+//! Keeping what could not become an order.
+
+use sqlx::{Connection, PgConnection};
+use waybill::store::{Class, NewReject};
+
+use super::{migrated, open};
+
+const REASONS: [&str; 16] = [
+    "empty",
+    "too_large",
+    "not_utf8",
+    "not_json",
+    "not_an_object",
+    "trailing_data",
+    "too_deep",
+    "duplicate_key",
+    "missing_field",
+    "wrong_type",
+    "number_out_of_range",
+    "illegal_text",
+    "illegal_uid",
+    "illegal_date",
+    "conflict",
+    "database",
+];
+
+/// Sequence, reason, formatting only, detail, payload, and whether the hash is the payload's.
+type Row = (i64, String, Option<bool>, String, Vec<u8>, bool);
+
+fn reject(sequence: u64, payload: &[u8]) -> NewReject<'_> {
+    NewReject {
+        channel: "orders",
+        sequence,
+        reason: "not_json",
+        detail: "unexpected end",
+        formatting_only: None,
+        payload,
+    }
+}
+
+#[tokio::test]
+async fn a_reject_is_kept_whole_and_once() {
+    let database = migrated().await;
+    let store = open(&database);
+    let large = vec![0_u8; 2_000_000];
+    let conflict = NewReject {
+        reason: "conflict",
+        detail: "a NUL: \0",
+        formatting_only: Some(true),
+        ..reject(1, b"")
+    };
+    store.insert_rejects(&[]).await.unwrap();
+    store.insert_rejects(&[reject(2, &large), conflict, reject(2, &large)]).await.unwrap();
+    // Again, and the same sequence of a broker that counts from 1 again.
+    store.insert_rejects(&[conflict, reject(1, b"other")]).await.unwrap();
+    assert_eq!(store.count_rejects().await.unwrap(), 3);
+
+    let mut connection = PgConnection::connect(&database.url).await.unwrap();
+    let rows = sqlx::query_as::<_, Row>(
+        "select sequence, reason, formatting_only, detail, payload, sha256 = sha256(payload) \
+         from rejected_messages order by sequence, length(payload)",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    let row = |sequence, reason: &str, formatting_only, detail: &str, payload: &[u8]| {
+        (sequence, reason.to_owned(), formatting_only, detail.to_owned(), payload.to_vec(), true)
+    };
+    let expected = [
+        row(1, "conflict", Some(true), "a NUL: \u{fffd}", b""),
+        row(1, "not_json", None, "unexpected end", b"other"),
+        row(2, "not_json", None, "unexpected end", &large),
+    ];
+    assert!(rows == expected, "{} rows", rows.len());
+}
+
+#[tokio::test]
+async fn the_list_of_reasons_is_closed() {
+    let store = open(&migrated().await);
+    let all = REASONS.map(|reason| NewReject { reason, ..reject(1, reason.as_bytes()) });
+    store.insert_rejects(&all).await.unwrap();
+    assert_eq!(store.count_rejects().await.unwrap(), 16);
+    let unknown = NewReject { reason: "mood", ..reject(1, b"") };
+    let error = store.insert_rejects(&[unknown]).await.unwrap_err();
+    assert_eq!(error.class(), Class::Content, "{error:?}");
+}
+
+#[tokio::test]
+async fn writers_of_the_same_rejects_in_opposite_directions_do_not_deadlock() {
+    let store = open(&migrated().await);
+    for round in 0..10 {
+        let upwards: Vec<_> = (0..500).map(|n| reject(round * 500 + n, b"{")).collect();
+        let downwards: Vec<_> = upwards.iter().rev().copied().collect();
+        let (left, right) =
+            tokio::join!(store.insert_rejects(&upwards), store.insert_rejects(&downwards));
+        left.and(right).unwrap();
+    }
+    assert_eq!(store.count_rejects().await.unwrap(), 5000);
+}
