@@ -104,11 +104,7 @@ impl Generator {
             self.recent.pop_front();
         }
         self.recent.push_back((uid.clone(), payload.clone()));
-        Generated {
-            uid: Some(uid),
-            payload,
-            expected: Expected::Stored,
-        }
+        Generated { uid: Some(uid), payload, expected: Expected::Stored }
     }
 
     fn bad(&mut self) -> Generated {
@@ -173,10 +169,7 @@ mod tests {
     use super::*;
     use crate::order::Order;
 
-    const MIXED: Mix = Mix {
-        bad_ratio: 0.2,
-        duplicate_ratio: 0.1,
-    };
+    const MIXED: Mix = Mix { bad_ratio: 0.2, duplicate_ratio: 0.1 };
 
     fn parse(message: &Generated) -> Result<Order, crate::order::Refusal> {
         Order::parse(message.payload.clone(), 256 * 1024)
@@ -225,10 +218,7 @@ mod tests {
     fn the_mix_is_what_was_asked_for() {
         let messages: Vec<_> = Generator::new(3, MIXED).take(20_000).collect();
         let count = |wanted: fn(&Expected) -> bool| {
-            messages
-                .iter()
-                .filter(|message| wanted(&message.expected))
-                .count()
+            messages.iter().filter(|message| wanted(&message.expected)).count()
         };
         let bad = count(|expected| matches!(expected, Expected::Refused(_)));
         let duplicate = count(|expected| *expected == Expected::Duplicate);
@@ -252,9 +242,8 @@ mod tests {
 
     #[test]
     fn a_seed_may_be_counted_up_without_repeating_orders() {
-        let uids: HashSet<_> = (0..1000)
-            .flat_map(|seed| (0..100).map(move |index| uid_text(seed, index)))
-            .collect();
+        let uids: HashSet<_> =
+            (0..1000).flat_map(|seed| (0..100).map(move |index| uid_text(seed, index))).collect();
         assert_eq!(uids.len(), 100_000);
     }
 
@@ -271,10 +260,7 @@ mod tests {
             let goods: i64 = order.items.iter().map(|item| item.total_price).sum();
             let payment = &order.payment;
             assert_eq!(payment.goods_total, goods);
-            assert_eq!(
-                payment.amount,
-                goods + payment.delivery_cost + payment.custom_fee
-            );
+            assert_eq!(payment.amount, goods + payment.delivery_cost + payment.custom_fee);
             for item in &order.items {
                 assert_eq!(item.total_price, item.price * (100 - item.sale) / 100);
                 assert_eq!(item.track_number, order.track_number);
@@ -289,21 +275,10 @@ mod tests {
         }
         assert!((20..300).contains(&refunds), "{refunds}");
         assert!((100..1500).contains(&with_line_ends), "{with_line_ends}");
-        assert!(
-            (100..1500).contains(&with_more_fields),
-            "{with_more_fields}"
-        );
+        assert!((100..1500).contains(&with_more_fields), "{with_more_fields}");
         assert_eq!(item_counts, (1..=6).collect());
-        assert!(
-            ["USD", "JPY", "KWD"]
-                .iter()
-                .all(|&code| currencies.contains(code))
-        );
-        assert!(
-            (900..1200).contains(&(bytes / 5000)),
-            "{} bytes",
-            bytes / 5000
-        );
+        assert!(["USD", "JPY", "KWD"].iter().all(|&code| currencies.contains(code)));
+        assert!((900..1200).contains(&(bytes / 5000)), "{} bytes", bytes / 5000);
     }
 
     #[test]
@@ -315,11 +290,7 @@ mod tests {
 
     #[test]
     fn an_expectation_is_written_in_one_word() {
-        let expected = [
-            Expected::Stored,
-            Expected::Duplicate,
-            Expected::Refused(Reason::NotJson),
-        ];
+        let expected = [Expected::Stored, Expected::Duplicate, Expected::Refused(Reason::NotJson)];
         let json = serde_json::to_string(&expected).unwrap();
         assert_eq!(json, r#"["stored","duplicate","refused:not_json"]"#);
     }

@@ -76,19 +76,13 @@ fn read(document: &[u8], max_bytes: usize) -> Result<OrderUid, Fault> {
         ));
     }
     let text = std::str::from_utf8(document).map_err(|error| {
-        Fault::new(
-            Reason::NotUtf8,
-            format!("not UTF-8 from byte {} on", error.valid_up_to()),
-        )
+        Fault::new(Reason::NotUtf8, format!("not UTF-8 from byte {} on", error.valid_up_to()))
     })?;
     let mut scanner = Scanner::new(text);
     scanner.skip_blanks();
     match scanner.peek() {
         None => {
-            return Err(Fault::new(
-                Reason::Empty,
-                "expected a JSON object, found nothing",
-            ));
+            return Err(Fault::new(Reason::Empty, "expected a JSON object, found nothing"));
         }
         Some(b'{') => {}
         Some(_) => {
@@ -147,10 +141,7 @@ mod tests {
                     refusal.reason.as_str() == reason
                         && refusal.detail.contains(case.detail)
                         && refusal.detail.len() <= 300
-                        && refusal
-                            .detail
-                            .bytes()
-                            .all(|byte| (b' '..=b'~').contains(&byte))
+                        && refusal.detail.bytes().all(|byte| (b' '..=b'~').contains(&byte))
                 }
                 _ => false,
             };
@@ -166,18 +157,15 @@ mod tests {
         let cases = cases();
         for reason in Reason::ALL {
             let by_the_store = matches!(reason, Reason::Conflict | Reason::Database);
-            let in_table = cases
-                .iter()
-                .any(|case| case.expected == Expected::Refused(reason.as_str()));
+            let in_table =
+                cases.iter().any(|case| case.expected == Expected::Refused(reason.as_str()));
             assert_ne!(by_the_store, in_table, "{reason}");
         }
     }
 
     #[test]
     fn the_stored_messages_of_the_table_have_ids_of_their_own() {
-        let stored = cases()
-            .into_iter()
-            .filter(|case| case.expected == Expected::Stored);
+        let stored = cases().into_iter().filter(|case| case.expected == Expected::Stored);
         let mut uids: Vec<_> = stored
             .filter_map(|case| parse(case.payload).ok())
             .map(|order| order.uid().clone())
@@ -256,11 +244,8 @@ mod tests {
             proptest::sample::select(&b"{}[]\",:\\u0019-+.eEtfn \n\0\xff\xd8"[..]),
             any::<u8>()
         ];
-        let edit = (
-            any::<proptest::sample::Index>(),
-            0..4_usize,
-            proptest::collection::vec(byte, 0..4),
-        );
+        let edit =
+            (any::<proptest::sample::Index>(), 0..4_usize, proptest::collection::vec(byte, 0..4));
         proptest::collection::vec(edit, 1..4).prop_map(|edits| {
             let mut bytes = MODEL.as_bytes().to_vec();
             for (index, removed, inserted) in edits {
@@ -281,12 +266,7 @@ mod tests {
             }
             Err(refusal) => {
                 prop_assert!(refusal.detail.len() <= 300);
-                prop_assert!(
-                    refusal
-                        .detail
-                        .bytes()
-                        .all(|byte| (b' '..=b'~').contains(&byte))
-                );
+                prop_assert!(refusal.detail.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
             }
         }
         Ok(())

@@ -29,23 +29,9 @@ pub(super) const COUNTRIES: &[Country] = &[
         phone: "+1",
         zip_digits: 5,
         utc_hours: -5,
-        names: &[
-            "Ada Whitfield",
-            "Marcus O'Neill",
-            "Grace Kim",
-            "José Ramírez",
-            "Zoë Hart",
-        ],
-        places: &[
-            ("Portland", "Oregon"),
-            ("Buffalo", "New York"),
-            ("St. Paul", "Minnesota"),
-        ],
-        streets: &[
-            "Elm Street",
-            "N 5th Ave, Apt. \"B\"",
-            "Martin Luther King Jr. Blvd",
-        ],
+        names: &["Ada Whitfield", "Marcus O'Neill", "Grace Kim", "José Ramírez", "Zoë Hart"],
+        places: &[("Portland", "Oregon"), ("Buffalo", "New York"), ("St. Paul", "Minnesota")],
+        streets: &["Elm Street", "N 5th Ave, Apt. \"B\"", "Martin Luther King Jr. Blvd"],
         banks: &["alpha", "First & Main"],
     },
     Country {
@@ -55,13 +41,7 @@ pub(super) const COUNTRIES: &[Country] = &[
         phone: "+7",
         zip_digits: 6,
         utc_hours: 3,
-        names: &[
-            "Анна Королёва",
-            "Пётр Щербаков",
-            "Юлия Ёлкина",
-            "Тимур Ахметов",
-            "Ольга Жукова",
-        ],
+        names: &["Анна Королёва", "Пётр Щербаков", "Юлия Ёлкина", "Тимур Ахметов", "Ольга Жукова"],
         places: &[
             ("Москва", "Московская область"),
             ("Казань", "Татарстан"),
@@ -78,11 +58,7 @@ pub(super) const COUNTRIES: &[Country] = &[
         zip_digits: 7,
         utc_hours: 2,
         names: &["נועה לוי", "איתי כהן", "תמר פרידמן", "יוסף מזרחי"],
-        places: &[
-            ("קריית מוצקין", "חיפה"),
-            ("תל אביב-יפו", "גוש דן"),
-            ("באר שבע", "הנגב"),
-        ],
+        places: &[("קריית מוצקין", "חיפה"), ("תל אביב-יפו", "גוש דן"), ("באר שבע", "הנגב")],
         streets: &["שדרות רוטשילד", "רחוב הרצל", "דרך העצמאות"],
         banks: &["לאומי", "הפועלים"],
     },
@@ -94,11 +70,7 @@ pub(super) const COUNTRIES: &[Country] = &[
         zip_digits: 6,
         utc_hours: 8,
         names: &["王小明", "李娜", "欧阳志远", "陈静怡"],
-        places: &[
-            ("杭州市", "浙江省"),
-            ("成都市", "四川省"),
-            ("广州市", "广东省"),
-        ],
+        places: &[("杭州市", "浙江省"), ("成都市", "四川省"), ("广州市", "广东省")],
         streets: &["人民路", "中山东路", "建设大道"],
         banks: &["招商银行", "工商银行"],
     },
@@ -110,11 +82,7 @@ pub(super) const COUNTRIES: &[Country] = &[
         zip_digits: 7,
         utc_hours: 9,
         names: &["佐藤 花子", "鈴木 一郎", "髙橋 さくら", "タナカ ケン"],
-        places: &[
-            ("札幌市", "北海道"),
-            ("京都市", "京都府"),
-            ("那覇市", "沖縄県"),
-        ],
+        places: &[("札幌市", "北海道"), ("京都市", "京都府"), ("那覇市", "沖縄県")],
         streets: &["中央区南一条西", "左京区下鴨", "泉崎一丁目"],
         banks: &["ゆうちょ", "みずほ"],
     },
@@ -126,11 +94,7 @@ pub(super) const COUNTRIES: &[Country] = &[
         zip_digits: 5,
         utc_hours: 3,
         names: &["فاطمة العلي", "أحمد الصباح", "نورة المطيري"],
-        places: &[
-            ("مدينة الكويت", "العاصمة"),
-            ("حولي", "حولي"),
-            ("الجهراء", "الجهراء"),
-        ],
+        places: &[("مدينة الكويت", "العاصمة"), ("حولي", "حولي"), ("الجهراء", "الجهراء")],
         streets: &["شارع الخليج العربي", "شارع سالم المبارك"],
         banks: &["بنك الخليج", "alpha"],
     },
@@ -141,17 +105,8 @@ pub(super) const COUNTRIES: &[Country] = &[
         phone: "+49",
         zip_digits: 5,
         utc_hours: 1,
-        names: &[
-            "Jürgen Groß",
-            "Ayşe Yılmaz",
-            "Łucja Nowak",
-            "Björn Ångström",
-        ],
-        places: &[
-            ("Köln", "Nordrhein-Westfalen"),
-            ("Görlitz", "Sachsen"),
-            ("München", "Bayern"),
-        ],
+        names: &["Jürgen Groß", "Ayşe Yılmaz", "Łucja Nowak", "Björn Ångström"],
+        places: &[("Köln", "Nordrhein-Westfalen"), ("Görlitz", "Sachsen"), ("München", "Bayern")],
         streets: &["Große Straße", "Am Mühlbach", "Königsallee"],
         banks: &["Sparkasse", "alpha"],
     },
@@ -186,14 +141,8 @@ pub(super) const ARTICLES: &[(&str, &str)] = &[
 ];
 
 /// Carriers.
-pub(super) const CARRIERS: &[&str] = &[
-    "meest",
-    "dhl",
-    "cdek",
-    "sf-express",
-    "israel-post",
-    "yamato",
-];
+pub(super) const CARRIERS: &[&str] =
+    &["meest", "dhl", "cdek", "sf-express", "israel-post", "yamato"];
 
 /// Payment providers.
 pub(super) const PROVIDERS: &[&str] = &["wbpay", "stripe", "sbp", "alipay", "bit"];

@@ -38,19 +38,11 @@ pub(super) fn damaged(rng: &mut Rng, details: &Details) -> Damaged {
 }
 
 fn with_uid(payload: impl Into<Vec<u8>>, reason: Reason) -> Damaged {
-    Damaged {
-        payload: payload.into(),
-        reason,
-        bears_uid: true,
-    }
+    Damaged { payload: payload.into(), reason, bears_uid: true }
 }
 
 fn without_uid(payload: impl Into<Vec<u8>>, reason: Reason) -> Damaged {
-    Damaged {
-        payload: payload.into(),
-        reason,
-        bears_uid: false,
-    }
+    Damaged { payload: payload.into(), reason, bears_uid: false }
 }
 
 fn nothing(rng: &mut Rng, _: &Details) -> Damaged {
@@ -88,19 +80,9 @@ fn twice(rng: &mut Rng, details: &Details) -> Damaged {
 
 fn without_a_field(rng: &mut Rng, details: &Details) -> Damaged {
     let json = document(rng, details);
-    let fields = [
-        "track_number",
-        "phone",
-        "amount",
-        "chrt_id",
-        "locale",
-        "sm_id",
-    ];
+    let fields = ["track_number", "phone", "amount", "chrt_id", "locale", "sm_id"];
     let field = format!("\"{}\"", pick(rng, &fields));
-    with_uid(
-        json.replacen(&field, "\"renamed\"", 1),
-        Reason::MissingField,
-    )
+    with_uid(json.replacen(&field, "\"renamed\"", 1), Reason::MissingField)
 }
 
 fn with_text_for_a_number(rng: &mut Rng, details: &Details) -> Damaged {
@@ -115,29 +97,14 @@ fn with_a_huge_number(rng: &mut Rng, details: &Details) -> Damaged {
 
 fn with_another_uid(rng: &mut Rng, details: &Details) -> Damaged {
     let long = "x".repeat(129);
-    let uids = [
-        "",
-        ".",
-        "..",
-        "a/b",
-        "a b",
-        "../../etc/passwd",
-        "заказ",
-        &long,
-    ];
+    let uids = ["", ".", "..", "a/b", "a b", "../../etc/passwd", "заказ", &long];
     let mut details = details.clone();
     details.order_uid = pick(rng, &uids).to_string();
     without_uid(document(rng, &details), Reason::IllegalUid)
 }
 
 fn with_another_date(rng: &mut Rng, details: &Details) -> Damaged {
-    let dates = [
-        "",
-        "yesterday",
-        "2021-11-26",
-        "2021-02-30T00:00:00Z",
-        "0000-01-01T00:00:00Z",
-    ];
+    let dates = ["", "yesterday", "2021-11-26", "2021-02-30T00:00:00Z", "0000-01-01T00:00:00Z"];
     let mut details = details.clone();
     details.date_created = pick(rng, &dates).to_string();
     with_uid(document(rng, &details), Reason::IllegalDate)
@@ -165,10 +132,7 @@ fn with_a_second_uid(rng: &mut Rng, details: &Details) -> Damaged {
 fn with_a_deep_field(rng: &mut Rng, details: &Details) -> Damaged {
     let levels = *pick(rng, &[32, 100, 1000]);
     let mut json = document(rng, details);
-    add_member(
-        &mut json,
-        &format!("\"deep\":{}{}", "[".repeat(levels), "]".repeat(levels)),
-    );
+    add_member(&mut json, &format!("\"deep\":{}{}", "[".repeat(levels), "]".repeat(levels)));
     with_uid(json, Reason::TooDeep)
 }
 

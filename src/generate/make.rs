@@ -21,9 +21,8 @@ pub(super) fn details(rng: &mut Rng, uid: String) -> Details {
     let is_refund = rng.u32(..REFUNDS) == 0;
     // Small orders are the usual ones.
     let item_count = (0..3).map(|_| rng.usize(1..=6)).min().unwrap_or(1);
-    let items: Vec<_> = (0..item_count)
-        .map(|_| item(rng, country, &track_number, is_refund))
-        .collect();
+    let items: Vec<_> =
+        (0..item_count).map(|_| item(rng, country, &track_number, is_refund)).collect();
     let goods_total = items.iter().map(|item| item.total_price).sum();
     let payment = payment(rng, country, &uid, goods_total);
     Details {
@@ -111,11 +110,7 @@ fn payment(rng: &mut Rng, country: &Country, uid: &str, goods_total: i64) -> Pay
     };
     Payment {
         transaction: uid.into(),
-        request_id: if rng.bool() {
-            String::new()
-        } else {
-            digits(rng, 10)
-        },
+        request_id: if rng.bool() { String::new() } else { digits(rng, 10) },
         currency: country.currency.into(),
         provider: pick(rng, PROVIDERS).to_string(),
         amount: goods_total + delivery_cost + custom_fee,
@@ -151,9 +146,7 @@ fn date(rng: &mut Rng, payment_dt: i64, country: &Country) -> String {
         let offset = UtcOffset::from_hms(country.utc_hours, 0, 0);
         moment = moment.to_offset(offset.expect("a few hours are a legal offset"));
     }
-    moment
-        .format(&Rfc3339)
-        .expect("whole hours and years of four digits can be written")
+    moment.format(&Rfc3339).expect("whole hours and years of four digits can be written")
 }
 
 fn digits(rng: &mut Rng, count: usize) -> String {

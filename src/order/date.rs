@@ -47,12 +47,9 @@ fn parse(text: &[u8]) -> Option<()> {
     let date = Date::from_calendar_date(year.into(), month, two_digits(d1, d2)?).ok()?;
     let second = two_digits(s1, s2)?;
     let leap = second == 60;
-    let time = Time::from_hms(
-        two_digits(h1, h2)?,
-        two_digits(i1, i2)?,
-        if leap { 59 } else { second },
-    )
-    .ok()?;
+    let time =
+        Time::from_hms(two_digits(h1, h2)?, two_digits(i1, i2)?, if leap { 59 } else { second })
+            .ok()?;
     let offset = parse_offset(skip_decimals(rest)?)?;
     if leap {
         let utc = PrimitiveDateTime::new(date, time)
@@ -72,10 +69,7 @@ fn skip_decimals(text: &[u8]) -> Option<&[u8]> {
     let Some(decimals) = text.strip_prefix(b".") else {
         return Some(text);
     };
-    let digits = decimals
-        .iter()
-        .take_while(|byte| byte.is_ascii_digit())
-        .count();
+    let digits = decimals.iter().take_while(|byte| byte.is_ascii_digit()).count();
     (1..=9).contains(&digits).then(|| &decimals[digits..])
 }
 

@@ -119,11 +119,7 @@ pub(super) struct Fault {
 impl Fault {
     /// `text` must be printable ASCII, of at most 130 characters.
     pub(super) fn new(reason: Reason, text: impl Into<String>) -> Self {
-        Self {
-            reason,
-            text: text.into(),
-            path: Vec::new(),
-        }
+        Self { reason, text: text.into(), path: Vec::new() }
     }
 
     /// The same fault seen from the object that holds it under `key`.
@@ -143,19 +139,10 @@ impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
         let Fault { reason, text, path } = fault;
         if path.is_empty() {
-            return Self {
-                reason,
-                detail: text,
-            };
+            return Self { reason, detail: text };
         }
-        let pointer = path
-            .iter()
-            .rev()
-            .fold(String::new(), |pointer, part| pointer + "/" + part);
-        Self {
-            reason,
-            detail: format!("at {}: {text}", cut(pointer, POINTER_MAX_CHARS)),
-        }
+        let pointer = path.iter().rev().fold(String::new(), |pointer, part| pointer + "/" + part);
+        Self { reason, detail: format!("at {}: {text}", cut(pointer, POINTER_MAX_CHARS)) }
     }
 }
 
@@ -197,14 +184,10 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), Reason::ALL.len());
         for (place, reason) in Reason::ALL.iter().enumerate() {
-            assert_eq!(
-                *reason as usize, place,
-                "{reason} stands elsewhere in the enum"
-            );
+            assert_eq!(*reason as usize, place, "{reason} stands elsewhere in the enum");
             let name = reason.as_str();
             assert!(
-                name.bytes()
-                    .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_')),
+                name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_')),
                 "{name}"
             );
         }
@@ -212,14 +195,9 @@ mod tests {
 
     #[test]
     fn a_pointer_is_escaped_and_cut() {
-        let fault = Fault::new(Reason::NotJson, "text")
-            .within("\u{1b}[31m\0é")
-            .at_index(7)
-            .within("a/b~c");
-        assert_eq!(
-            Refusal::from(fault).detail,
-            r"at /a~1b~0c/7/\u{1b}[31m\u{0}\u{e9}: text"
-        );
+        let fault =
+            Fault::new(Reason::NotJson, "text").within("\u{1b}[31m\0é").at_index(7).within("a/b~c");
+        assert_eq!(Refusal::from(fault).detail, r"at /a~1b~0c/7/\u{1b}[31m\u{0}\u{e9}: text");
         let mut fault = Fault::new(Reason::NotJson, "text");
         for _ in 0..32 {
             fault = fault.within(&"\u{1f600}".repeat(1000));

@@ -136,9 +136,7 @@ impl<'a> Scanner<'a> {
         let mut has_escapes = false;
         loop {
             let rest = &self.text.as_bytes()[self.position..];
-            let plain = rest
-                .iter()
-                .take_while(|byte| !matches!(byte, b'"' | b'\\' | ..b' '));
+            let plain = rest.iter().take_while(|byte| !matches!(byte, b'"' | b'\\' | ..b' '));
             self.position += plain.count();
             match self.peek() {
                 Some(b'"') => break,
@@ -199,10 +197,7 @@ impl<'a> Scanner<'a> {
     fn expected(&self, what: &str) -> Fault {
         let found = self.describe_next();
         let position = self.position;
-        Fault::new(
-            Reason::NotJson,
-            format!("expected {what}, found {found} at byte {position}"),
-        )
+        Fault::new(Reason::NotJson, format!("expected {what}, found {found} at byte {position}"))
     }
 
     /// Steps over the bracket that opens an object or an array of depth `depth`.
@@ -330,13 +325,8 @@ mod tests {
         for text in numbers.split(' ').chain(others.split(' ')) {
             assert!(fault(text).is_none(), "{text}: {:?}", fault(text));
         }
-        for text in [
-            "[ ]",
-            "{ }",
-            "[ 1 , 2 ]",
-            "{\t\"a\"\r:\n1 }",
-            "\"\u{7f} \u{85}é\u{10ffff}\"",
-        ] {
+        for text in ["[ ]", "{ }", "[ 1 , 2 ]", "{\t\"a\"\r:\n1 }", "\"\u{7f} \u{85}é\u{10ffff}\""]
+        {
             assert!(fault(text).is_none(), "{text}: {:?}", fault(text));
         }
     }
@@ -349,9 +339,8 @@ mod tests {
         let objects =
             r#"{ {"a" {"a": {"a":1 {"a":1, {"a":1,} {"a"1} {a:1} {1:1} {"a":} {,} {"a":1] {]"#;
         let others = "nul nulll True TRUE /**/1 1// \u{a0}1 \u{c}1 \0 \u{feff}1 é";
-        for text in [numbers, strings, arrays, objects, others]
-            .iter()
-            .flat_map(|list| list.split(' '))
+        for text in
+            [numbers, strings, arrays, objects, others].iter().flat_map(|list| list.split(' '))
         {
             assert!(fault(text).is_some(), "{text:?}");
         }
@@ -375,12 +364,8 @@ mod tests {
 
     #[test]
     fn an_escaped_string_means_what_serde_json_says() {
-        for text in [
-            r#""a\u0062c""#,
-            r#""\uD83D\uDE00\\u0041\/""#,
-            r#""\"\n\\\\n""#,
-            "\"é\\t€\"",
-        ] {
+        for text in [r#""a\u0062c""#, r#""\uD83D\uDE00\\u0041\/""#, r#""\"\n\\\\n""#, "\"é\\t€\""]
+        {
             let mut scanner = Scanner::new(text);
             let Ok(string) = scanner.string() else {
                 panic!("{text} is refused");
@@ -396,10 +381,7 @@ mod tests {
             .split(' ')
         {
             let fault = fault(text).expect(text);
-            assert_eq!(
-                crate::order::Refusal::from(fault).reason,
-                Reason::IllegalText
-            );
+            assert_eq!(crate::order::Refusal::from(fault).reason, Reason::IllegalText);
         }
     }
 }

@@ -24,34 +24,19 @@ enum Kind {
 }
 
 const ORDER: &[Field] = &[
-    Field {
-        name: "order_uid",
-        kind: Kind::Uid,
-    },
+    Field { name: "order_uid", kind: Kind::Uid },
     text("track_number"),
     text("entry"),
-    Field {
-        name: "delivery",
-        kind: Kind::Object(DELIVERY),
-    },
-    Field {
-        name: "payment",
-        kind: Kind::Object(PAYMENT),
-    },
-    Field {
-        name: "items",
-        kind: Kind::Objects(ITEM),
-    },
+    Field { name: "delivery", kind: Kind::Object(DELIVERY) },
+    Field { name: "payment", kind: Kind::Object(PAYMENT) },
+    Field { name: "items", kind: Kind::Objects(ITEM) },
     text("locale"),
     text("internal_signature"),
     text("customer_id"),
     text("delivery_service"),
     text("shardkey"),
     integer("sm_id"),
-    Field {
-        name: "date_created",
-        kind: Kind::Date,
-    },
+    Field { name: "date_created", kind: Kind::Date },
     text("oof_shard"),
 ];
 
@@ -93,17 +78,11 @@ const ITEM: &[Field] = &[
 ];
 
 const fn text(name: &'static str) -> Field {
-    Field {
-        name,
-        kind: Kind::Text,
-    }
+    Field { name, kind: Kind::Text }
 }
 
 const fn integer(name: &'static str) -> Field {
-    Field {
-        name,
-        kind: Kind::Integer,
-    }
+    Field { name, kind: Kind::Integer }
 }
 
 impl Kind {
@@ -184,10 +163,7 @@ fn read_value(
             if date::is_legal(&scanner.string()?.unescaped()) {
                 return Ok(());
             }
-            Err(Fault::new(
-                Reason::IllegalDate,
-                format!("expected {}", date::LEGAL),
-            ))
+            Err(Fault::new(Reason::IllegalDate, format!("expected {}", date::LEGAL)))
         }
         Kind::Uid => {
             let text = scanner.string()?.unescaped();
@@ -196,9 +172,8 @@ fn read_value(
             Ok(())
         }
         Kind::Object(fields) => read_object(scanner, fields, depth, uid),
-        Kind::Objects(fields) => scanner.array(depth, |scanner| {
-            read_value(scanner, Kind::Object(fields), depth + 1, uid)
-        }),
+        Kind::Objects(fields) => scanner
+            .array(depth, |scanner| read_value(scanner, Kind::Object(fields), depth + 1, uid)),
     }
 }
 

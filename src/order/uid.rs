@@ -51,10 +51,7 @@ impl TryFrom<&str> for OrderUid {
         // The first characters are enough to tell, so that a huge text costs no more than a small one.
         for (index, character) in text.chars().take(MAX_CHARS).enumerate() {
             if !matches!(character, 'A'..='Z' | 'a'..='z' | '0'..='9' | '-' | '.' | '_' | '~') {
-                return Err(IllegalUid::Character {
-                    character,
-                    position: index + 1,
-                });
+                return Err(IllegalUid::Character { character, position: index + 1 });
             }
         }
         match text {
@@ -105,10 +102,7 @@ mod tests {
         assert_eq!(OrderUid::try_from(""), Err(IllegalUid::Empty));
         assert_eq!(OrderUid::try_from("a").unwrap().as_str(), "a");
         assert!(OrderUid::try_from(&*"a".repeat(128)).is_ok());
-        assert_eq!(
-            OrderUid::try_from(&*"a".repeat(129)),
-            Err(IllegalUid::TooLong)
-        );
+        assert_eq!(OrderUid::try_from(&*"a".repeat(129)), Err(IllegalUid::TooLong));
     }
 
     #[test]

@@ -51,11 +51,7 @@ fn edits() -> Vec<Case> {
                 panic!("three columns and an edit, please: {line}");
             };
             let stored = expected.trim() == "stored";
-            let order = if stored {
-                order(&format!("hostile-{number}"))
-            } else {
-                MODEL.to_owned()
-            };
+            let order = if stored { order(&format!("hostile-{number}")) } else { MODEL.to_owned() };
             let (from, to) = edit.split_once("=>").expect(line);
             let (from, to) = (from.trim(), to.trim());
             Case {
@@ -114,24 +110,16 @@ fn with_items(order: &str, items: &str) -> Vec<u8> {
 fn legal() -> impl Iterator<Item = Case> {
     type Make = fn(&str) -> Vec<u8>;
     let cases: [(&str, Make); 13] = [
-        ("blanks around it", |order| {
-            format!(" \t\r\n{order}\n\r\t ").into()
-        }),
+        ("blanks around it", |order| format!(" \t\r\n{order}\n\r\t ").into()),
         ("no blanks", |order| order.replace(['\n', ' '], "").into()),
-        ("line ends of Windows", |order| {
-            order.replace('\n', "\r\n").into()
-        }),
+        ("line ends of Windows", |order| order.replace('\n', "\r\n").into()),
         ("the very size limit", |order| padded(order, MAX_BYTES)),
         ("no items", |order| with_items(order, "[ ]")),
         ("unknown fields everywhere", |order| {
             order.replace('{', "{\"x\":[1,{\"y\":null}],").into()
         }),
-        ("the deepest nesting that is legal", |order| {
-            and(order, &format!("\"x\":{}", nested(31)))
-        }),
-        ("many brackets in a string", |order| {
-            and(order, &format!("\"x\":\"{}\"", nested(10_000)))
-        }),
+        ("the deepest nesting that is legal", |order| and(order, &format!("\"x\":{}", nested(31)))),
+        ("many brackets in a string", |order| and(order, &format!("\"x\":\"{}\"", nested(10_000)))),
         ("many siblings at the deepest level", |order| {
             and(order, &format!("\"x\":[{}[]]", "[],".repeat(10_000)))
         }),
@@ -139,9 +127,7 @@ fn legal() -> impl Iterator<Item = Case> {
             let members: Vec<_> = (0..20_000).map(|n| format!("\"k{n}\":1")).collect();
             and(order, &members.join(","))
         }),
-        ("a very long string", |order| {
-            with(order, "Ploshad Mira 15", &"é".repeat(100_000))
-        }),
+        ("a very long string", |order| with(order, "Ploshad Mira 15", &"é".repeat(100_000))),
         ("an id of 128 characters", |order| {
             let uid: String = order.split('"').nth(3).expect("an id").into();
             with(order, &uid, &format!("{uid:~<128}"))
@@ -157,15 +143,12 @@ fn legal() -> impl Iterator<Item = Case> {
         expected: Expected::Stored,
         detail: "",
     };
-    let made = cases
-        .into_iter()
-        .enumerate()
-        .map(|(number, (name, make))| Case {
-            name,
-            payload: make(&order(&format!("hostile-made-{number}"))),
-            expected: Expected::Stored,
-            detail: "",
-        });
+    let made = cases.into_iter().enumerate().map(|(number, (name, make))| Case {
+        name,
+        payload: make(&order(&format!("hostile-made-{number}"))),
+        expected: Expected::Stored,
+        detail: "",
+    });
     std::iter::once(model).chain(made)
 }
 
@@ -175,12 +158,7 @@ fn refused(
     name: &'static str,
     payload: impl Into<Vec<u8>>,
 ) -> Case {
-    Case {
-        name,
-        payload: payload.into(),
-        expected: Expected::Refused(reason),
-        detail,
-    }
+    Case { name, payload: payload.into(), expected: Expected::Refused(reason), detail }
 }
 
 fn not_an_object_of_json() -> Vec<Case> {
@@ -199,90 +177,37 @@ fn not_an_object_of_json() -> Vec<Case> {
         no_object("found a boolean", "true", "true"),
         no_object("found a number", "a number", "42"),
         no_object("found a string", "a string", "\"order\""),
-        no_object(
-            "found a string",
-            "an order in a string",
-            &format!("\"{quoted}\""),
-        ),
+        no_object("found a string", "an order in a string", &format!("\"{quoted}\"")),
         no_object("found an array", "an empty array", "[]"),
-        no_object(
-            "found an array",
-            "the values of an order in an array",
-            values,
-        ),
-        no_object(
-            "found an array",
-            "an order in an array",
-            &format!("[{MODEL}]"),
-        ),
+        no_object("found an array", "the values of an order in an array", values),
+        no_object("found an array", "an order in an array", &format!("[{MODEL}]")),
         no_json("a JSON value, found 'h' at byte 0", "words", "hello"),
-        no_json(
-            "found '<'",
-            "a web page",
-            "<!doctype html><title>502</title>",
-        ),
+        no_json("found '<'", "a web page", "<!doctype html><title>502</title>"),
         no_json("found '<'", "XML", "<?xml version=\"1.0\"?><order/>"),
         no_json("found 'o'", "YAML", "order_uid: x\n"),
         no_json("found 'N'", "not a number", "NaN"),
         no_json(r"found '\u{0}'", "a NUL byte", "\0"),
-        no_json(
-            r"found '\u{0}'",
-            "a NUL byte before it",
-            &format!("\0{MODEL}"),
-        ),
+        no_json(r"found '\u{0}'", "a NUL byte before it", &format!("\0{MODEL}")),
         no_json(
             "found a byte order mark at byte 0",
             "a byte order mark",
             &format!("\u{feff}{MODEL}"),
         ),
-        no_json(
-            r"found '\u{a0}'",
-            "a blank that JSON does not know",
-            &format!("\u{a0}{MODEL}"),
-        ),
-        no_json(
-            r"found '\u{8}'",
-            "a frame of protobuf",
-            "\u{8}\u{1}\u{12}\u{6}orders",
-        ),
+        no_json(r"found '\u{a0}'", "a blank that JSON does not know", &format!("\u{a0}{MODEL}")),
+        no_json(r"found '\u{8}'", "a frame of protobuf", "\u{8}\u{1}\u{12}\u{6}orders"),
         no_json("found the end at byte 1", "a brace", "{"),
-        no_json(
-            "found the end",
-            "an order cut in the middle",
-            &MODEL[..MODEL.len() / 2],
-        ),
-        no_json(
-            "a closing brace, found the end",
-            "no last brace",
-            MODEL.trim_end_matches('}'),
-        ),
-        no_json(
-            r"found '\u{0}'",
-            "a raw NUL in a string",
-            &MODEL.replace("Testov", "\0"),
-        ),
-        no_json(
-            r"found '\n'",
-            "a raw line end in a string",
-            &MODEL.replace("Testov", "\n"),
-        ),
-        no_json(
-            r"found '\t'",
-            "a raw tab in a string",
-            &MODEL.replace("Testov", "\t"),
-        ),
+        no_json("found the end", "an order cut in the middle", &MODEL[..MODEL.len() / 2]),
+        no_json("a closing brace, found the end", "no last brace", MODEL.trim_end_matches('}')),
+        no_json(r"found '\u{0}'", "a raw NUL in a string", &MODEL.replace("Testov", "\0")),
+        no_json(r"found '\n'", "a raw line end in a string", &MODEL.replace("Testov", "\n")),
+        no_json(r"found '\t'", "a raw tab in a string", &MODEL.replace("Testov", "\t")),
         trailing("found '{' at byte 1101", "two orders", MODEL),
         trailing("found '{'", "orders line by line", &format!("\n{MODEL}\n")),
         trailing("found ','", "a comma after it", ","),
         trailing("found '}'", "a brace too many", "}"),
         trailing("found '/'", "a comment after it", "//"),
         trailing(r"found '\u{0}'", "a NUL byte after it", "\0"),
-        refused(
-            "missing_field",
-            "at /order_uid: missing",
-            "an empty object",
-            "{}",
-        ),
+        refused("missing_field", "at /order_uid: missing", "an empty object", "{}"),
     ]
 }
 
@@ -301,18 +226,8 @@ fn not_text() -> Vec<Case> {
         with_bytes("an overlong slash", b"\xc0\xaf"),
         with_bytes("a surrogate in UTF-8", b"\xed\xa0\x80"),
         with_bytes("a code above U+10FFFF", b"\xf4\x90\x80\x80"),
-        refused(
-            "not_utf8",
-            "from byte 1",
-            "gzip",
-            b"\x1f\x8b\x08\0\0\0\0\0\0\x03",
-        ),
-        refused(
-            "not_utf8",
-            "from byte 0",
-            "UTF-16 with its mark",
-            utf16_with_mark,
-        ),
+        refused("not_utf8", "from byte 1", "gzip", b"\x1f\x8b\x08\0\0\0\0\0\0\x03"),
+        refused("not_utf8", "from byte 0", "UTF-16 with its mark", utf16_with_mark),
         refused("not_json", r"found '\u{0}' at byte 1", "UTF-16", utf16),
     ]
 }
@@ -330,31 +245,11 @@ fn too_much() -> Vec<Case> {
             "a byte too many",
             padded(MODEL, MAX_BYTES + 1),
         ),
-        refused(
-            "too_large",
-            "at most",
-            "a million brackets",
-            nested(1_000_000),
-        ),
-        refused(
-            "too_deep",
-            "32 levels",
-            "thousands of open brackets",
-            "[".repeat(100_000),
-        ),
+        refused("too_large", "at most", "a million brackets", nested(1_000_000)),
+        refused("too_deep", "32 levels", "thousands of open brackets", "[".repeat(100_000)),
         refused("too_deep", "at /x/x/x", "a long chain of objects", chain),
-        refused(
-            "too_deep",
-            "at /x/0/0",
-            "a level too deep",
-            and(MODEL, &deep),
-        ),
-        refused(
-            "too_deep",
-            "at /x/0/0",
-            "thousands of levels",
-            and(MODEL, &very_deep),
-        ),
+        refused("too_deep", "at /x/0/0", "a level too deep", and(MODEL, &deep)),
+        refused("too_deep", "at /x/0/0", "thousands of levels", and(MODEL, &very_deep)),
         refused(
             "number_out_of_range",
             "at /payment/amount",
