@@ -1,0 +1,225 @@
+//! `waybill publish`: send orders, or anything else, and say of each message whether the broker has it.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::thread;
+use std::time::Instant;
+
+use anyhow::Context;
+use tokio::sync::mpsc;
+
+use self::deliver::{Pace, Report, Tally, deliver};
+use self::input::Message;
+use self::progress::{Progress, grouped};
+use self::receipt::Receipt;
+use crate::config::Settings;
+use crate::generate::{Generator, Mix};
+
+mod deliver;
+mod input;
+mod progress;
+mod receipt;
+
+/// Messages that may wait between reading and sending; few, because each may be large.
+const QUEUE: usize = 64;
+
+/// Messages that may be on their way to the broker and back.
+const WINDOW: usize = 1024;
+
+/// What to send, and how fast.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Files, folders, or - for standard input
+    ///
+    /// A file is one message, exactly as it is, unless its name ends in .ndjson or .jsonl: then
+    /// every line that is not blank is one. Of a folder, the .json, .ndjson and .jsonl files in
+    /// it are sent in the order of their names. Nothing is checked: what is no order is sent too.
+    #[arg(value_name = "PATH", required_unless_present = "generate")]
+    paths: Vec<PathBuf>,
+    /// Standard input holds one message a line, not one message
+    #[arg(long)]
+    ndjson: bool,
+    /// Send this many made-up orders, after the files if there are any
+    #[arg(long, value_name = "N")]
+    generate: Option<u64>,
+    /// Make up the same orders for the same seed [default: another seed each time]
+    #[arg(long, value_name = "S", requires = "generate")]
+    seed: Option<u64>,
+    /// The part of made-up messages that must be refused, from 0 to 1
+    #[arg(long, value_name = "R", requires = "generate", default_value_t = 0.0, value_parser = ratio)]
+    bad_ratio: f64,
+    /// The part of made-up messages that repeat an earlier one, from 0 to 1
+    #[arg(long, value_name = "R", requires = "generate", default_value_t = 0.0, value_parser = ratio)]
+    duplicate_ratio: f64,
+    /// Send at most this many messages a second, evenly
+    #[arg(long, value_name = "N", value_parser = rate)]
+    rate: Option<f64>,
+    /// Write a line of JSON to this file for each confirmed message: its uid, its SHA-256 and
+    /// what must become of it in a service that had nothing before
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
+    /// Send to this channel instead of broker.channel
+    #[arg(long, value_name = "CHANNEL")]
+    channel: Option<String>,
+}
+
+/// Sends everything, and fails unless the broker has confirmed everything.
+pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<ExitCode> {
+    if args.bad_ratio + args.duplicate_ratio > 1.0 {
+        writeln!(
+            io::stderr(),
+            "error: --bad-ratio and --duplicate-ratio are more than 1 together"
+        )?;
+        return Ok(ExitCode::from(super::USAGE));
+    }
+    let files = input::Files::find(&args.paths, args.ndjson)?;
+    let total = if files.is_empty() { args.generate } else { None };
+    let mut receipt = match &args.receipt {
+        Some(path) => Some(Receipt::create(path, settings.ingest.max_message_bytes.bytes())?),
+        None => None,
+    };
+    let broker = &settings.broker;
+    let channel = args.channel.as_deref().unwrap_or(&broker.channel);
+    let client_id = format!("waybill-publish-{:016x}", fastrand::u64(..));
+    let mut options = crate::broker::options(broker, &client_id)?;
+    options.max_pub_acks_in_flight = WINDOW;
+    let connection = stan::Connection::connect(options)
+        .await
+        .with_context(|| format!("cannot connect to {}", broker.url.masked_url()))?;
+
+    let messages = read_in_background(files.messages().chain(generated(args)?))?;
+    let mut progress = Progress::start(total);
+    let mut report = Report { progress: &mut progress, receipt: receipt.as_mut() };
+    let started = Instant::now();
+    let publish = async |payload| connection.publish_async(channel, payload).await;
+    let interrupted = async {
+        // Without a handler for the signal it ends the process, which is no worse.
+        let _ = tokio::signal::ctrl_c().await;
+    };
+    let delivered =
+        deliver(messages, Pace::new(args.rate), publish, interrupted, &mut report).await;
+    let elapsed = started.elapsed();
+    progress.finish();
+    if let Some(receipt) = receipt {
+        receipt.finish()?;
+    }
+    let tally = delivered?;
+    if let Err(error) = connection.close().await {
+        // Every message has its outcome already; the server forgets us by itself.
+        tracing::debug!(%error, "Closing the connection failed");
+    }
+    summarize(&tally, elapsed.as_secs_f64())
+}
+
+/// The made-up messages, if any are asked for.
+fn generated(args: &Args) -> io::Result<impl Iterator<Item = Message> + use<>> {
+    let count = args.generate.unwrap_or(0);
+    let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
+    if args.generate.is_some() && args.seed.is_none() {
+        writeln!(io::stderr(), "made-up orders are of seed {seed}")?;
+    }
+    let mix = Mix { bad_ratio: args.bad_ratio, duplicate_ratio: args.duplicate_ratio };
+    Ok((1..=count).zip(Generator::new(seed, mix)).map(Message::generated))
+}
+
+/// Reads on a thread of its own, no further ahead than needed. The thread is not waited for:
+/// it may stand in a read of standard input that never returns.
+fn read_in_background(
+    messages: impl Iterator<Item = Message> + Send + 'static,
+) -> io::Result<mpsc::Receiver<Message>> {
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    thread::Builder::new().name("input".into()).spawn(move || {
+        for message in messages {
+            if sender.blocking_send(message).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(receiver)
+}
+
+fn summarize(tally: &Tally, seconds: f64) -> anyhow::Result<ExitCode> {
+    if let Some(reason) = &tally.stopped {
+        writeln!(io::stderr(), "stopped: {reason}; what comes after was not sent")?;
+    }
+    let Tally { confirmed, failed, .. } = *tally;
+    let rate = grouped(per_second(confirmed, seconds));
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{} confirmed, {} failed, {rate} msg/s", grouped(confirmed), grouped(failed))?;
+    let complete = failed == 0 && tally.stopped.is_none();
+    Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rate for people, positive and far below 2^52"
+)]
+fn per_second(count: u64, seconds: f64) -> u64 {
+    (count as f64 / seconds.max(1e-9)).round() as u64
+}
+
+fn ratio(text: &str) -> Result<f64, String> {
+    number_within(text, 0.0, 1.0)
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    number_within(text, 0.001, 10_000_000.0)
+}
+
+fn number_within(text: &str, least: f64, greatest: f64) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|number| (least..=greatest).contains(number))
+        .ok_or_else(|| format!("a number from {least} to {greatest} is legal"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parse(line: &str) -> Result<Args, String> {
+        Command::try_parse_from(["publish"].into_iter().chain(line.split_whitespace()))
+            .map(|command| command.args)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn something_to_send_is_required() {
+        assert!(parse("").unwrap_err().contains("<PATH>..."));
+        assert_eq!(parse("a.json -").unwrap().paths.len(), 2);
+        assert_eq!(parse("--generate 5").unwrap().generate, Some(5));
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused_with_what_is_legal() {
+        for line in ["--bad-ratio 1.1", "--bad-ratio -1", "--duplicate-ratio NaN", "--bad-ratio x"]
+        {
+            let error = parse(&format!("--generate 1 {}", line.replace(' ', "="))).unwrap_err();
+            assert!(error.contains("a number from 0 to 1 is legal"), "{line}: {error}");
+        }
+        for rate in ["0", "-5", "inf", "1e9"] {
+            let error = parse(&format!("--generate 1 --rate={rate}")).unwrap_err();
+            assert!(error.contains("from 0.001 to 10000000 is legal"), "{rate}: {error}");
+        }
+        assert_eq!(parse("--generate 1 --rate 2.5").unwrap().rate, Some(2.5));
+    }
+
+    #[test]
+    fn options_of_made_up_orders_need_made_up_orders() {
+        for option in ["--seed 1", "--bad-ratio 0.1", "--duplicate-ratio 0.1"] {
+            let error = parse(&format!("a.json {option}")).unwrap_err();
+            assert!(error.contains("--generate"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What a person sees meanwhile: a bar on a terminal, and failures line by line.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// A bar on standard error, which shows nothing if that is no terminal.
+pub(super) struct Progress {
+    bar: ProgressBar,
+}
+
+impl Progress {
+    /// A bar that ends at `total`, or one without an end.
+    pub(super) fn start(total: Option<u64>) -> Self {
+        let template = match total {
+            Some(_) => "{wide_bar} {human_pos}/{human_len} {per_sec} {eta}",
+            None => "{spinner} {human_pos} {per_sec}",
+        };
+        let style = ProgressStyle::with_template(template);
+        let style = style.expect("the two templates above are well formed");
+        Self { bar: total.map_or_else(ProgressBar::no_length, ProgressBar::new).with_style(style) }
+    }
+
+    /// One more message has its outcome.
+    pub(super) fn advance(&self) {
+        self.bar.inc(1);
+    }
+
+    /// Writes a line to standard error without tearing the bar.
+    pub(super) fn write_line(&self, line: impl fmt::Display) -> io::Result<()> {
+        self.bar.suspend(|| writeln!(io::stderr(), "{line}"))
+    }
+
+    /// Takes the bar away.
+    pub(super) fn finish(self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// A number with commas between its thousands.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.char_indices() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_set_apart() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (123_456, "123,456"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn both_templates_are_well_formed() {
+        Progress::start(None).finish();
+        Progress::start(Some(5)).finish();
+    }
+}
