@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod config;
+mod publish;
 mod serve;
 
 use std::{
@@ -42,6 +43,8 @@ struct Sources {
 enum Command {
     /// Run the service
     Serve,
+    /// Send orders, or anything else, into the channel
+    Publish(publish::Args),
     /// Bring the schema of the database up to date, and leave
     Migrate,
     /// Show or check the settings
@@ -57,18 +60,20 @@ pub fn main() -> ExitCode {
         Err(error) => return explain(&error),
     };
     match run(&sources, &command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => report(&error),
     }
 }
 
-fn run(sources: &Sources, command: &Command) -> anyhow::Result<()> {
+fn run(sources: &Sources, command: &Command) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(sources.config.as_deref(), &sources.set, environment())?;
     match command {
-        Command::Serve => serve::run(&settings),
-        Command::Migrate => serve::migrate(&settings),
-        Command::Config(command) => config::run(command, &settings),
+        Command::Serve => serve::run(&settings)?,
+        Command::Publish(args) => return serve::runtime()?.block_on(publish::run(args, &settings)),
+        Command::Migrate => serve::migrate(&settings)?,
+        Command::Config(command) => config::run(command, &settings)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Gathers the sources from before and after the command. Clap's own global

@@ -115,7 +115,7 @@ impl Writer {
             rejects.iter().map(|reject| reject.row(&self.channel)).collect();
         let kept = self.persist(stop, || self.store.insert_rejects(&rows)).await;
         drop(rows);
-        for Reject { message, reason, detail, .. } in rejects {
+        for Reject { message, reason, .. } in rejects {
             let verdict = match (kept, reason) {
                 (None, _) => Verdict::Keep,
                 (Some(()), Reason::Conflict) => Verdict::Conflict,
@@ -123,10 +123,10 @@ impl Writer {
             };
             if kept.is_some() {
                 let (sequence, reason) = (message.sequence, reason.as_str());
+                // The detail may name a uid, which has no place in the log.
                 tracing::info!(
                     message.sequence = sequence,
                     reason,
-                    detail,
                     "Message {sequence} is refused and kept"
                 );
             }

@@ -29,6 +29,6 @@ pub(super) fn migrate(settings: &Settings) -> anyhow::Result<()> {
 }
 
 /// The runtime for Postgres and the broker; hits are served by threads of their own.
-fn runtime() -> anyhow::Result<Runtime> {
+pub(super) fn runtime() -> anyhow::Result<Runtime> {
     Builder::new_multi_thread().enable_all().build().context("no runtime")
 }

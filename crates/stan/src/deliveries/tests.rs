@@ -25,7 +25,7 @@ impl Bench {
 
     fn offer(&self, sequence: u64, timestamp: i64, data: &'static [u8]) {
         let data = Bytes::from_static(data);
-        self.deliveries.offer(MsgProto { sequence, timestamp, data, ..MsgProto::default() });
+        self.deliveries.offer(MsgProto { sequence, data, timestamp, ..MsgProto::default() });
     }
 
     async fn take_one(&self) -> Message {
