@@ -1,4 +1,10 @@
 //! The whole service, tested from outside.
 
+mod conflicts;
+mod end_to_end;
+mod hostile;
+mod replicas;
+mod service;
 mod settings;
+mod site;
 mod store;

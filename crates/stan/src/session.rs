@@ -221,8 +221,8 @@ impl Supervisor {
 
     /// Watches over a registration until it is lost or the session is stopped.
     async fn live(&self, connection: &Connection, attachment: Attachment) -> Ended {
-        let mut links = self.transport.links();
-        links.mark_unchanged();
+        let mut link = self.transport.link();
+        link.mark_unchanged();
         let mut attachment = Some(attachment);
         loop {
             tokio::select! {
@@ -237,7 +237,11 @@ impl Supervisor {
                     };
                     return Ended::Lost(lost);
                 }
-                Ok(()) = links.changed() => {
+                Ok(()) = link.changed() => {
+                    if !link.borrow_and_update().up {
+                        self.note_failure(&Error::Nats("the link is down".to_owned()));
+                        continue;
+                    }
                     let resuming = self.resume(connection, attachment.take());
                     let Some(resumed) = self.stop.run_until_cancelled(resuming).await else {
                         self.leave(connection, None).await;
@@ -300,12 +304,12 @@ impl Supervisor {
 
     /// Waits; a link that comes up ends the wait, for then it is worth another try at once.
     async fn pause(&self, delay: Duration) {
-        let mut links = self.transport.links();
-        links.mark_unchanged();
+        let mut link = self.transport.link();
+        link.mark_unchanged();
         tokio::select! {
             () = sleep(delay) => {}
             () = self.stop.cancelled() => {}
-            Ok(()) = links.changed() => {}
+            Ok(()) = link.changed() => {}
         }
     }
 

@@ -21,18 +21,25 @@ const SUBSCRIPTION_CAPACITY: usize = 1 << 20;
 /// A dead TCP peer is noticed after three of these.
 const NATS_PING_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A NATS client and how often its link came up.
+/// Whether the link is up, and how often it came up; the first time makes it 1.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) up: bool,
+    pub(crate) times: u64,
+}
+
+/// A NATS client and the state of its link.
 #[derive(Debug, Clone)]
 pub(crate) struct Transport {
     client: Client,
-    links: watch::Receiver<u64>,
+    link: watch::Receiver<Link>,
 }
 
 impl Transport {
     /// Connects once; a server that is away is an error.
     pub(crate) async fn dial(options: &Options, counters: &Arc<Counters>) -> Result<Self, Error> {
-        let (nats, links) = prepare(options, counters);
-        Self::connect(nats, links, options).await
+        let (nats, link) = prepare(options, counters);
+        Self::connect(nats, link, options).await
     }
 
     /// Returns at once and connects in the background, for as long as it takes.
@@ -40,23 +47,23 @@ impl Transport {
         options: &Options,
         counters: &Arc<Counters>,
     ) -> Result<Self, Error> {
-        let (nats, links) = prepare(options, counters);
-        Self::connect(nats.retry_on_initial_connect(), links, options).await
+        let (nats, link) = prepare(options, counters);
+        Self::connect(nats.retry_on_initial_connect(), link, options).await
     }
 
     async fn connect(
         nats: async_nats::ConnectOptions,
-        links: watch::Receiver<u64>,
+        link: watch::Receiver<Link>,
         options: &Options,
     ) -> Result<Self, Error> {
         let urls: Vec<&str> = options.url.split(',').map(str::trim).collect();
         let client = nats.connect(urls).await.map_err(|error| Error::Nats(error.to_string()))?;
-        Ok(Self { client, links })
+        Ok(Self { client, link })
     }
 
-    /// Counts up each time the link comes up; the first time makes it 1.
-    pub(crate) fn links(&self) -> watch::Receiver<u64> {
-        self.links.clone()
+    /// The state of the link and its changes.
+    pub(crate) fn link(&self) -> watch::Receiver<Link> {
+        self.link.clone()
     }
 
     /// A token that nobody else uses, fit for subjects and ids.
@@ -135,9 +142,9 @@ impl Transport {
 fn prepare(
     options: &Options,
     counters: &Arc<Counters>,
-) -> (async_nats::ConnectOptions, watch::Receiver<u64>) {
-    let (up, links) = watch::channel(0_u64);
-    let up = Arc::new(up);
+) -> (async_nats::ConnectOptions, watch::Receiver<Link>) {
+    let (sender, link) = watch::channel(Link::default());
+    let sender = Arc::new(sender);
     let counters = Arc::clone(counters);
     let nats = options
         .nats
@@ -148,10 +155,10 @@ fn prepare(
         .connection_timeout(options.request_timeout)
         .reconnect_delay_callback(reconnect_delay)
         .event_callback(move |event| {
-            note(&event, &up, &counters);
+            note(&event, &sender, &counters);
             std::future::ready(())
         });
-    (nats, links)
+    (nats, link)
 }
 
 /// 50 ms and doubling up to about 2 s, the upper half of it at random.
@@ -160,16 +167,19 @@ fn reconnect_delay(attempts: usize) -> Duration {
     Duration::from_millis(50 << doublings).mul_f64(fastrand::f64().mul_add(0.5, 0.5))
 }
 
-fn note(event: &Event, up: &watch::Sender<u64>, counters: &Counters) {
+fn note(event: &Event, link: &watch::Sender<Link>, counters: &Counters) {
     match event {
         Event::Connected => {
-            up.send_modify(|links| *links += 1);
-            if *up.borrow() > 1 {
+            link.send_modify(|link| *link = Link { up: true, times: link.times + 1 });
+            if link.borrow().times > 1 {
                 counters.reconnects.add(1);
                 tracing::info!("The NATS link is back");
             }
         }
-        Event::Disconnected => tracing::warn!("The NATS link is down; reconnecting"),
+        Event::Disconnected => {
+            link.send_modify(|link| link.up = false);
+            tracing::warn!("The NATS link is down; reconnecting");
+        }
         Event::SlowConsumer(_) => counters.slow_consumer_drops.add(1),
         Event::ServerError(error) => tracing::warn!(%error, "The NATS server reports an error"),
         other => tracing::debug!(event = %other, "A NATS event"),

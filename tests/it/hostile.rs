@@ -1,0 +1,3 @@
+//! Messages that are no friends.
+
+pub(crate) mod table;

@@ -1,0 +1,234 @@
+//! The page, the API and the admin port over real connections.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use http_body_util::Empty;
+use testbed::eventually;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::service::{MODEL, MODEL_UID, PATIENCE, Replica, Reply, World};
+
+async fn with_the_model(settings: &[(&str, &str)]) -> (World, Replica) {
+    let world = World::new().await;
+    let replica = world.start("site", settings).await;
+    replica.until_ready().await;
+    world.throw([Bytes::from_static(MODEL)]).await;
+    world.until_drained().await;
+    (world, replica)
+}
+
+async fn ask(replica: &Replica, method: Method, path: &str, headers: &[(&str, &str)]) -> Reply {
+    let mut request =
+        Request::builder().method(method).uri(format!("http://{}{path}", replica.site));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Empty::new()).expect("a legal request");
+    replica.request(request).await.expect("an answer")
+}
+
+#[tokio::test]
+async fn an_order_is_answered_with_its_bytes_and_a_tag_to_ask_again_with() {
+    let (_world, replica) = with_the_model(&[]).await;
+    let path = format!("/api/v1/orders/{MODEL_UID}");
+    let reply = replica.get(&path).await;
+    assert_eq!((reply.status, &reply.body[..]), (StatusCode::OK, MODEL));
+    assert_eq!(reply.headers["content-type"], "application/json");
+    assert_eq!(reply.headers["cache-control"], "private, no-cache");
+    assert_eq!(reply.headers["x-content-type-options"], "nosniff");
+    let etag = reply.headers["etag"].to_str().expect("ASCII").to_owned();
+
+    let head = ask(&replica, Method::HEAD, &path, &[]).await;
+    assert_eq!((head.status, head.body.len()), (StatusCode::OK, 0));
+    for name in ["content-length", "etag", "content-type"] {
+        assert_eq!(head.headers[name], reply.headers[name], "{name}");
+    }
+    let unchanged = ask(&replica, Method::GET, &path, &[("if-none-match", &etag)]).await;
+    assert_eq!((unchanged.status, unchanged.body.len()), (StatusCode::NOT_MODIFIED, 0));
+    assert_eq!(unchanged.headers["etag"], etag.as_str());
+    assert!(!unchanged.headers.contains_key("content-length"), "it would speak of the order");
+    let changed = ask(&replica, Method::GET, &path, &[("if-none-match", "\"other\"")]).await;
+    assert_eq!(changed.status, StatusCode::OK);
+
+    let encoded = replica.order(&MODEL_UID.replace('b', "%62")).await;
+    assert_eq!(encoded.status, StatusCode::OK, "legal characters may come encoded");
+}
+
+#[tokio::test]
+async fn every_other_address_has_its_answer() {
+    let (_world, replica) = with_the_model(&[]).await;
+    let (long_uid, long_path) = ("u".repeat(129), "u".repeat(3_000));
+    let api = |uid: &str| format!("/api/v1/orders/{uid}");
+    let page = |uid: &str| format!("/orders/{uid}");
+    let mut answers = String::new();
+    for (method, path) in [
+        (Method::GET, api("unknown")),
+        (Method::GET, api("")),
+        (Method::GET, api("a%2Fb")),
+        (Method::GET, api("a/b")),
+        (Method::GET, api("a%20b")),
+        (Method::GET, api("%00")),
+        (Method::GET, api("%D7%A9")),
+        (Method::GET, api("..")),
+        (Method::GET, api(&long_uid)),
+        (Method::GET, api(&long_path)),
+        (Method::POST, api(MODEL_UID)),
+        (Method::GET, "/api/v2/orders".to_owned()),
+        (Method::GET, "/api/v1/openapi.json".to_owned()),
+        (Method::GET, page(MODEL_UID)),
+        (Method::GET, page("unknown")),
+        (Method::GET, page("a%2Fb")),
+        (Method::DELETE, page(MODEL_UID)),
+        (Method::GET, "/".to_owned()),
+        (Method::GET, format!("/orders?uid=+{MODEL_UID}+")),
+        (Method::GET, "/orders?uid=a/b".to_owned()),
+        (Method::GET, "/orders".to_owned()),
+        (Method::GET, "/static/style.css".to_owned()),
+        (Method::GET, "/nowhere".to_owned()),
+    ] {
+        let reply = ask(&replica, method.clone(), &path, &[]).await;
+        let header =
+            |name| reply.headers.get(name).map_or("-", |value| value.to_str().expect("ASCII"));
+        let shown = if path.len() > 100 { &path[..40] } else { &path };
+        writeln!(
+            answers,
+            "{method} {shown} {} {} {}",
+            reply.status.as_u16(),
+            header("content-type"),
+            header("location")
+        )
+        .expect("a string takes all");
+    }
+    insta::assert_snapshot!(answers);
+}
+
+#[tokio::test]
+async fn the_page_shows_the_customer_and_runs_no_script() {
+    let (_world, replica) = with_the_model(&[]).await;
+    let reply = replica.get(&format!("/orders/{MODEL_UID}")).await;
+    assert!(reply.text().contains("Test Testov"));
+    assert!(reply.text().contains("18.17"), "minor units of USD");
+    let policy = reply.headers["content-security-policy"].to_str().expect("ASCII");
+    assert!(policy.contains("default-src 'none'"), "{policy}");
+}
+
+#[tokio::test]
+async fn the_admin_port_tells_health_and_metrics() {
+    let (_world, replica) = with_the_model(&[]).await;
+    assert_eq!(replica.admin("/livez").await.text(), "ok\n");
+    assert_eq!(replica.admin("/readyz").await.text(), "ready\n");
+    let verbose = replica.admin("/readyz?verbose").await;
+    insta::assert_snapshot!(verbose.text(), @"
+    [+] cache: ready
+    [+] postgres: answers
+    [+] broker: session live
+    ready
+    ");
+    replica.order(MODEL_UID).await;
+    for (series, value) in [
+        ("waybill_http_requests_total{code=\"200\",method=\"get\",route=\"order_api\"}", 1.0),
+        ("waybill_cache_hits_total", 1.0),
+        ("waybill_cache_entries", 1.0),
+        ("waybill_ready", 1.0),
+        ("waybill_stan_connected", 1.0),
+        ("waybill_ingest_messages_total{result=\"stored\"}", 1.0),
+    ] {
+        assert!((replica.metric(series).await - value).abs() < f64::EPSILON, "{series}");
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_sends_its_head_too_slowly_is_let_go() {
+    let (_world, replica) = with_the_model(&[("WAYBILL_HTTP__HEADER_TIMEOUT", "500ms")]).await;
+    let mut slow = TcpStream::connect(replica.site).await.expect("connected");
+    let began = Instant::now();
+    let dribble = async {
+        for byte in b"GET / HTTP/1.1\r\nhost: x\r\nx-slow: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+            .iter()
+            .cycle()
+        {
+            slow.write_all(&[*byte]).await?;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok::<_, std::io::Error>(())
+    };
+    let ended = timeout(Duration::from_secs(10), dribble).await.expect("it is let go");
+    assert!(ended.is_err(), "the connection is closed under it");
+    assert!(began.elapsed() >= Duration::from_millis(500));
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_let_go_later_than_a_slow_head() {
+    let settings =
+        [("WAYBILL_HTTP__HEADER_TIMEOUT", "200ms"), ("WAYBILL_HTTP__IDLE_TIMEOUT", "1s")];
+    let (_world, replica) = with_the_model(&settings).await;
+    let mut idle = TcpStream::connect(replica.site).await.expect("connected");
+    idle.write_all(b"HEAD / HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("sent");
+    let mut answer = Vec::new();
+    let began = Instant::now();
+    let read = timeout(Duration::from_secs(10), idle.read_to_end(&mut answer));
+    read.await.expect("it is let go").expect("a clean end");
+    assert!(answer.starts_with(b"HTTP/1.1 200"));
+    assert!(began.elapsed() >= Duration::from_millis(900), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_are_refused_and_the_others_served() {
+    let (_world, replica) = with_the_model(&[("WAYBILL_HTTP__MAX_CONNECTIONS", "4")]).await;
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        let mut stream = TcpStream::connect(replica.site).await.expect("connected");
+        stream.write_all(b"HEAD / HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("sent");
+        let mut first = [0; 12];
+        stream.read_exact(&mut first).await.expect("served");
+        assert_eq!(&first, b"HTTP/1.1 200");
+        held.push(stream);
+    }
+    let mut fifth = TcpStream::connect(replica.site).await.expect("the kernel connects");
+    let mut nothing = Vec::new();
+    let read = timeout(Duration::from_secs(10), fifth.read_to_end(&mut nothing)).await;
+    read.expect("it is closed").ok();
+    assert!(nothing.is_empty());
+    held.pop();
+    eventually("a place is free again", PATIENCE, async || {
+        let mut stream = TcpStream::connect(replica.site).await.ok()?;
+        stream.write_all(b"HEAD / HTTP/1.1\r\nhost: x\r\n\r\n").await.ok()?;
+        let mut first = [0; 12];
+        stream.read_exact(&mut first).await.ok()?;
+        Some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_busy_port_is_named_and_nothing_is_left_running() {
+    let (world, replica) = with_the_model(&[]).await;
+    let mut second = tokio::process::Command::from(world.command(&["serve"]));
+    second.env("WAYBILL_HTTP__LISTEN", replica.site.to_string()).kill_on_drop(true);
+    let output = timeout(PATIENCE, second.output()).await.expect("it ends").expect("it ran");
+    assert_eq!(output.status.code(), Some(1));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        errors.contains(&format!("`http.listen` {} cannot be bound", replica.site)),
+        "{errors}"
+    );
+}
+
+#[tokio::test]
+async fn asynchronous_commit_is_refused_at_the_start() {
+    let world = World::new().await;
+    let postgres = testbed::Postgres::shared().await.expect("Postgres");
+    let off = format!("alter role {} set synchronous_commit = off", world.database.runtime_role);
+    postgres.psql(&postgres.superuser_url(), &off).await.expect("set");
+    let mut command = tokio::process::Command::from(world.command(&["serve"]));
+    let output = timeout(PATIENCE, command.kill_on_drop(true).output()).await;
+    let output = output.expect("it ends").expect("it ran");
+    assert_eq!(output.status.code(), Some(1));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("synchronous_commit is off"), "{errors}");
+}
