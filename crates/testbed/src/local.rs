@@ -58,7 +58,7 @@ pub async fn up(waybill: &Path, ports: &Ports) -> Result<()> {
     if result.is_err() {
         for daemon in started.iter().rev() {
             if let Err(error) = daemon.stop(&layout).await {
-                say(&format!("{daemon}: still there: {error:#}"))?;
+                say(&format!("{daemon}: still there: {error:#}"));
             }
         }
     }
@@ -68,7 +68,8 @@ pub async fn up(waybill: &Path, ports: &Ports) -> Result<()> {
 /// Stops the service, the broker and Postgres, as far as they run.
 pub async fn down() -> Result<()> {
     let Some(layout) = Layout::find()? else {
-        return say("Nothing runs");
+        say("Nothing runs");
+        return Ok(());
     };
     let _lock = layout.lock()?;
     stop_all(&layout).await
@@ -80,8 +81,8 @@ pub fn status() -> Result<()> {
     for daemon in DAEMONS {
         let record = layout.as_ref().and_then(|layout| daemon.running(layout));
         match record {
-            Some(record) => say(&format!("{daemon}: up, process {record}"))?,
-            None => say(&format!("{daemon}: down"))?,
+            Some(record) => say(&format!("{daemon}: up, process {record}")),
+            None => say(&format!("{daemon}: down")),
         }
     }
     Ok(())
@@ -90,18 +91,20 @@ pub fn status() -> Result<()> {
 /// Stops everything and removes all data.
 pub async fn clean_data() -> Result<()> {
     let Some(layout) = Layout::find()? else {
-        return say("There is no data");
+        say("There is no data");
+        return Ok(());
     };
     let _lock = layout.lock()?;
     stop_all(&layout).await?;
     layout.remove()?;
-    say("All data is removed")
+    say("All data is removed");
+    Ok(())
 }
 
 async fn stop_all(layout: &Layout) -> Result<()> {
     for daemon in DAEMONS.into_iter().rev() {
         let text = if daemon.stop(layout).await? { "stopped" } else { "was not running" };
-        say(&format!("{daemon}: {text}"))?;
+        say(&format!("{daemon}: {text}"));
     }
     Ok(())
 }
@@ -124,7 +127,7 @@ async fn bring_up(
 
     let mut start = |wanted: &Wanted| -> Result<Option<Process>> {
         if !is_missing(&wanted) {
-            say(&format!("{}: already up", wanted.daemon))?;
+            say(&format!("{}: already up", wanted.daemon));
             return Ok(None);
         }
         started.push(wanted.daemon);
@@ -141,8 +144,10 @@ async fn bring_up(
     let process = start(wanted_service)?;
     service::ready(process, ports).await?;
     service::publish_samples(layout, waybill, ports).await?;
-    say(&format!("Page: http://127.0.0.1:{}/", ports.http_port))?;
-    say(&format!("Order: http://127.0.0.1:{}{}", ports.http_port, service::SAMPLE_PAGE))
+    let origin = format!("http://127.0.0.1:{}", ports.http_port);
+    say(&format!("Page: {origin}/"));
+    say(&format!("Order: {origin}{}", service::SAMPLE_PAGE));
+    Ok(())
 }
 
 /// Stops what runs with another program or other settings than wanted.
@@ -150,7 +155,7 @@ async fn stop_others(layout: &Layout, wanted: &[Wanted]) -> Result<()> {
     for wanted in wanted.iter().rev() {
         if wanted.daemon.running(layout).is_some_and(|record| !record.is(wanted)) {
             wanted.daemon.stop(layout).await?;
-            say(&format!("{}: stopped, to start anew as it is wanted now", wanted.daemon))?;
+            say(&format!("{}: stopped, to start anew as it is wanted now", wanted.daemon));
         }
     }
     Ok(())
@@ -168,6 +173,7 @@ fn check_ports(wanted: &Wanted) -> Result<()> {
     Ok(())
 }
 
-fn say(text: &str) -> Result<()> {
-    writeln!(std::io::stdout(), "{text}").context("cannot write to standard output")
+fn say(text: &str) {
+    // A reader who has gone away is no reason to stop half-way.
+    let _ = writeln!(std::io::stdout(), "{text}");
 }

@@ -1,6 +1,8 @@
 //! The `testbed` command: the service and its servers under `./.waybill`.
 
+use std::io::Write;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Parser;
 use testbed::local::{self, Ports};
@@ -25,11 +27,16 @@ enum Command {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
-    match Command::parse() {
+async fn main() -> ExitCode {
+    let result = match Command::parse() {
         Command::Up { waybill, ports } => local::up(&waybill, &ports).await,
         Command::Down => local::down().await,
         Command::Status => local::status(),
         Command::CleanData => local::clean_data().await,
-    }
+    };
+    let Err(error) = result else {
+        return ExitCode::SUCCESS;
+    };
+    let _ = writeln!(std::io::stderr(), "error: {error:#}");
+    ExitCode::FAILURE
 }

@@ -62,7 +62,7 @@ impl Postgres {
         reaper::remove_at_end(dir.path())?;
         let cluster = Cluster::in_dir(dir.path())?;
         let password = secret::random()?;
-        cluster.create(&password).await?;
+        cluster.create(&password, &["--no-sync"]).await?;
         let settings: Vec<_> = THROW_AWAY
             .iter()
             .chain(settings)

@@ -39,8 +39,8 @@ impl Postgres {
         );
         let superuser_password = layout.secret(SUPERUSER_SECRET)?;
         if !cluster.exists() {
-            say("postgres: making its data directory")?;
-            cluster.create(&superuser_password).await?;
+            say("postgres: making its data directory");
+            cluster.create(&superuser_password, &[]).await?;
         }
         let passwords = Passwords {
             runtime: layout.secret("postgres_runtime")?,
@@ -75,7 +75,8 @@ impl Postgres {
 
     pub(super) async fn ready(&self, process: &mut Process) -> Result<()> {
         process.ready(START, async |process| self.cluster.is_ready(process.id())).await?;
-        say(&format!("postgres: up on 127.0.0.1:{}", self.port))
+        say(&format!("postgres: up on 127.0.0.1:{}", self.port));
+        Ok(())
     }
 
     /// Makes the database and its roles where they are missing.
@@ -109,5 +110,6 @@ pub(super) fn broker(layout: &Layout, ports: &Ports) -> Result<Wanted> {
 
 pub(super) async fn broker_ready(process: &mut Process, ports: &Ports) -> Result<()> {
     process.ready(START, async |process| broker::is_ready(process)).await?;
-    say(&format!("broker: up on 127.0.0.1:{}", ports.broker_port))
+    say(&format!("broker: up on 127.0.0.1:{}", ports.broker_port));
+    Ok(())
 }

@@ -45,10 +45,13 @@ pub(super) fn wanted(
 pub(super) async fn ready(process: Option<Process>, ports: &Ports) -> Result<()> {
     let is_ready = async || serves(ports.admin_port, "/readyz").await;
     match process {
-        Some(mut process) => process.ready(START, async |_| is_ready().await).await?,
-        None => until("the service that runs is not ready", is_ready).await?,
+        Some(mut process) => {
+            process.ready(START, async |_| is_ready().await).await?;
+            say(&format!("waybill: up on 127.0.0.1:{}", ports.http_port));
+            Ok(())
+        }
+        None => until("the service that runs is not ready", is_ready).await,
     }
-    say(&format!("waybill: up on 127.0.0.1:{}", ports.http_port))
 }
 
 /// Publishes the samples if they are not there, and waits until they are served.

@@ -45,7 +45,11 @@ impl Cluster {
     }
 
     /// Makes the data directory, whole or not at all.
-    pub(crate) async fn create(&self, superuser_password: &str) -> Result<()> {
+    pub(crate) async fn create(
+        &self,
+        superuser_password: &str,
+        initdb_options: &[&str],
+    ) -> Result<()> {
         let unfinished = self.data.with_extension("unfinished");
         let password_file = self.data.with_extension("password");
         for path in [&unfinished, &password_file] {
@@ -54,7 +58,7 @@ impl Cluster {
         self.write_for_server(&password_file, superuser_password)?;
         let mut initdb = self.program("initdb");
         initdb.arg("-D").arg(&unfinished).arg("--pwfile").arg(&password_file);
-        initdb.args(["--username", SUPERUSER, "--auth=scram-sha-256", "--no-sync"]);
+        initdb.args(["--username", SUPERUSER, "--auth=scram-sha-256"]).args(initdb_options);
         initdb.args(["--encoding=UTF8", "--locale=C.UTF-8"]);
         let output = tokio::process::Command::from(self.account.command(&initdb)).output().await;
         let output = output.context("cannot start initdb")?;
