@@ -198,9 +198,7 @@ impl Supervisor {
     }
 
     async fn establish(&self) -> Result<(Connection, Attachment), Error> {
-        if !self.transport.is_connected() {
-            return Err(Error::Nats("no connection".to_owned()));
-        }
+        self.transport.until_connected(self.options.request_timeout).await?;
         let connection = Connection::open(self.transport.clone(), self.options.clone()).await?;
         let attachment = self.attach(&connection, false).await?;
         tracing::info!(

@@ -80,6 +80,20 @@ impl Transport {
         self.client.connection_state() == State::Connected
     }
 
+    /// Waits for the link to be up.
+    pub(crate) async fn until_connected(&self, within: Duration) -> Result<(), Error> {
+        // Events may be lost under load; the client's own state is the truth.
+        if self.is_connected() {
+            return Ok(());
+        }
+        let mut link = self.link();
+        let up = async { link.wait_for(|link| link.up).await.is_ok() };
+        match timeout(within, up).await {
+            Ok(true) => Ok(()),
+            _ => Err(Error::Nats("no connection to the server".to_owned())),
+        }
+    }
+
     /// A subscription to a fresh inbox.
     pub(crate) async fn subscribe_inbox(
         &self,
