@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use stan::async_nats::ConnectOptions;
-use stan::{Options, QueueGroup, StartPosition};
+use stan::{Options, StartPosition, SubscriptionOptions};
 
 use crate::config::Broker;
 
@@ -38,9 +38,9 @@ pub fn options(settings: &Broker, client_id: &str) -> anyhow::Result<Options> {
 /// should the broker ever lose the group's position, everything comes again, and every order
 /// that is stored already turns out to be a duplicate.
 #[must_use]
-pub fn queue_group(settings: &Broker, queue_max_bytes: usize) -> QueueGroup {
+pub fn queue_group(settings: &Broker, queue_max_bytes: usize) -> SubscriptionOptions {
     let Broker { channel, queue_group, durable_name, .. } = settings;
-    let mut group = QueueGroup::durable(channel, queue_group, durable_name);
+    let mut group = SubscriptionOptions::durable_queue(channel, queue_group, durable_name);
     group.max_in_flight = settings.max_in_flight;
     group.ack_wait = settings.ack_wait;
     group.start_position = StartPosition::First;

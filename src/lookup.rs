@@ -79,7 +79,9 @@ impl Lookup {
     /// The order, if it is in memory.
     #[must_use]
     pub fn in_memory(&self, uid: &str) -> Option<Prepared> {
-        self.0.cache.get(uid)
+        let order = self.0.cache.get(uid)?;
+        self.0.metrics.cache.hits.inc();
+        Some(order)
     }
 
     /// The order from memory, else from Postgres.

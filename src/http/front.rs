@@ -49,13 +49,12 @@ impl Front {
 
     /// The answer to a request for an order in memory.
     fn hit<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
-        if *request.method() != Method::GET && *request.method() != Method::HEAD {
+        if *request.method() != Method::GET {
             return None;
         }
         // A uid that is in memory is legal, and one with a `%` in it is not in memory.
         let uid = request.uri().path().strip_prefix(ORDERS)?;
         let order = self.0.lookup.in_memory(uid)?;
-        self.0.metrics.cache.hits.inc();
         let response = respond(&order, request.headers(), &self.0.cache_control);
         let metrics = &self.0.metrics.http;
         match response.status() {

@@ -3,7 +3,7 @@
 use std::panic::resume_unwind;
 use std::sync::{Arc, OnceLock};
 
-use stan::{Messages, Monitor, Options, QueueGroup, Session};
+use stan::{Messages, Monitor, Options, Session, SubscriptionOptions};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +17,7 @@ pub struct Consumer<W> {
     /// How to register with the broker.
     pub options: Options,
     /// What to subscribe to.
-    pub group: QueueGroup,
+    pub group: SubscriptionOptions,
     /// Writers at a time.
     pub writers: usize,
     /// Makes a writer for the session's messages.

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::connection::Connection;
 use crate::deliveries::Deliveries;
 use crate::error::{Error, Request};
-use crate::options::QueueGroup;
+use crate::options::SubscriptionOptions;
 use crate::protocol::{
     Ack, MsgProto, SubscriptionRequest, SubscriptionResponse, UnsubscribeRequest,
 };
@@ -33,7 +33,7 @@ impl Attachment {
     /// subscription before this one was made under the same connection.
     pub(crate) async fn open(
         connection: &Connection,
-        group: &QueueGroup,
+        options: &SubscriptionOptions,
         deliveries: &Arc<Deliveries>,
         counters: &Arc<Counters>,
         same_registration: bool,
@@ -42,15 +42,16 @@ impl Attachment {
         let within = connection.options().request_timeout;
         let transport = connection.transport();
         let (inbox, subscriber) = transport.subscribe_inbox(within).await?;
-        let (start_position, start_sequence, start_time_delta) = group.start_position.on_the_wire();
+        let (start_position, start_sequence, start_time_delta) =
+            options.start_position.on_the_wire();
         let request = SubscriptionRequest {
             client_id: connection.options().client_id.clone(),
-            subject: group.channel.clone(),
-            queue_group: group.queue_group.clone(),
+            subject: options.channel.clone(),
+            queue_group: options.queue_group.clone().unwrap_or_default(),
             inbox: inbox.clone(),
-            max_in_flight: i32::try_from(group.max_in_flight).unwrap_or(i32::MAX),
-            ack_wait_seconds: i32::try_from(group.ack_wait.as_secs()).unwrap_or(i32::MAX),
-            durable_name: group.durable_name.clone().unwrap_or_default(),
+            max_in_flight: i32::try_from(options.max_in_flight).unwrap_or(i32::MAX),
+            ack_wait_seconds: i32::try_from(options.ack_wait.as_secs()).unwrap_or(i32::MAX),
+            durable_name: options.durable_name.clone().unwrap_or_default(),
             start_position,
             start_sequence,
             start_time_delta,
@@ -61,7 +62,7 @@ impl Attachment {
             Err(error) => {
                 // The server may have taken the request: without this it would keep a member
                 // that nobody reads from.
-                abandon(connection, &group.channel, inbox).await;
+                abandon(connection, &options.channel, inbox).await;
                 return Err(error);
             }
         };
@@ -77,52 +78,67 @@ impl Attachment {
         deliveries.attach(sender, same_registration);
         // Messages wait in `subscriber` until here, so none is taken before its ack inbox is known.
         let pump =
-            pump(subscriber, group.channel.clone(), Arc::clone(deliveries), Arc::clone(counters));
+            pump(subscriber, options.channel.clone(), Arc::clone(deliveries), Arc::clone(counters));
         let acks = send_acks(
             receiver,
             transport.client().clone(),
             Subject::from(answer.ack_inbox.as_str()),
-            group.channel.clone(),
+            options.channel.clone(),
         );
         Ok(Self {
-            channel: group.channel.clone(),
+            channel: options.channel.clone(),
             ack_inbox: answer.ack_inbox,
             pump: tokio::spawn(pump),
             acks: tokio::spawn(acks),
         })
     }
 
-    /// Sends the acks that wait and closes the subscription; the durable group keeps its
-    /// position, and what was not acked goes to the other members at once.
+    /// Sends the acks that wait and closes the subscription; its durable position is kept, and
+    /// what a member of a group did not ack goes to the others at once. May be tried again.
     pub(crate) async fn close(
-        mut self,
+        &mut self,
         connection: &Connection,
         deliveries: &Deliveries,
     ) -> Result<(), Error> {
-        deliveries.detach();
-        let within = connection.options().request_timeout;
-        if timeout(within, &mut self.acks).await.is_err() {
-            tracing::warn!(
-                "Some acknowledgements could not be sent in time; those messages will come again"
-            );
-        }
-        connection.check()?;
         let subject = &connection.subjects().close_subscription;
         if subject.is_empty() {
             return Err(Error::NotSupported);
         }
+        self.end(connection, deliveries, Request::CloseSubscription, subject).await
+    }
+
+    /// Ends the subscription and deletes its durable position, if it was the last member.
+    pub(crate) async fn unsubscribe(
+        &mut self,
+        connection: &Connection,
+        deliveries: &Deliveries,
+    ) -> Result<(), Error> {
+        let subject = &connection.subjects().unsubscribe;
+        self.end(connection, deliveries, Request::Unsubscribe, subject).await
+    }
+
+    async fn end(
+        &mut self,
+        connection: &Connection,
+        deliveries: &Deliveries,
+        kind: Request,
+        subject: &str,
+    ) -> Result<(), Error> {
+        deliveries.detach();
+        let within = connection.options().request_timeout;
+        if !self.acks.is_finished() && timeout(within, &mut self.acks).await.is_err() {
+            tracing::warn!("Some acks could not be sent in time; those messages will come again");
+        }
+        connection.check()?;
         // The server handles the acks sent earlier on this link before it handles this.
         let request = unsubscribe_request(connection, &self.channel, self.ack_inbox.clone());
-        let answer = connection
-            .transport()
-            .request(Request::CloseSubscription, subject, &request, within)
-            .await?;
+        let answer = connection.transport().request(kind, subject, &request, within).await?;
         let answer = SubscriptionResponse::decode(answer)
-            .map_err(|error| Error::Garbled(Request::CloseSubscription, error.to_string()))?;
+            .map_err(|error| Error::Garbled(kind, error.to_string()))?;
         if answer.error.is_empty() {
             Ok(())
         } else {
-            Err(Error::Refused { request: Request::CloseSubscription, text: answer.error })
+            Err(Error::Refused { request: kind, text: answer.error })
         }
     }
 }

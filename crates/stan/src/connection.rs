@@ -9,12 +9,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Lost, PublishError, Request};
 use crate::liveness;
-use crate::options::Options;
+use crate::options::{Options, SubscriptionOptions};
 use crate::protocol::{
     self, CloseRequest, CloseResponse, ConnectRequest, ConnectResponse, Ping, PingResponse,
 };
 use crate::publisher::{PublishAck, Publisher};
 use crate::stats::Counters;
+use crate::subscription::Subscription;
 use crate::transport::Transport;
 
 /// Whether a registration still holds.
@@ -65,6 +66,7 @@ pub(crate) struct Subjects {
     pub(crate) publish: String,
     pub(crate) subscribe: String,
     pub(crate) close_subscription: String,
+    pub(crate) unsubscribe: String,
     pub(crate) close: String,
     pub(crate) ping: String,
 }
@@ -110,6 +112,7 @@ impl Connection {
             publish: answer.pub_prefix,
             subscribe: answer.sub_requests,
             close_subscription: answer.sub_close_requests,
+            unsubscribe: answer.unsub_requests,
             close: answer.close_requests,
             ping: answer.ping_requests,
         };
@@ -171,6 +174,15 @@ impl Connection {
         .await
     }
 
+    /// Subscribes under this registration; the subscription ends with it at the latest. A
+    /// [`crate::Session`] outlives registrations.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`], a time-out, or the server's refusal.
+    pub async fn subscribe(&self, options: SubscriptionOptions) -> Result<Subscription, Error> {
+        Subscription::open(self.clone(), options).await
+    }
+
     /// The state and its changes.
     #[must_use]
     pub fn state(&self) -> watch::Receiver<ConnectionState> {
@@ -182,8 +194,7 @@ impl Connection {
     }
 
     /// Waits until the registration has ended, one way or the other.
-    pub(crate) async fn ended(&self) {
-        let mut state = self.state();
+    pub(crate) async fn until_ended(mut state: watch::Receiver<ConnectionState>) {
         // An error means that the sender is gone, and with it the connection.
         let _ = state.wait_for(|state| *state != ConnectionState::Open).await;
     }

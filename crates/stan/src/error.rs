@@ -12,6 +12,8 @@ pub enum Request {
     Subscribe,
     /// Closing a subscription, which keeps its durable state.
     CloseSubscription,
+    /// Ending a subscription and deleting its durable state.
+    Unsubscribe,
     /// Asking whether the registration still holds.
     Ping,
     /// Ending the registration.
@@ -24,6 +26,7 @@ impl fmt::Display for Request {
             Self::Connect => "connect",
             Self::Subscribe => "subscribe",
             Self::CloseSubscription => "close subscription",
+            Self::Unsubscribe => "unsubscribe",
             Self::Ping => "ping",
             Self::Close => "close",
         })

@@ -26,16 +26,18 @@ mod protocol;
 pub mod publisher;
 pub mod session;
 pub mod stats;
+pub mod subscription;
 mod transport;
 
 pub use connection::Connection;
 pub use deliveries::QueueDepth;
 pub use error::{Error, Lost, PublishError};
 pub use message::Message;
-pub use options::{Options, QueueGroup, StartPosition};
+pub use options::{Options, StartPosition, SubscriptionOptions};
 pub use publisher::PublishAck;
-pub use session::{Messages, Monitor, Session, SessionState};
+pub use session::{Monitor, Session, SessionState};
 pub use stats::Stats;
+pub use subscription::{Messages, Subscription};
 
 /// The NATS client underneath, for its options: TLS, user and password, token, nkey, credentials.
 pub use async_nats;

@@ -101,39 +101,52 @@ impl StartPosition {
     }
 }
 
-/// A queue group: each message of the channel goes to one member and is acknowledged by hand.
+/// What to subscribe to. Messages are acknowledged by hand.
 #[derive(Debug, Clone)]
-pub struct QueueGroup {
+pub struct SubscriptionOptions {
     /// The channel.
     pub channel: String,
-    /// The group's name.
-    pub queue_group: String,
-    /// With a durable name the group's position outlives its members. No `:` in it.
+    /// With a queue group each message goes to one of its members; without one, to us.
+    pub queue_group: Option<String>,
+    /// With a durable name the position outlives the subscription: that of a queue group for
+    /// whoever joins it, a plain one for this client id. No `:` in it.
     pub durable_name: Option<String>,
     /// Messages the server may have sent us unacknowledged (1,024). Redeliveries go beyond it.
     pub max_in_flight: u32,
     /// Whole seconds after which an unacknowledged message is sent again (30 s).
     pub ack_wait: Duration,
-    /// Where a new group begins ([`StartPosition::NewOnly`], the protocol's default).
+    /// Where to begin ([`StartPosition::NewOnly`], the protocol's default).
     pub start_position: StartPosition,
     /// Bytes of payload that may wait in our queue (256 MiB); what comes above is dropped
     /// unacknowledged, and the server sends it again.
     pub queue_max_bytes: usize,
 }
 
-impl QueueGroup {
-    /// A durable group with the defaults.
+impl SubscriptionOptions {
+    /// A subscription of our own, with the defaults.
     #[must_use]
-    pub fn durable(channel: &str, queue_group: &str, durable_name: &str) -> Self {
+    pub fn plain(channel: &str) -> Self {
         Self {
             channel: channel.to_owned(),
-            queue_group: queue_group.to_owned(),
-            durable_name: Some(durable_name.to_owned()),
+            queue_group: None,
+            durable_name: None,
             max_in_flight: 1_024,
             ack_wait: Duration::from_secs(30),
             start_position: StartPosition::NewOnly,
             queue_max_bytes: 256 * 1024 * 1024,
         }
+    }
+
+    /// A member of a queue group that is forgotten with its last member.
+    #[must_use]
+    pub fn queue(channel: &str, queue_group: &str) -> Self {
+        Self { queue_group: Some(queue_group.to_owned()), ..Self::plain(channel) }
+    }
+
+    /// A member of a queue group whose position the server remembers.
+    #[must_use]
+    pub fn durable_queue(channel: &str, queue_group: &str, durable_name: &str) -> Self {
+        Self { durable_name: Some(durable_name.to_owned()), ..Self::queue(channel, queue_group) }
     }
 
     pub(crate) fn validate(&self) -> Result<(), Error> {
@@ -177,9 +190,9 @@ mod tests {
 
     #[test]
     fn a_group_outside_its_range_is_refused() {
-        let good = QueueGroup::durable("orders", "q", "d");
+        let good = SubscriptionOptions::durable_queue("orders", "q", "d");
         assert!(good.validate().is_ok());
-        let broken: [fn(&mut QueueGroup); 4] = [
+        let broken: [fn(&mut SubscriptionOptions); 4] = [
             |g| g.ack_wait = Duration::from_millis(900),
             |g| g.ack_wait = Duration::from_millis(1900),
             |g| g.max_in_flight = 0,

@@ -13,9 +13,9 @@ use crate::backoff::Backoff;
 use crate::connection::{Connection, ConnectionState};
 use crate::deliveries::{Deliveries, QueueDepth};
 use crate::error::{Error, Kind, Lost};
-use crate::message::Message;
-use crate::options::{Options, QueueGroup};
+use crate::options::{Options, SubscriptionOptions};
 use crate::stats::{Counters, Stats};
+use crate::subscription::Messages;
 use crate::transport::Transport;
 
 const FIRST_RETRY: Duration = Duration::from_millis(200);
@@ -48,23 +48,6 @@ pub struct Session {
     supervisor: JoinHandle<()>,
     stop: CancellationToken,
     _stops_when_dropped: DropGuard,
-}
-
-/// The receiving end of a session. Clones take from the same queue, each message going to one.
-#[derive(Debug, Clone)]
-pub struct Messages(Arc<Deliveries>);
-
-impl Messages {
-    /// The next message, or none when the session is closed.
-    pub async fn recv(&self) -> Option<Message> {
-        self.0.take(1, usize::MAX).await.pop()
-    }
-
-    /// Waits for a message, then takes all that waits, up to `max` messages and `max_bytes` of
-    /// payload, but at least one. Empty when the session is closed.
-    pub async fn recv_batch(&self, max: usize, max_bytes: usize) -> Vec<Message> {
-        self.0.take(max, max_bytes).await
-    }
 }
 
 /// An eye on a session; clones see the same. It keeps nothing alive but what it reads.
@@ -100,17 +83,20 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::InvalidOption`], or [`Error::Nats`] for an address that can never be dialled.
-    pub async fn supervise(options: Options, group: QueueGroup) -> Result<Self, Error> {
+    pub async fn supervise(
+        options: Options,
+        subscription: SubscriptionOptions,
+    ) -> Result<Self, Error> {
         options.validate()?;
-        group.validate()?;
+        subscription.validate()?;
         let counters = Arc::new(Counters::default());
         let transport = Transport::dial_patiently(&options, &counters).await?;
-        let deliveries = Deliveries::new(group.queue_max_bytes, Arc::clone(&counters));
+        let deliveries = Deliveries::new(subscription.queue_max_bytes, Arc::clone(&counters));
         let (state_sender, state) = watch::channel(SessionState::Connecting);
         let stop = CancellationToken::new();
         let supervisor = Supervisor {
             options,
-            group,
+            subscription,
             transport,
             deliveries: Arc::clone(&deliveries),
             counters: Arc::clone(&counters),
@@ -118,7 +104,7 @@ impl Session {
             stop: stop.clone(),
         };
         Ok(Self {
-            messages: Messages(Arc::clone(&deliveries)),
+            messages: Messages::new(Arc::clone(&deliveries)),
             monitor: Monitor { state, counters, deliveries },
             supervisor: tokio::spawn(supervisor.run()),
             _stops_when_dropped: stop.clone().drop_guard(),
@@ -151,7 +137,7 @@ impl Session {
 
 struct Supervisor {
     options: Options,
-    group: QueueGroup,
+    subscription: SubscriptionOptions,
     transport: Transport,
     deliveries: Arc<Deliveries>,
     counters: Arc<Counters>,
@@ -202,7 +188,7 @@ impl Supervisor {
         let connection = Connection::open(self.transport.clone(), self.options.clone()).await?;
         let attachment = self.attach(&connection, false).await?;
         tracing::info!(
-            channel = self.group.channel,
+            channel = self.subscription.channel,
             client_id = self.options.client_id,
             "The session is live"
         );
@@ -212,7 +198,7 @@ impl Supervisor {
     async fn attach(&self, connection: &Connection, again: bool) -> Result<Attachment, Error> {
         let (deliveries, counters) = (&self.deliveries, &self.counters);
         let attached =
-            Attachment::open(connection, &self.group, deliveries, counters, again).await?;
+            Attachment::open(connection, &self.subscription, deliveries, counters, again).await?;
         self.state.send_replace(SessionState::Live);
         Ok(attached)
     }
@@ -228,7 +214,7 @@ impl Supervisor {
                     self.leave(connection, attachment).await;
                     return Ended::Stopped;
                 }
-                () = connection.ended() => {
+                () = Connection::until_ended(connection.state()) => {
                     self.deliveries.detach();
                     let ConnectionState::Lost(lost) = *connection.state().borrow() else {
                         return Ended::Stopped;
@@ -280,7 +266,7 @@ impl Supervisor {
         attachment: &mut Option<Attachment>,
     ) -> Result<Attachment, Error> {
         connection.verify().await?;
-        if let Some(attachment) = attachment.take()
+        if let Some(mut attachment) = attachment.take()
             && let Err(error) = attachment.close(connection, &self.deliveries).await
         {
             tracing::debug!(%error, "The subscription from before could not be closed");
@@ -290,7 +276,7 @@ impl Supervisor {
 
     async fn leave(&self, connection: &Connection, attachment: Option<Attachment>) {
         self.deliveries.close();
-        if let Some(attachment) = attachment
+        if let Some(mut attachment) = attachment
             && let Err(error) = attachment.close(connection, &self.deliveries).await
         {
             tracing::warn!(%error, "The subscription could not be closed; the server will notice by itself");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stan::{Connection, Message, Messages, Options, QueueGroup, Session, StartPosition};
+use stan::{Connection, Message, Messages, Options, Session, StartPosition, SubscriptionOptions};
 use testbed::{Broker, BrokerOptions, eventually};
 use tokio::time::timeout;
 
@@ -24,8 +24,8 @@ pub(crate) fn options(url: &str, client_id: &str) -> Options {
     options
 }
 
-pub(crate) fn group() -> QueueGroup {
-    let mut group = QueueGroup::durable("orders", "workers", "workers");
+pub(crate) fn group() -> SubscriptionOptions {
+    let mut group = SubscriptionOptions::durable_queue("orders", "workers", "workers");
     group.start_position = StartPosition::First;
     group.ack_wait = Duration::from_secs(30);
     group

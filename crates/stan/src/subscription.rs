@@ -1,0 +1,118 @@
+//! One subscription under one registration, and the end that its messages are taken from.
+
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+use crate::attachment::Attachment;
+use crate::connection::Connection;
+use crate::deliveries::{Deliveries, QueueDepth};
+use crate::error::Error;
+use crate::message::Message;
+use crate::options::SubscriptionOptions;
+use crate::stats::{Counters, Stats};
+
+/// The receiving end of a subscription. Clones take from the same queue, each message going to
+/// one of them.
+#[derive(Debug, Clone)]
+pub struct Messages(Arc<Deliveries>);
+
+impl Messages {
+    pub(crate) fn new(deliveries: Arc<Deliveries>) -> Self {
+        Self(deliveries)
+    }
+
+    /// The next message, or none when the stream has ended.
+    pub async fn recv(&self) -> Option<Message> {
+        self.0.take(1, usize::MAX).await.pop()
+    }
+
+    /// Waits for a message, then takes all that waits, up to `max` messages and `max_bytes` of
+    /// payload, but at least one. Empty when the stream has ended.
+    pub async fn recv_batch(&self, max: usize, max_bytes: usize) -> Vec<Message> {
+        self.0.take(max, max_bytes).await
+    }
+}
+
+/// A subscription that ends with its registration, by [`Subscription::close`], or when dropped;
+/// then the server closes it when it closes the client.
+#[derive(Debug)]
+pub struct Subscription {
+    connection: Connection,
+    deliveries: Arc<Deliveries>,
+    counters: Arc<Counters>,
+    /// None when it is closed.
+    attachment: Mutex<Option<Attachment>>,
+}
+
+impl Subscription {
+    pub(crate) async fn open(
+        connection: Connection,
+        options: SubscriptionOptions,
+    ) -> Result<Self, Error> {
+        options.validate()?;
+        let counters = Arc::new(Counters::default());
+        let deliveries = Deliveries::new(options.queue_max_bytes, Arc::clone(&counters));
+        let attachment =
+            Attachment::open(&connection, &options, &deliveries, &counters, false).await?;
+        tokio::spawn({
+            let (state, deliveries) = (connection.state(), Arc::clone(&deliveries));
+            async move {
+                Connection::until_ended(state).await;
+                deliveries.close();
+            }
+        });
+        Ok(Self { connection, deliveries, counters, attachment: Mutex::new(Some(attachment)) })
+    }
+
+    /// The receiving end.
+    #[must_use]
+    pub fn messages(&self) -> Messages {
+        Messages::new(Arc::clone(&self.deliveries))
+    }
+
+    /// The counters so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.counters.snapshot()
+    }
+
+    /// What is in the queue and in hand.
+    #[must_use]
+    pub fn depth(&self) -> QueueDepth {
+        self.deliveries.depth()
+    }
+
+    /// Closes the subscription: a durable position is kept, and what a member of a group did not
+    /// ack goes to the other members at once.
+    ///
+    /// # Errors
+    /// After a time-out it may be tried again; after a success it is [`Error::Closed`].
+    pub async fn close(&self) -> Result<(), Error> {
+        let mut attachment = self.attachment.lock().await;
+        let open = attachment.as_mut().ok_or(Error::Closed)?;
+        open.close(&self.connection, &self.deliveries).await?;
+        *attachment = None;
+        self.deliveries.close();
+        Ok(())
+    }
+
+    /// Ends the subscription and deletes its durable position, if it is the group's last member.
+    ///
+    /// # Errors
+    /// After a time-out it may be tried again; after a success it is [`Error::Closed`].
+    pub async fn unsubscribe(&self) -> Result<(), Error> {
+        let mut attachment = self.attachment.lock().await;
+        let open = attachment.as_mut().ok_or(Error::Closed)?;
+        open.unsubscribe(&self.connection, &self.deliveries).await?;
+        *attachment = None;
+        self.deliveries.close();
+        Ok(())
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.deliveries.close();
+    }
+}
