@@ -16,7 +16,7 @@ use crate::config::Settings;
 use crate::health::{Health, Phase};
 use crate::http::admin::Admin;
 use crate::http::{Bound, Site};
-use crate::ingest::{Consumer, Limits, Watch, Writer};
+use crate::ingest::{Consumer, LagWatch, Limits, Watch, Writer};
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
 use crate::shutdown::{Lifecycle, Reason};
@@ -78,7 +78,7 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
         group: broker::queue_group(&settings.broker, settings.ingest.queue_max_bytes.bytes()),
         writers: settings.ingest.writers,
         watch: session,
-        writer: writer(settings, store.clone(), cache, metrics),
+        writer: writer(settings, store.clone(), cache, metrics.clone()),
     };
 
     let (schema_is_there, schema) = watch::channel(false);
@@ -86,6 +86,9 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     serving.spawn("http", site_port.serve_site(site, http.clone(), serving.token()));
     serving.spawn("admin", admin_port.serve_admin(admin, http.clone(), serving.token()));
     serving.spawn("cache", when(schema.clone(), serving.token(), move |stop| keeper.run(stop)));
+    if let Some(lag) = LagWatch::new(&settings.broker, metrics) {
+        serving.spawn("lag", lag.run(serving.token()));
+    }
     if settings.ingest.enabled {
         ingest.spawn("ingest", when(schema, ingest.token(), move |stop| consumer.run(stop)));
     }

@@ -5,6 +5,7 @@
 
 mod batch;
 mod consume;
+mod lag;
 mod verdict;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::order::Reason;
 use crate::store::{Class, Error, NewOrder, NewReject, Outcome, Store};
 use batch::{Batch, Reject};
 pub use consume::{Consumer, Watch};
+pub use lag::{Lag, LagWatch};
 pub use verdict::Verdict;
 
 /// How much goes into one batch, and what may be an order.

@@ -6,6 +6,7 @@
 mod cache;
 mod http;
 mod ingest;
+mod lag;
 mod session;
 
 use std::ops::Deref;
@@ -23,6 +24,7 @@ use crate::store::Store;
 use cache::{CacheMetrics, LookupMetrics};
 use http::HttpMetrics;
 use ingest::IngestMetrics;
+use lag::LagMetrics;
 use session::SessionMetrics;
 
 /// All metrics. Clones share them.
@@ -41,6 +43,8 @@ pub struct Inner {
     pub lookup: LookupMetrics,
     /// Requests and connections.
     pub http: HttpMetrics,
+    /// Where the group stands in its channel.
+    pub lag: LagMetrics,
     session: SessionMetrics,
     ready: IntGauge,
     connections: IntGaugeVec,
@@ -80,6 +84,7 @@ impl Metrics {
             cache: CacheMetrics::new(&maker),
             lookup: LookupMetrics::new(&maker),
             http: HttpMetrics::new(&maker),
+            lag: LagMetrics::new(&maker),
             session: SessionMetrics::new(&maker),
             ready: maker.gauge("ready", "1 when lookups are welcome here"),
             connections,

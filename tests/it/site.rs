@@ -143,6 +143,21 @@ async fn the_admin_port_tells_health_and_metrics() {
 }
 
 #[tokio::test]
+async fn the_lag_is_read_from_the_brokers_monitor() {
+    let world = World::new().await;
+    let monitor = world.broker.monitor_url();
+    let settings = [("WAYBILL_BROKER__MONITOR_URL", monitor.as_str())];
+    world.throw([Bytes::from_static(MODEL)]).await;
+    let replica = world.start("watcher", &settings).await;
+    eventually("the monitor's word is in the metrics", PATIENCE, async || {
+        (replica.metric("waybill_stan_subscription_last_sent_sequence").await > 0.5).then_some(())
+    })
+    .await;
+    assert!((replica.metric("waybill_stan_channel_last_sequence").await - 1.0).abs() < 0.1);
+    assert!((replica.metric("waybill_stan_monitor_up").await - 1.0).abs() < 0.1);
+}
+
+#[tokio::test]
 async fn a_peer_that_sends_its_head_too_slowly_is_let_go() {
     let (_world, replica) = with_the_model(&[("WAYBILL_HTTP__HEADER_TIMEOUT", "500ms")]).await;
     let mut slow = TcpStream::connect(replica.site).await.expect("connected");
