@@ -1,6 +1,7 @@
 //! The NATS link under a streaming session: one client that reconnects for ever.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::client::RequestErrorKind;
@@ -78,6 +79,13 @@ impl Transport {
 
     pub(crate) fn is_connected(&self) -> bool {
         self.client.connection_state() == State::Connected
+    }
+
+    /// Counts the links made so far, from 1; none while there is no link. Unlike the events this
+    /// cannot be missed: they are dropped when many come at once.
+    pub(crate) fn link_number(&self) -> Option<u64> {
+        let links = self.client.statistics().connects.load(Ordering::Relaxed);
+        self.is_connected().then_some(links)
     }
 
     /// Waits for the link to be up.
