@@ -9,7 +9,7 @@ use async_nats::connection::State;
 use async_nats::{Client, Event, Subscriber};
 use bytes::Bytes;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::error::{Error, Request};
 use crate::options::Options;
@@ -127,6 +127,9 @@ impl Transport {
 
     /// Asks and waits for the answer. The time covers the way into the client's command queue,
     /// which its own time-out does not.
+    ///
+    /// Nothing is queued while the link is down: it would be sent when the link comes back, long
+    /// after it was given up here, and act under a client id that may be someone else's by then.
     pub(crate) async fn request(
         &self,
         request: Request,
@@ -134,10 +137,12 @@ impl Transport {
         body: &impl prost::Message,
         within: Duration,
     ) -> Result<Bytes, Error> {
+        let deadline = Instant::now() + within;
+        self.until_connected(within).await?;
         let call = async_nats::Request::new()
             .payload(Bytes::from(body.encode_to_vec()))
             .timeout(Some(within));
-        match timeout(within, self.client.send_request(subject.to_owned(), call)).await {
+        match timeout_at(deadline, self.client.send_request(subject.to_owned(), call)).await {
             Ok(Ok(message)) => Ok(message.payload),
             Ok(Err(error)) => Err(match error.kind() {
                 RequestErrorKind::NoResponders => Error::NoResponders(request),
@@ -172,6 +177,7 @@ fn prepare(
         .nats
         .clone()
         .name(&options.client_id)
+        .max_reconnects(None)
         .subscription_capacity(SUBSCRIPTION_CAPACITY)
         .ping_interval(NATS_PING_INTERVAL)
         .connection_timeout(options.request_timeout)
