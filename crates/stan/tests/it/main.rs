@@ -1,5 +1,6 @@
 //! The client against a real nats-streaming-server.
 
 mod bench;
+mod links;
 mod publish;
 mod session;
