@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bench::{broker, eventually_lag, group, options};
 
 const BLOWS: u64 = 12;
-const CALM: Duration = Duration::from_secs(60);
+const CALM: Duration = Duration::from_mins(1);
 
 /// What the users of the sessions saw.
 #[derive(Default)]
@@ -32,7 +32,7 @@ struct Seen {
 #[tokio::test]
 async fn a_storm_loses_nothing_and_leaves_nothing_behind() {
     let seed = number("STAN_STORM_SEED").unwrap_or_else(|| fastrand::u64(..));
-    println!("STAN_STORM_SEED={seed}");
+    eprintln!("STAN_STORM_SEED={seed}");
     let mut chance = fastrand::Rng::with_seed(seed);
     let mut broker = broker().await;
     let tasks_before = Handle::current().metrics().num_alive_tasks();
@@ -40,9 +40,9 @@ async fn a_storm_loses_nothing_and_leaves_nothing_behind() {
 
     let mut proxies = Vec::new();
     let mut sessions = Vec::new();
-    let seen: [Arc<Mutex<Seen>>; 2] = Default::default();
+    let witnesses: [Arc<Mutex<Seen>>; 2] = Default::default();
     let mut users = Vec::new();
-    for (name, seen) in ["one", "two"].into_iter().zip(&seen) {
+    for (name, seen) in ["one", "two"].into_iter().zip(&witnesses) {
         let proxy = Proxy::start(([127, 0, 0, 1], broker.port()).into()).await.expect("a proxy");
         let mut group = group();
         group.ack_wait = Duration::from_secs(5);
@@ -60,21 +60,22 @@ async fn a_storm_loses_nothing_and_leaves_nothing_behind() {
 
     let blows = number("STAN_STORM_BLOWS").unwrap_or(BLOWS);
     for _ in 0..blows {
-        strike(&mut chance, &mut broker, &mut proxies).await;
+        let blow = strike(&mut chance, &mut broker, &mut proxies).await;
+        eprintln!("{blow}");
     }
     for proxy in &mut proxies {
         proxy.heal().await.expect("healed");
     }
     calm.cancel();
-    let published = publisher.await.expect("a publisher that ends well");
+    let stored = publisher.await.expect("a publisher that ends well");
     for session in &sessions {
         let mut state = session.monitor().state();
         let live = state.wait_for(|state| *state == SessionState::Live);
         timeout(CALM, live).await.expect("in time").expect("supervised");
     }
     eventually("every acknowledged publish is acked", CALM, async || {
-        let acked: HashSet<u32> = seen.iter().flat_map(|seen| keys(seen)).collect();
-        published.is_subset(&acked).then_some(())
+        let acked: HashSet<u32> = witnesses.iter().flat_map(|seen| keys(seen)).collect();
+        stored.is_subset(&acked).then_some(())
     })
     .await;
     eventually_lag(&broker, "nothing waits, and nobody but us is there", (0, 0, 2)).await;
@@ -84,18 +85,18 @@ async fn a_storm_loses_nothing_and_leaves_nothing_behind() {
     assert_eq!(clients, [("one", 1), ("two", 1)], "exactly our registrations and subscriptions");
 
     for (name, session) in ["one", "two"].into_iter().zip(sessions) {
-        println!("{name}: {:?}", session.monitor().stats());
+        eprintln!("{name}: {:?}", session.monitor().stats());
         assert_eq!(session.monitor().stats().slow_consumer_drops, 0);
         session.close().await;
     }
     for user in users {
         user.await.expect("a user that ends well");
     }
-    let doubled: Vec<u64> = seen.iter().flat_map(|seen| lock(seen).doubled.clone()).collect();
+    let doubled: Vec<u64> = witnesses.iter().flat_map(|seen| lock(seen).doubled.clone()).collect();
     assert!(doubled.is_empty(), "yielded again while in hand: {doubled:?}");
-    let acks: u32 = seen.iter().map(|seen| lock(seen).acked.values().sum::<u32>()).sum();
-    println!("{} published, {acks} acked", published.len());
-    assert!(published.len() > 100, "the storm left too little to prove anything");
+    let acks: u32 = witnesses.iter().map(|seen| lock(seen).acked.values().sum::<u32>()).sum();
+    eprintln!("{} published, {acks} acked", stored.len());
+    assert!(stored.len() > 100, "the storm left too little to prove anything");
 
     eventually_lag(&broker, "the group waits for its next member", (0, 0, 0)).await;
     assert!(broker.clients().await.expect("clients").is_empty());
@@ -111,7 +112,7 @@ async fn a_storm_loses_nothing_and_leaves_nothing_behind() {
 }
 
 /// One blow, most often a short one, and then what heals it.
-async fn strike(chance: &mut fastrand::Rng, broker: &mut Broker, proxies: &mut [Proxy]) {
+async fn strike(chance: &mut fastrand::Rng, broker: &mut Broker, proxies: &mut [Proxy]) -> String {
     let for_a_while = Duration::from_millis(match chance.u8(..4) {
         0 => chance.u64(20..200),
         1 | 2 => chance.u64(200..2_000),
@@ -120,7 +121,6 @@ async fn strike(chance: &mut fastrand::Rng, broker: &mut Broker, proxies: &mut [
     let proxy = chance.usize(..proxies.len());
     let proxy = &mut proxies[proxy];
     let blow = chance.u8(..7);
-    println!("blow {blow} for {for_a_while:?}");
     match blow {
         0 => broker.stop().await.expect("stopped"),
         1 => broker.kill().expect("killed"),
@@ -140,6 +140,7 @@ async fn strike(chance: &mut fastrand::Rng, broker: &mut Broker, proxies: &mut [
         proxy.heal().await.expect("healed");
     }
     sleep(Duration::from_millis(chance.u64(20..1_000))).await;
+    format!("blow {blow} for {for_a_while:?}")
 }
 
 /// Takes several at a time, holds them for a while, acknowledges.
