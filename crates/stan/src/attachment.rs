@@ -39,6 +39,7 @@ impl Attachment {
         same_registration: bool,
     ) -> Result<Self, Error> {
         connection.check()?;
+        close_doubtful(connection).await?;
         let within = connection.options().request_timeout;
         let transport = connection.transport();
         let (inbox, subscriber) = transport.subscribe_inbox(within).await?;
@@ -160,15 +161,31 @@ fn unsubscribe_request(
 }
 
 /// Closes by its delivery inbox a subscription whose creation was not confirmed. The inbox is
-/// ours alone, so this cannot hit anybody else.
+/// ours alone, so this cannot hit anybody else. It may be lost as the answer was, so it is said
+/// again, and its answer awaited, before the next subscription is made.
 async fn abandon(connection: &Connection, channel: &str, inbox: String) {
-    let request = unsubscribe_request(connection, channel, inbox);
+    let request = unsubscribe_request(connection, channel, inbox.clone());
     let subject = connection.subjects().close_subscription.clone();
     let within = connection.options().request_timeout;
     if !subject.is_empty() {
+        connection.doubtful().push((channel.to_owned(), inbox));
         let payload = Bytes::from(request.encode_to_vec());
         connection.transport().send(subject, payload, within).await;
     }
+}
+
+async fn close_doubtful(connection: &Connection) -> Result<(), Error> {
+    let subject = &connection.subjects().close_subscription;
+    let within = connection.options().request_timeout;
+    let doubtful = connection.doubtful().clone();
+    for (channel, inbox) in doubtful {
+        let request = unsubscribe_request(connection, &channel, inbox.clone());
+        // Any answer will do: a refusal means that there is no such subscription.
+        let transport = connection.transport();
+        transport.request(Request::CloseSubscription, subject, &request, within).await?;
+        connection.doubtful().retain(|(_, doubted)| *doubted != inbox);
+    }
+    Ok(())
 }
 
 async fn pump(

@@ -1,6 +1,6 @@
 //! One registration with a streaming server, from connect to close or loss.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -58,6 +58,9 @@ struct Inner {
     /// Ends the tasks that answer heartbeats and send pings.
     ended: CancellationToken,
     publisher: OnceCell<Publisher>,
+    /// Channels and delivery inboxes of subscriptions that the server may have made though we
+    /// never heard of it.
+    doubtful: Mutex<Vec<(String, String)>>,
 }
 
 /// Where this server takes requests, as it told us at connect.
@@ -133,7 +136,9 @@ impl Connection {
             liveness::ping(pings, ended.clone(), move |lost| lose(&state, lost));
         }
         let publisher = OnceCell::new();
-        let inner = Inner { transport, options, conn_id, subjects, state, ended, publisher };
+        let doubtful = Mutex::default();
+        let inner =
+            Inner { transport, options, conn_id, subjects, state, ended, publisher, doubtful };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -211,6 +216,10 @@ impl Connection {
     /// Asks the server now whether this registration still holds; a no makes it lost.
     pub(crate) async fn verify(&self) -> Result<(), Error> {
         let inner = &self.inner;
+        if inner.subjects.ping.is_empty() {
+            // A server from before pings; what it thinks of us shows at the next request.
+            return self.check();
+        }
         let ping = Ping { conn_id: inner.conn_id.clone() };
         let answer = inner
             .transport
@@ -228,6 +237,11 @@ impl Connection {
     /// Marks the registration as lost, unless it has ended already.
     pub(crate) fn lose(&self, lost: Lost) {
         lose(&self.inner.state, lost);
+    }
+
+    pub(crate) fn doubtful(&self) -> MutexGuard<'_, Vec<(String, String)>> {
+        // Only pushed to and removed from, so a poisoned list is whole.
+        self.inner.doubtful.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn transport(&self) -> &Transport {

@@ -92,7 +92,8 @@ impl Deliveries {
             if goes_out && acks.send(*sequence).is_ok() {
                 counters.acks.add(1);
             }
-            !goes_out
+            // What did not come again during a whole registration went to another member.
+            !goes_out && settled.generation + 1 >= generation
         });
         state.acks = Some(acks);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::attachment::Attachment;
@@ -20,6 +20,9 @@ use crate::transport::Transport;
 
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const SLOWEST_RETRY: Duration = Duration::from_secs(5);
+
+/// How late a change of the link may be noticed when its event was missed.
+const LINK_CHECK: Duration = Duration::from_secs(1);
 
 /// Where a session stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,17 +159,14 @@ impl Supervisor {
         let mut backoff = Backoff::new(FIRST_RETRY, SLOWEST_RETRY);
         let mut registrations = 0_u64;
         while !self.stop.is_cancelled() {
-            let Some(established) = self.stop.run_until_cancelled(self.establish()).await else {
-                break;
-            };
-            match established {
-                Ok((connection, attachment)) => {
+            match self.establish().await {
+                Ok(connection) => {
                     registrations += 1;
                     if registrations > 1 {
                         self.counters.session_rebuilds.add(1);
                     }
                     let since = Instant::now();
-                    match self.live(&connection, attachment).await {
+                    match self.live(&connection).await {
                         Ended::Stopped => break,
                         Ended::Lost(lost) => self.note_loss(lost),
                     }
@@ -174,6 +174,7 @@ impl Supervisor {
                         backoff.reset();
                     }
                 }
+                Err(_) if self.stop.is_cancelled() => break,
                 Err(error) => self.note_failure(&error),
             }
             self.pause(backoff.next_delay()).await;
@@ -183,32 +184,44 @@ impl Supervisor {
         self.state.send_replace(SessionState::Closed);
     }
 
-    async fn establish(&self) -> Result<(Connection, Attachment), Error> {
-        self.transport.until_connected(self.options.request_timeout).await?;
-        let connection = Connection::open(self.transport.clone(), self.options.clone()).await?;
-        let attachment = self.attach(&connection, false).await?;
-        tracing::info!(
-            channel = self.subscription.channel,
-            client_id = self.options.client_id,
-            "The session is live"
-        );
-        Ok((connection, attachment))
+    /// Registers. It is not cut short by a stop: an answer that nobody waited for would leave a
+    /// registration behind.
+    async fn establish(&self) -> Result<Connection, Error> {
+        let within = self.options.request_timeout;
+        let connected = self.transport.until_connected(within);
+        self.stop.run_until_cancelled(connected).await.unwrap_or(Err(Error::Closed))?;
+        Connection::open(self.transport.clone(), self.options.clone()).await
     }
 
-    async fn attach(&self, connection: &Connection, again: bool) -> Result<Attachment, Error> {
-        let (deliveries, counters) = (&self.deliveries, &self.counters);
-        let attached =
-            Attachment::open(connection, &self.subscription, deliveries, counters, again).await?;
-        self.state.send_replace(SessionState::Live);
-        Ok(attached)
-    }
-
-    /// Watches over a registration until it is lost or the session is stopped.
-    async fn live(&self, connection: &Connection, attachment: Attachment) -> Ended {
-        let mut link = self.transport.link();
-        link.mark_unchanged();
-        let mut attachment = Some(attachment);
+    /// Subscribes, and watches over the registration until it is lost or the session is stopped.
+    ///
+    /// Events of the link may be missed, so they only wake this up; what counts is the link that
+    /// is there and the one that the subscription was made over.
+    async fn live(&self, connection: &Connection) -> Ended {
+        let mut events = self.transport.link();
+        let mut ticks = interval(LINK_CHECK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut attachment = None;
+        let mut attached_over = None;
         loop {
+            match self.transport.link_number() {
+                None => self.show(SessionState::Retrying("the nats link is down".to_owned())),
+                link if link == attached_over => self.show(SessionState::Live),
+                link => {
+                    let again = attached_over.is_some();
+                    let attaching = self.keep_attaching(connection, &mut attachment, again);
+                    match self.stop.run_until_cancelled(attaching).await {
+                        Some(Ok(())) => {
+                            attached_over = link;
+                            continue;
+                        }
+                        Some(Err(lost)) => {
+                            connection.lose(lost);
+                        }
+                        None => {}
+                    }
+                }
+            }
             tokio::select! {
                 () = self.stop.cancelled() => {
                     self.leave(connection, attachment).await;
@@ -221,57 +234,69 @@ impl Supervisor {
                     };
                     return Ended::Lost(lost);
                 }
-                Ok(()) = link.changed() => {
-                    if !link.borrow_and_update().up {
-                        self.note_failure(&Error::Nats("the link is down".to_owned()));
-                        continue;
-                    }
-                    let resuming = self.resume(connection, attachment.take());
-                    let Some(resumed) = self.stop.run_until_cancelled(resuming).await else {
-                        self.leave(connection, None).await;
-                        return Ended::Stopped;
-                    };
-                    attachment = resumed;
-                }
+                Ok(()) = events.changed() => {}
+                _ = ticks.tick() => {}
             }
         }
     }
 
-    /// After the link came back: what was sent to us meanwhile would come again only after the
-    /// ack wait; closing the subscription and opening it again brings it at once. The server is
-    /// asked first whether we are still its client. None when we are not.
-    async fn resume(
-        &self,
-        connection: &Connection,
-        mut attachment: Option<Attachment>,
-    ) -> Option<Attachment> {
-        let mut backoff = Backoff::new(FIRST_RETRY, SLOWEST_RETRY);
-        loop {
-            match self.resume_once(connection, &mut attachment).await {
-                Ok(attachment) => return Some(attachment),
-                Err(error) if error.kind() == Kind::SessionFatal => {
-                    connection.lose(Lost::Replaced);
-                    return None;
-                }
-                Err(error) => self.note_failure(&error),
-            }
-            sleep(backoff.next_delay()).await;
-            connection.check().ok()?;
-        }
-    }
-
-    async fn resume_once(
+    /// Attaches, for as long as it takes and the registration holds.
+    async fn keep_attaching(
         &self,
         connection: &Connection,
         attachment: &mut Option<Attachment>,
-    ) -> Result<Attachment, Error> {
-        connection.verify().await?;
-        if let Some(mut attachment) = attachment.take()
-            && let Err(error) = attachment.close(connection, &self.deliveries).await
-        {
-            tracing::debug!(%error, "The subscription from before could not be closed");
+        again: bool,
+    ) -> Result<(), Lost> {
+        let mut backoff = Backoff::new(FIRST_RETRY, SLOWEST_RETRY);
+        let mut verified = !again;
+        loop {
+            match self.attach(connection, attachment, again, verified).await {
+                Ok(()) => return Ok(()),
+                Err(Error::SessionLost(lost)) => return Err(lost),
+                Err(error) if error.kind() == Kind::SessionFatal => return Err(Lost::Replaced),
+                Err(error) => self.note_failure(&error),
+            }
+            verified = false;
+            self.pause(backoff.next_delay()).await;
         }
-        self.attach(connection, true).await
+    }
+
+    /// After the link came back, what was sent to us meanwhile would come again only after the
+    /// ack wait; closing the subscription and opening it again brings it at once. Unless
+    /// `verified`, the server is asked first whether we are still its client.
+    async fn attach(
+        &self,
+        connection: &Connection,
+        attachment: &mut Option<Attachment>,
+        again: bool,
+        verified: bool,
+    ) -> Result<(), Error> {
+        if !verified {
+            connection.verify().await?;
+        }
+        if let Some(before) = attachment {
+            // It is kept until the server has answered: else a member of the group would stay
+            // that gets its share of the messages and is read by nobody.
+            match before.close(connection, &self.deliveries).await {
+                Ok(()) => {}
+                Err(error) if error.kind() == Kind::Permanent => {
+                    tracing::debug!(%error, "The subscription from before could not be closed");
+                }
+                Err(error) => return Err(error),
+            }
+            *attachment = None;
+        }
+        let (deliveries, counters) = (&self.deliveries, &self.counters);
+        let attached =
+            Attachment::open(connection, &self.subscription, deliveries, counters, again).await?;
+        *attachment = Some(attached);
+        self.show(SessionState::Live);
+        tracing::info!(
+            channel = self.subscription.channel,
+            client_id = self.options.client_id,
+            "The session is live"
+        );
+        Ok(())
     }
 
     async fn leave(&self, connection: &Connection, attachment: Option<Attachment>) {
@@ -289,12 +314,20 @@ impl Supervisor {
     /// Waits; a link that comes up ends the wait, for then it is worth another try at once.
     async fn pause(&self, delay: Duration) {
         let mut link = self.transport.link();
-        link.mark_unchanged();
+        let times = link.borrow().times;
         tokio::select! {
             () = sleep(delay) => {}
             () = self.stop.cancelled() => {}
-            Ok(()) = link.changed() => {}
+            Ok(_) = link.wait_for(|link| link.up && link.times > times) => {}
         }
+    }
+
+    fn show(&self, present: SessionState) {
+        self.state.send_if_modified(|state| {
+            let news = *state != present;
+            *state = present;
+            news
+        });
     }
 
     fn note_loss(&self, lost: Lost) {

@@ -1,6 +1,7 @@
 //! The NATS link under a streaming session: one client that reconnects for ever.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::client::RequestErrorKind;
@@ -8,7 +9,7 @@ use async_nats::connection::State;
 use async_nats::{Client, Event, Subscriber};
 use bytes::Bytes;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::error::{Error, Request};
 use crate::options::Options;
@@ -80,6 +81,13 @@ impl Transport {
         self.client.connection_state() == State::Connected
     }
 
+    /// Counts the links made so far, from 1; none while there is no link. Unlike the events this
+    /// cannot be missed: they are dropped when many come at once.
+    pub(crate) fn link_number(&self) -> Option<u64> {
+        let links = self.client.statistics().connects.load(Ordering::Relaxed);
+        self.is_connected().then_some(links)
+    }
+
     /// Waits for the link to be up.
     pub(crate) async fn until_connected(&self, within: Duration) -> Result<(), Error> {
         // Events may be lost under load; the client's own state is the truth.
@@ -119,6 +127,9 @@ impl Transport {
 
     /// Asks and waits for the answer. The time covers the way into the client's command queue,
     /// which its own time-out does not.
+    ///
+    /// Nothing is queued while the link is down: it would be sent when the link comes back, long
+    /// after it was given up here, and act under a client id that may be someone else's by then.
     pub(crate) async fn request(
         &self,
         request: Request,
@@ -126,10 +137,12 @@ impl Transport {
         body: &impl prost::Message,
         within: Duration,
     ) -> Result<Bytes, Error> {
+        let deadline = Instant::now() + within;
+        self.until_connected(within).await?;
         let call = async_nats::Request::new()
             .payload(Bytes::from(body.encode_to_vec()))
             .timeout(Some(within));
-        match timeout(within, self.client.send_request(subject.to_owned(), call)).await {
+        match timeout_at(deadline, self.client.send_request(subject.to_owned(), call)).await {
             Ok(Ok(message)) => Ok(message.payload),
             Ok(Err(error)) => Err(match error.kind() {
                 RequestErrorKind::NoResponders => Error::NoResponders(request),
@@ -164,6 +177,7 @@ fn prepare(
         .nats
         .clone()
         .name(&options.client_id)
+        .max_reconnects(None)
         .subscription_capacity(SUBSCRIPTION_CAPACITY)
         .ping_interval(NATS_PING_INTERVAL)
         .connection_timeout(options.request_timeout)
