@@ -15,8 +15,11 @@ mod monitor;
 
 pub use monitor::{ChannelState, ClientState, SubscriptionState};
 
-/// The cluster id of every broker started here.
+/// The cluster id of every broker that is its own NATS server.
 pub const CLUSTER_ID: &str = "waybill";
+
+/// The cluster id of a broker on the NATS server of another one.
+pub const GUEST_CLUSTER_ID: &str = "waybill-guest";
 
 const START: Duration = Duration::from_secs(30);
 const STOP: Duration = Duration::from_secs(30);
@@ -56,21 +59,33 @@ pub struct Broker {
     options: BrokerOptions,
     port: Port,
     monitor_port: Port,
+    /// The port of the NATS server it is a guest of.
+    host: Option<u16>,
     dir: TempDir,
 }
 
 impl Broker {
     /// Starts a fresh broker with no limits on what it keeps.
     pub async fn start(options: BrokerOptions) -> Result<Self> {
+        Self::start_somewhere(None, options).await
+    }
+
+    /// Starts one under [`GUEST_CLUSTER_ID`] on the NATS server of another, so that it can stop
+    /// and start while NATS stays.
+    pub async fn start_on(host: &Self, options: BrokerOptions) -> Result<Self> {
+        Self::start_somewhere(Some(host.port()), options).await
+    }
+
+    async fn start_somewhere(host: Option<u16>, options: BrokerOptions) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("waybill-broker-").tempdir()?;
         reaper::remove_at_end(dir.path())?;
         let mut attempt = 1;
         loop {
             let (port, monitor_port) = (Port::lease()?, Port::lease()?);
-            let mut process = spawn(&options, &port, &monitor_port, dir.path())?;
+            let mut process = spawn(&options, host, &port, &monitor_port, dir.path())?;
             match ready(&mut process).await {
                 Ok(()) => {
-                    return Ok(Self { process, options, port, monitor_port, dir });
+                    return Ok(Self { process, options, port, monitor_port, host, dir });
                 }
                 Err(_) if process.lost_its_port() && attempt < ATTEMPTS => attempt += 1,
                 Err(error) => return Err(error),
@@ -93,7 +108,7 @@ impl Broker {
     /// The port for clients on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port.number
+        self.host.unwrap_or(self.port.number)
     }
 
     /// Stops the broker in the orderly way; it does not say goodbye to its clients.
@@ -109,7 +124,8 @@ impl Broker {
     /// Starts the stopped or killed broker: same ports, same store.
     pub async fn start_again(&mut self) -> Result<()> {
         ensure!(self.process.status()?.is_some(), "the broker still runs");
-        self.process = spawn(&self.options, &self.port, &self.monitor_port, self.dir.path())?;
+        let (port, monitor_port) = (&self.port, &self.monitor_port);
+        self.process = spawn(&self.options, self.host, port, monitor_port, self.dir.path())?;
         ready(&mut self.process).await
     }
 
@@ -170,10 +186,20 @@ pub(crate) fn is_ready(process: &Process) -> bool {
     process.log().contains("Streaming Server is ready")
 }
 
-fn spawn(options: &BrokerOptions, port: &Port, monitor_port: &Port, dir: &Path) -> Result<Process> {
+fn spawn(
+    options: &BrokerOptions,
+    host: Option<u16>,
+    port: &Port,
+    monitor_port: &Port,
+    dir: &Path,
+) -> Result<Process> {
     let ports = (port.number, monitor_port.number);
     let mut command = server(&tools::broker()?, ports, &store(dir), options);
     command.current_dir(dir).arg("--file_sync=false");
+    if let Some(host) = host {
+        // The later of two cluster ids counts.
+        command.args(["-cid", GUEST_CLUSTER_ID, "-ns", &format!("nats://127.0.0.1:{host}")]);
+    }
     Process::spawn("nats-streaming-server", &command, &dir.join("broker.log"))
 }
 

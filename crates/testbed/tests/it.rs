@@ -157,3 +157,19 @@ fn segments() -> Vec<String> {
     let ids = table.lines().skip(1).filter_map(|line| line.split_whitespace().nth(1));
     ids.map(str::to_owned).collect()
 }
+
+#[tokio::test]
+async fn a_guest_stops_and_starts_while_the_nats_server_of_its_host_stays() {
+    let host = Broker::start(BrokerOptions::default()).await.unwrap();
+    let mut guest = Broker::start_on(&host, BrokerOptions::default()).await.unwrap();
+    assert_eq!(guest.url(), host.url());
+    assert!(guest.log().contains(testbed::broker::GUEST_CLUSTER_ID));
+    guest.stop().await.unwrap();
+    assert!(guest.clients().await.is_err(), "its monitor went with it");
+    TcpStream::connect(("127.0.0.1", host.port())).unwrap();
+    guest.start_again().await.unwrap();
+    assert!(guest.clients().await.unwrap().is_empty());
+    guest.kill().unwrap();
+    guest.start_again().await.unwrap();
+    assert!(guest.clients().await.unwrap().is_empty());
+}
