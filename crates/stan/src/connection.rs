@@ -129,8 +129,8 @@ impl Connection {
                 ),
                 max_out: answer.ping_max_out.unsigned_abs(),
             };
-            let state = Arc::clone(&state);
-            liveness::ping(pings, ended.clone(), move |lost| lose(&state, lost));
+            let (state, ends) = (Arc::clone(&state), ended.clone());
+            liveness::ping(pings, ended.clone(), move |lost| lose(&state, &ends, lost));
         }
         let publisher = OnceCell::new();
         let inner = Inner { transport, options, conn_id, subjects, state, ended, publisher };
@@ -227,7 +227,7 @@ impl Connection {
 
     /// Marks the registration as lost, unless it has ended already.
     pub(crate) fn lose(&self, lost: Lost) {
-        lose(&self.inner.state, lost);
+        lose(&self.inner.state, &self.inner.ended, lost);
     }
 
     pub(crate) fn transport(&self) -> &Transport {
@@ -287,7 +287,9 @@ impl Drop for Inner {
     }
 }
 
-fn lose(state: &watch::Sender<ConnectionState>, lost: Lost) {
+fn lose(state: &watch::Sender<ConnectionState>, ended: &CancellationToken, lost: Lost) {
+    // Our answer to the server's heartbeats would keep the client id from whoever comes next.
+    ended.cancel();
     state.send_if_modified(|state| {
         let open = *state == ConnectionState::Open;
         if open {
