@@ -1,5 +1,10 @@
 //! The client against a real nats-streaming-server.
 
 mod bench;
+mod connect;
+mod fake;
+mod pings;
 mod publish;
+mod requests;
 mod session;
+mod wire;
