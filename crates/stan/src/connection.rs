@@ -208,6 +208,11 @@ impl Connection {
         }
     }
 
+    /// Whether this server can be asked if a registration still holds.
+    pub(crate) fn takes_pings(&self) -> bool {
+        !self.inner.subjects.ping.is_empty()
+    }
+
     /// Asks the server now whether this registration still holds; a no makes it lost.
     pub(crate) async fn verify(&self) -> Result<(), Error> {
         let outcome = self.inner.farewell().verify().await;

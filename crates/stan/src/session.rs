@@ -226,6 +226,11 @@ impl Supervisor {
                         self.note_failure(&Error::Nats("the link is down".to_owned()));
                         continue;
                     }
+                    if !connection.takes_pings() {
+                        // It cannot be asked whether we are still its client, so all stays as is.
+                        self.state.send_replace(SessionState::Live);
+                        continue;
+                    }
                     let resuming = self.resume(connection, attachment.take());
                     let Some(resumed) = self.stop.run_until_cancelled(resuming).await else {
                         self.leave(connection, None).await;
