@@ -1,6 +1,7 @@
 //! One registration with a streaming server, from connect to close or loss.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -8,11 +9,10 @@ use tokio::sync::{OnceCell, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Lost, PublishError, Request};
+use crate::farewell::Farewell;
 use crate::liveness;
 use crate::options::{Options, SubscriptionOptions};
-use crate::protocol::{
-    self, CloseRequest, CloseResponse, ConnectRequest, ConnectResponse, Ping, PingResponse,
-};
+use crate::protocol::{self, ConnectRequest, ConnectResponse};
 use crate::publisher::{PublishAck, Publisher};
 use crate::stats::Counters;
 use crate::subscription::Subscription;
@@ -71,6 +71,7 @@ pub(crate) struct Subjects {
     pub(crate) close_subscription: String,
     pub(crate) unsubscribe: String,
     pub(crate) close: String,
+    /// Empty when it takes no pings.
     pub(crate) ping: String,
 }
 
@@ -111,29 +112,28 @@ impl Connection {
         if answer.pub_prefix.is_empty() {
             return Err(Error::Garbled(Request::Connect, "no publish prefix".to_owned()));
         }
+        let takes_pings = answer.protocol >= protocol::VERSION && answer.ping_interval > 0;
         let subjects = Subjects {
             publish: answer.pub_prefix,
             subscribe: answer.sub_requests,
             close_subscription: answer.sub_close_requests,
             unsubscribe: answer.unsub_requests,
             close: answer.close_requests,
-            ping: answer.ping_requests,
+            ping: if takes_pings { answer.ping_requests } else { String::new() },
         };
         let state = Arc::new(watch::Sender::new(ConnectionState::Open));
         let ended = CancellationToken::new();
         liveness::answer_heartbeats(transport.client().clone(), heartbeats, ended.clone());
-        if answer.protocol >= protocol::VERSION && answer.ping_interval > 0 {
+        if takes_pings {
             let pings = liveness::Pings {
                 transport: transport.clone(),
                 subject: subjects.ping.clone(),
                 conn_id: conn_id.clone(),
-                interval: std::time::Duration::from_secs(
-                    answer.ping_interval.unsigned_abs().into(),
-                ),
+                interval: Duration::from_secs(answer.ping_interval.unsigned_abs().into()),
                 max_out: answer.ping_max_out.unsigned_abs(),
             };
-            let state = Arc::clone(&state);
-            liveness::ping(pings, ended.clone(), move |lost| lose(&state, lost));
+            let (state, ends) = (Arc::clone(&state), ended.clone());
+            liveness::ping(pings, ended.clone(), move |lost| lose(&state, &ends, lost));
         }
         let publisher = OnceCell::new();
         let doubtful = Mutex::default();
@@ -213,30 +213,27 @@ impl Connection {
         }
     }
 
+    /// Whether this server can be asked if a registration still holds.
+    pub(crate) fn takes_pings(&self) -> bool {
+        !self.inner.subjects.ping.is_empty()
+    }
+
     /// Asks the server now whether this registration still holds; a no makes it lost.
     pub(crate) async fn verify(&self) -> Result<(), Error> {
-        let inner = &self.inner;
-        if inner.subjects.ping.is_empty() {
-            // A server from before pings; what it thinks of us shows at the next request.
+        if !self.takes_pings() {
+            // What such a server thinks of us shows at the next request.
             return self.check();
         }
-        let ping = Ping { conn_id: inner.conn_id.clone() };
-        let answer = inner
-            .transport
-            .request(Request::Ping, &inner.subjects.ping, &ping, inner.options.request_timeout)
-            .await?;
-        let answer = PingResponse::decode(answer)
-            .map_err(|error| Error::Garbled(Request::Ping, error.to_string()))?;
-        if answer.error.is_empty() {
-            return Ok(());
+        let outcome = self.inner.farewell().verify().await;
+        if let Err(Error::SessionLost(lost)) = &outcome {
+            self.lose(*lost);
         }
-        self.lose(Lost::Replaced);
-        Err(Lost::Replaced.into())
+        outcome
     }
 
     /// Marks the registration as lost, unless it has ended already.
     pub(crate) fn lose(&self, lost: Lost) {
-        lose(&self.inner.state, lost);
+        lose(&self.inner.state, &self.inner.ended, lost);
     }
 
     pub(crate) fn doubtful(&self) -> MutexGuard<'_, Vec<(String, String)>> {
@@ -260,12 +257,16 @@ impl Connection {
     /// with [`PublishError::ConnectionClosed`]. Close subscriptions first. May be called again.
     ///
     /// A lost registration is torn down without a word to the server: the request carries only
-    /// the client id, so it would end whoever has that name now.
+    /// the client id, so it would end whoever has that name now. For the same reason the server
+    /// is asked first whether this registration still holds.
     ///
     /// # Errors
-    /// The server's refusal or a time-out; the connection is closed on our side all the same.
+    /// The server's refusal, a time-out, or a loss that nobody had noticed yet; the connection is
+    /// closed on our side all the same.
     pub async fn close(&self) -> Result<(), Error> {
         let inner = &self.inner;
+        // Also when the caller gives up waiting.
+        let _ends_with_us = inner.ended.clone().drop_guard();
         let was_open = inner.state.send_if_modified(|state| {
             let open = *state == ConnectionState::Open;
             if open {
@@ -273,11 +274,7 @@ impl Connection {
             }
             open
         });
-        let outcome = if was_open {
-            request_close(&inner.transport, &inner.subjects.close, &inner.options).await
-        } else {
-            Ok(())
-        };
+        let outcome = if was_open { inner.farewell().close().await } else { Ok(()) };
         inner.ended.cancel();
         inner.transport.flush(inner.options.request_timeout).await;
         outcome
@@ -290,10 +287,9 @@ impl Drop for Inner {
         let was_open = *self.state.borrow() == ConnectionState::Open;
         self.state.send_replace(ConnectionState::Closed);
         if let (true, Ok(runtime)) = (was_open, tokio::runtime::Handle::try_current()) {
-            let (transport, options) = (self.transport.clone(), self.options.clone());
-            let subject = self.subjects.close.clone();
+            let farewell = self.farewell();
             runtime.spawn(async move {
-                if let Err(error) = request_close(&transport, &subject, &options).await {
+                if let Err(error) = farewell.close().await {
                     tracing::debug!(%error, "A dropped connection could not be closed");
                 }
             });
@@ -301,7 +297,22 @@ impl Drop for Inner {
     }
 }
 
-fn lose(state: &watch::Sender<ConnectionState>, lost: Lost) {
+impl Inner {
+    fn farewell(&self) -> Farewell {
+        Farewell {
+            transport: self.transport.clone(),
+            client_id: self.options.client_id.clone(),
+            conn_id: self.conn_id.clone(),
+            close: self.subjects.close.clone(),
+            ping: self.subjects.ping.clone(),
+            within: self.options.request_timeout,
+        }
+    }
+}
+
+fn lose(state: &watch::Sender<ConnectionState>, ended: &CancellationToken, lost: Lost) {
+    // Our answer to the server's heartbeats would keep the client id from whoever comes next.
+    ended.cancel();
     state.send_if_modified(|state| {
         let open = *state == ConnectionState::Open;
         if open {
@@ -309,21 +320,4 @@ fn lose(state: &watch::Sender<ConnectionState>, lost: Lost) {
         }
         open
     });
-}
-
-async fn request_close(
-    transport: &Transport,
-    subject: &str,
-    options: &Options,
-) -> Result<(), Error> {
-    let request = CloseRequest { client_id: options.client_id.clone() };
-    let within = options.request_timeout;
-    let answer = transport.request(Request::Close, subject, &request, within).await?;
-    let answer = CloseResponse::decode(answer)
-        .map_err(|error| Error::Garbled(Request::Close, error.to_string()))?;
-    if answer.error.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::Refused { request: Request::Close, text: answer.error })
-    }
 }

@@ -10,7 +10,7 @@
 //! whenever the registration under it is lost, as one endless stream of messages.
 //!
 //! The modules, in the order a message passes them: [`options`] and `transport` (the NATS
-//! link), [`connection`] with `liveness` (heartbeats and pings), [`publisher`],
+//! link), [`connection`] with `liveness` (heartbeats and pings) and `farewell`, [`publisher`],
 //! `attachment` (one subscription on the wire), `deliveries` (the queue in our hands),
 //! [`message`], [`session`].
 
@@ -19,6 +19,7 @@ mod backoff;
 pub mod connection;
 mod deliveries;
 pub mod error;
+mod farewell;
 mod liveness;
 pub mod message;
 pub mod options;

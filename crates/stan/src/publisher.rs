@@ -1,6 +1,6 @@
 //! Publishing: a window of unacknowledged messages, each with exactly one outcome.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -63,10 +63,16 @@ struct Unacked {
 #[derive(Debug, Default)]
 struct Waiting {
     last_number: u64,
-    outcomes: HashMap<u64, (oneshot::Sender<Outcome>, OwnedSemaphorePermit)>,
-    /// In the order of numbers, which is that of deadlines: the time allowed is one for all.
-    deadlines: VecDeque<(Instant, u64)>,
+    /// The order of numbers is that of deadlines too: the time allowed is one for all.
+    messages: BTreeMap<u64, Unsettled>,
     closed: bool,
+}
+
+#[derive(Debug)]
+struct Unsettled {
+    deadline: Instant,
+    outcome: oneshot::Sender<Outcome>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Publisher {
@@ -159,16 +165,15 @@ impl Unacked {
         deadline: Instant,
         place: OwnedSemaphorePermit,
     ) -> Result<(u64, oneshot::Receiver<Outcome>), PublishError> {
-        let (sender, receiver) = oneshot::channel();
+        let (outcome, receiver) = oneshot::channel();
         let mut waiting = self.waiting();
         if waiting.closed {
             return Err(PublishError::ConnectionClosed);
         }
         waiting.last_number += 1;
         let number = waiting.last_number;
-        waiting.outcomes.insert(number, (sender, place));
-        waiting.deadlines.push_back((deadline, number));
-        if waiting.deadlines.len() == 1 {
+        waiting.messages.insert(number, Unsettled { deadline, outcome, _place: place });
+        if waiting.messages.len() == 1 {
             self.first_deadline.notify_one();
         }
         Ok((number, receiver))
@@ -176,42 +181,35 @@ impl Unacked {
 
     /// Gives a message its outcome, unless it has one.
     fn settle(&self, number: u64, outcome: Outcome) {
-        let mut waiting = self.waiting();
-        let settled = waiting.outcomes.remove(&number);
-        waiting.drop_settled_deadlines();
-        drop(waiting);
-        if let Some((sender, _place)) = settled {
+        let settled = self.waiting().messages.remove(&number);
+        if let Some(message) = settled {
             // The caller may have dropped its end: it does not want to know.
-            let _ = sender.send(outcome);
+            let _ = message.outcome.send(outcome);
         }
     }
 
     fn expire(&self) {
         let now = Instant::now();
-        loop {
-            let mut waiting = self.waiting();
-            waiting.drop_settled_deadlines();
-            let Some(&(_, number)) = waiting.deadlines.front().filter(|(at, _)| *at <= now) else {
-                return;
-            };
-            drop(waiting);
+        while let Some((deadline, number)) = self.next_deadline()
+            && deadline <= now
+        {
             self.settle(number, Err(PublishError::Timeout(self.timeout)));
         }
     }
 
-    fn next_deadline(&self) -> Option<Instant> {
-        self.waiting().deadlines.front().map(|(at, _)| *at)
+    fn next_deadline(&self) -> Option<(Instant, u64)> {
+        let waiting = self.waiting();
+        waiting.messages.first_key_value().map(|(number, message)| (message.deadline, *number))
     }
 
     fn close(&self) {
         let mut waiting = self.waiting();
         waiting.closed = true;
-        let outcomes = std::mem::take(&mut waiting.outcomes);
-        waiting.deadlines.clear();
+        let messages = std::mem::take(&mut waiting.messages);
         drop(waiting);
         self.window.close();
-        for (sender, _place) in outcomes.into_values() {
-            let _ = sender.send(Err(PublishError::ConnectionClosed));
+        for message in messages.into_values() {
+            let _ = message.outcome.send(Err(PublishError::ConnectionClosed));
         }
     }
 
@@ -240,16 +238,6 @@ impl Unacked {
     }
 }
 
-impl Waiting {
-    /// Keeps the deadlines no longer than the window: those in front that are settled go.
-    fn drop_settled_deadlines(&mut self) {
-        while self.deadlines.front().is_some_and(|(_, number)| !self.outcomes.contains_key(number))
-        {
-            self.deadlines.pop_front();
-        }
-    }
-}
-
 /// Gives outcomes until the registration ends: by acknowledgement or by time.
 async fn settle(
     unacked: Arc<Unacked>,
@@ -259,7 +247,7 @@ async fn settle(
     loop {
         let expiry = async {
             match unacked.next_deadline() {
-                Some(deadline) => sleep_until(deadline).await,
+                Some((deadline, _)) => sleep_until(deadline).await,
                 None => unacked.first_deadline.notified().await,
             }
         };

@@ -207,6 +207,11 @@ impl Supervisor {
             match self.transport.link_number() {
                 None => self.show(SessionState::Retrying("the nats link is down".to_owned())),
                 link if link == attached_over => self.show(SessionState::Live),
+                link if attachment.is_some() && !connection.takes_pings() => {
+                    // It cannot be asked whether we are still its client, so all stays as is.
+                    attached_over = link;
+                    continue;
+                }
                 link => {
                     let again = attached_over.is_some();
                     let attaching = self.keep_attaching(connection, &mut attachment, again);

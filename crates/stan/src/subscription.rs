@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 
 use crate::attachment::Attachment;
 use crate::connection::Connection;
@@ -43,6 +44,8 @@ pub struct Subscription {
     counters: Arc<Counters>,
     /// None when it is closed.
     attachment: Mutex<Option<Attachment>>,
+    /// Ends the stream with the registration.
+    ends_with_connection: JoinHandle<()>,
 }
 
 impl Subscription {
@@ -55,14 +58,15 @@ impl Subscription {
         let deliveries = Deliveries::new(options.queue_max_bytes, Arc::clone(&counters));
         let attachment =
             Attachment::open(&connection, &options, &deliveries, &counters, false).await?;
-        tokio::spawn({
+        let ends_with_connection = tokio::spawn({
             let (state, deliveries) = (connection.state(), Arc::clone(&deliveries));
             async move {
                 Connection::until_ended(state).await;
                 deliveries.close();
             }
         });
-        Ok(Self { connection, deliveries, counters, attachment: Mutex::new(Some(attachment)) })
+        let attachment = Mutex::new(Some(attachment));
+        Ok(Self { connection, deliveries, counters, attachment, ends_with_connection })
     }
 
     /// The receiving end.
@@ -113,6 +117,7 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
+        self.ends_with_connection.abort();
         self.deliveries.close();
     }
 }

@@ -1,0 +1,62 @@
+//! The last words of a registration: asked first whether it still holds, then ended.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use prost::Message as _;
+use tokio::time::timeout;
+
+use crate::error::{Error, Lost, Request};
+use crate::protocol::{CloseRequest, CloseResponse, Ping, PingResponse};
+use crate::transport::Transport;
+
+/// What it takes to end a registration, also after its last owner is gone.
+pub(crate) struct Farewell {
+    pub(crate) transport: Transport,
+    pub(crate) client_id: String,
+    pub(crate) conn_id: Bytes,
+    pub(crate) close: String,
+    /// Empty with a server that takes no pings.
+    pub(crate) ping: String,
+    pub(crate) within: Duration,
+}
+
+impl Farewell {
+    /// Asks whether the registration still holds.
+    pub(crate) async fn verify(&self) -> Result<(), Error> {
+        let ping = Ping { conn_id: self.conn_id.clone() };
+        let asked = self.transport.request(Request::Ping, &self.ping, &ping, self.within).await?;
+        let answer = PingResponse::decode(asked)
+            .map_err(|error| Error::Garbled(Request::Ping, error.to_string()))?;
+        if answer.error.is_empty() { Ok(()) } else { Err(Lost::Replaced.into()) }
+    }
+
+    /// Ends the registration, if it still holds.
+    pub(crate) async fn close(&self) -> Result<(), Error> {
+        let Self { within, .. } = *self;
+        let closing = async {
+            // Queued while the link is down, the request would go out when it is back, and hit
+            // whoever has our client id by then.
+            self.transport.until_connected(within).await?;
+            if !self.ping.is_empty() {
+                self.verify().await?;
+            }
+            self.request_close().await
+        };
+        let late = Error::Timeout { request: Request::Close, after: within };
+        timeout(within, closing).await.unwrap_or(Err(late))
+    }
+
+    async fn request_close(&self) -> Result<(), Error> {
+        let request = CloseRequest { client_id: self.client_id.clone() };
+        let answer =
+            self.transport.request(Request::Close, &self.close, &request, self.within).await?;
+        let answer = CloseResponse::decode(answer)
+            .map_err(|error| Error::Garbled(Request::Close, error.to_string()))?;
+        if answer.error.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Refused { request: Request::Close, text: answer.error })
+        }
+    }
+}
