@@ -95,7 +95,7 @@ impl Attachment {
             channel: options.channel.clone(),
             ack_inbox: answer.ack_inbox,
             pump: tokio::spawn(pump),
-            acks: tokio::spawn(acks),
+            acks: connection.ack_tasks().spawn(acks),
         })
     }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use prost::Message as _;
 use tokio::sync::{OnceCell, watch};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::error::{Error, Lost, PublishError, Request};
 use crate::liveness;
@@ -58,6 +60,8 @@ struct Inner {
     /// Ends the tasks that answer heartbeats and send pings.
     ended: CancellationToken,
     publisher: OnceCell<Publisher>,
+    /// The tasks that send acks; each ends when its subscription does and all is sent.
+    ack_tasks: TaskTracker,
 }
 
 /// Where this server takes requests, as it told us at connect.
@@ -133,7 +137,9 @@ impl Connection {
             liveness::ping(pings, ended.clone(), move |lost| lose(&state, lost));
         }
         let publisher = OnceCell::new();
-        let inner = Inner { transport, options, conn_id, subjects, state, ended, publisher };
+        let ack_tasks = TaskTracker::new();
+        let inner =
+            Inner { transport, options, conn_id, subjects, state, ended, publisher, ack_tasks };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -242,8 +248,13 @@ impl Connection {
         &self.inner.subjects
     }
 
-    /// Ends the registration; durable groups keep their position. Publishes still waiting end
-    /// with [`PublishError::ConnectionClosed`]. Close subscriptions first. May be called again.
+    pub(crate) fn ack_tasks(&self) -> &TaskTracker {
+        &self.inner.ack_tasks
+    }
+
+    /// Ends the subscriptions, whose acks so far are sent, and the registration; durable groups
+    /// keep their position. Publishes still waiting end with [`PublishError::ConnectionClosed`].
+    /// May be called again.
     ///
     /// A lost registration is torn down without a word to the server: the request carries only
     /// the client id, so it would end whoever has that name now.
@@ -260,6 +271,11 @@ impl Connection {
             open
         });
         let outcome = if was_open {
+            inner.ack_tasks.close();
+            // The server handles the acks sent earlier on this link before it handles the close.
+            if timeout(inner.options.request_timeout, inner.ack_tasks.wait()).await.is_err() {
+                tracing::warn!("Some acks could not be sent in time; those messages come again");
+            }
             request_close(&inner.transport, &inner.subjects.close, &inner.options).await
         } else {
             Ok(())

@@ -72,6 +72,7 @@ impl Subscription {
             let (state, deliveries) = (connection.state(), Arc::clone(&deliveries));
             async move {
                 Connection::until_ended(state).await;
+                deliveries.detach();
                 deliveries.close();
             }
         });
