@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use stan::{Connection, Message, Messages, Options, Session, StartPosition, SubscriptionOptions};
+use stan::{
+    Connection, Message, Messages, Options, Session, StartPosition, Subscription,
+    SubscriptionOptions,
+};
 use testbed::{Broker, BrokerOptions, eventually};
 use tokio::time::timeout;
 
@@ -109,4 +112,19 @@ pub(crate) async fn eventually_live(broker: &Broker, what: &str, expected: usize
         (live == expected).then_some(())
     })
     .await;
+}
+
+/// Takes `count` messages from the members of a group, however the server shares them out.
+pub(crate) async fn take_from_all(members: &[&Subscription], count: usize) -> Vec<Message> {
+    let mut taken = Vec::new();
+    eventually("the group has it all", PATIENCE, async || {
+        for member in members {
+            while member.depth().messages > 0 {
+                taken.push(take(&member.messages()).await);
+            }
+        }
+        (taken.len() >= count).then_some(())
+    })
+    .await;
+    taken
 }
