@@ -8,7 +8,7 @@ use testbed::{Broker, eventually};
 
 use crate::bench::{
     PATIENCE, ack_all, broker, connect, eventually_lag, group, lag, numbered, publish, sequences,
-    take, take_many,
+    take, take_from_all, take_many,
 };
 
 async fn member(broker: &Broker, name: &str, options: SubscriptionOptions) -> Subscription {

@@ -114,7 +114,7 @@ impl Responder {
 
     pub(crate) fn options(&self) -> Options {
         let mut options = options(&self.url, "client-of-the-fake");
-        options.cluster_id = "fake".to_owned();
+        "fake".clone_into(&mut options.cluster_id);
         options.request_timeout = std::time::Duration::from_millis(500);
         options
     }
