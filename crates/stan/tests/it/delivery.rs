@@ -109,6 +109,21 @@ async fn an_ack_right_before_close_counts_each_time() {
     connection.close().await.expect("closed");
 }
 
+/// §4.26, with more acks than go at once.
+#[tokio::test]
+async fn acks_right_before_close_count_each_time() {
+    let broker = broker().await;
+    let connection = connect(&broker, "subscriber").await;
+    for round in 0..5 {
+        publish(&broker, numbered(0..1_000)).await;
+        let subscription = connection.subscribe(durable()).await.expect("subscribed");
+        ack_all(take_many(&subscription.messages(), 1_000).await);
+        subscription.close().await.expect("closed");
+        assert_eq!(pending(&broker).await, 0, "round {round}");
+    }
+    connection.close().await.expect("closed");
+}
+
 /// §4.26, with the connection closed instead of the subscription, and more acks than go at once.
 #[tokio::test]
 async fn acks_right_before_the_connection_closes_count_each_time() {
