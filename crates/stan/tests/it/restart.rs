@@ -23,6 +23,11 @@ async fn a_subscription_goes_on_over_a_restart_of_the_server_without_subscribing
     let before = broker.channel("orders").await.expect("state").subscriptions[0].ack_inbox.clone();
     broker.stop().await.expect("stopped");
     broker.start_again().await.expect("started");
+    // What is sent before our link is back comes again only after the ack wait.
+    eventually("the link is back", PATIENCE, async || {
+        connection.publish("elsewhere", "a sign of life".into()).await.ok()
+    })
+    .await;
     publish(&broker, numbered(10..20)).await;
     let news = take_many(&messages, 10).await;
     assert_eq!(sequences(&news), (11..=20).collect::<Vec<_>>());
