@@ -6,6 +6,7 @@ use async_nats::{Subject, Subscriber};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use prost::Message as _;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -57,12 +58,15 @@ impl Attachment {
             start_sequence,
             start_time_delta,
         };
+        // A caller may give up waiting, and then nothing below is run.
+        let unanswered = Unanswered { connection, channel: &options.channel, inbox: Some(&inbox) };
         let subject = &connection.subjects().subscribe;
         let answer = match transport.request(Request::Subscribe, subject, &request, within).await {
             Ok(answer) => answer,
             Err(error) => {
                 // The server may have taken the request: without this it would keep a member
                 // that nobody reads from.
+                unanswered.settle();
                 abandon(connection, &options.channel, inbox).await;
                 return Err(error);
             }
@@ -70,11 +74,13 @@ impl Attachment {
         let answer = SubscriptionResponse::decode(answer)
             .map_err(|error| Error::Garbled(Request::Subscribe, error.to_string()))?;
         if !answer.error.is_empty() {
+            unanswered.settle();
             return Err(Error::Refused { request: Request::Subscribe, text: answer.error });
         }
         if answer.ack_inbox.is_empty() {
             return Err(Error::Garbled(Request::Subscribe, "no ack inbox".to_owned()));
         }
+        unanswered.settle();
         let (sender, receiver) = mpsc::unbounded_channel();
         deliveries.attach(sender, same_registration);
         // Messages wait in `subscriber` until here, so none is taken before its ack inbox is known.
@@ -90,7 +96,7 @@ impl Attachment {
             channel: options.channel.clone(),
             ack_inbox: answer.ack_inbox,
             pump: tokio::spawn(pump),
-            acks: tokio::spawn(acks),
+            acks: connection.ack_tasks().spawn(acks),
         })
     }
 
@@ -148,6 +154,31 @@ impl Drop for Attachment {
     fn drop(&mut self) {
         self.pump.abort();
         self.acks.abort();
+    }
+}
+
+/// A subscribe request whose outcome is not known. Dropped before it is settled, it closes in the
+/// background what the server may have made.
+struct Unanswered<'a> {
+    connection: &'a Connection,
+    channel: &'a str,
+    /// None when it is settled.
+    inbox: Option<&'a str>,
+}
+
+impl Unanswered<'_> {
+    fn settle(mut self) {
+        self.inbox = None;
+    }
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if let (Some(inbox), Ok(runtime)) = (self.inbox, Handle::try_current()) {
+            let (channel, inbox) = (self.channel.to_owned(), inbox.to_owned());
+            let connection = self.connection.clone();
+            runtime.spawn(async move { abandon(&connection, &channel, inbox).await });
+        }
     }
 }
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use prost::Message as _;
 use tokio::sync::{OnceCell, watch};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::error::{Error, Lost, PublishError, Request};
 use crate::farewell::Farewell;
@@ -61,6 +63,8 @@ struct Inner {
     /// Channels and delivery inboxes of subscriptions that the server may have made though we
     /// never heard of it.
     doubtful: Mutex<Vec<(String, String)>>,
+    /// The tasks that send acks; each ends when its subscription does and all is sent.
+    ack_tasks: TaskTracker,
 }
 
 /// Where this server takes requests, as it told us at connect.
@@ -137,8 +141,18 @@ impl Connection {
         }
         let publisher = OnceCell::new();
         let doubtful = Mutex::default();
-        let inner =
-            Inner { transport, options, conn_id, subjects, state, ended, publisher, doubtful };
+        let ack_tasks = TaskTracker::new();
+        let inner = Inner {
+            transport,
+            options,
+            conn_id,
+            subjects,
+            state,
+            ended,
+            publisher,
+            doubtful,
+            ack_tasks,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -253,8 +267,13 @@ impl Connection {
         &self.inner.subjects
     }
 
-    /// Ends the registration; durable groups keep their position. Publishes still waiting end
-    /// with [`PublishError::ConnectionClosed`]. Close subscriptions first. May be called again.
+    pub(crate) fn ack_tasks(&self) -> &TaskTracker {
+        &self.inner.ack_tasks
+    }
+
+    /// Ends the subscriptions, whose acks so far are sent, and the registration; durable groups
+    /// keep their position. Publishes still waiting end with [`PublishError::ConnectionClosed`].
+    /// May be called again.
     ///
     /// A lost registration is torn down without a word to the server: the request carries only
     /// the client id, so it would end whoever has that name now. For the same reason the server
@@ -274,7 +293,16 @@ impl Connection {
             }
             open
         });
-        let outcome = if was_open { inner.farewell().close().await } else { Ok(()) };
+        let outcome = if was_open {
+            inner.ack_tasks.close();
+            // The server handles the acks sent earlier on this link before it handles the close.
+            if timeout(inner.options.request_timeout, inner.ack_tasks.wait()).await.is_err() {
+                tracing::warn!("Some acks could not be sent in time; those messages come again");
+            }
+            inner.farewell().close().await
+        } else {
+            Ok(())
+        };
         inner.ended.cancel();
         inner.transport.flush(inner.options.request_timeout).await;
         outcome

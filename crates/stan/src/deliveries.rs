@@ -199,7 +199,7 @@ impl Deliveries {
                 if state.closed {
                     return Vec::new();
                 }
-                let taken = state.take(max, max_bytes);
+                let taken = state.take(max.max(1), max_bytes);
                 if !taken.is_empty() {
                     // One wake-up may stand for many arrivals: pass it on.
                     if !state.queue.is_empty() {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_util::{Stream, stream};
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
@@ -33,10 +35,18 @@ impl Messages {
     pub async fn recv_batch(&self, max: usize, max_bytes: usize) -> Vec<Message> {
         self.0.take(max, max_bytes).await
     }
+
+    /// The messages as a [`Stream`], which ends as [`Messages::recv`] does.
+    pub fn into_stream(self) -> impl Stream<Item = Message> + Send + Unpin {
+        Box::pin(stream::unfold(self, |messages| async {
+            let message = messages.recv().await?;
+            Some((message, messages))
+        }))
+    }
 }
 
-/// A subscription that ends with its registration, by [`Subscription::close`], or when dropped;
-/// then the server closes it when it closes the client.
+/// A subscription that ends with its registration or by [`Subscription::close`]. When it is
+/// dropped open, the same is done in the background, as far as the runtime lives on.
 #[derive(Debug)]
 pub struct Subscription {
     connection: Connection,
@@ -62,6 +72,7 @@ impl Subscription {
             let (state, deliveries) = (connection.state(), Arc::clone(&deliveries));
             async move {
                 Connection::until_ended(state).await;
+                deliveries.detach();
                 deliveries.close();
             }
         });
@@ -119,5 +130,19 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         self.ends_with_connection.abort();
         self.deliveries.close();
+        let Some(mut attachment) = self.attachment.get_mut().take() else {
+            return;
+        };
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        // Else the server would go on sending to nobody, and a group's other members would get
+        // those messages only after the ack wait, for as long as the connection lives.
+        let (connection, deliveries) = (self.connection.clone(), Arc::clone(&self.deliveries));
+        runtime.spawn(async move {
+            if let Err(error) = attachment.close(&connection, &deliveries).await {
+                tracing::debug!(%error, "A dropped subscription could not be closed");
+            }
+        });
     }
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use stan::{Connection, Message, Messages, Options, Session, StartPosition, SubscriptionOptions};
+use stan::{
+    Connection, Message, Messages, Options, Session, StartPosition, Subscription,
+    SubscriptionOptions,
+};
 use testbed::{Broker, BrokerOptions, eventually};
 use tokio::time::timeout;
 
@@ -69,4 +72,59 @@ pub(crate) async fn lag(broker: &Broker) -> (u64, u64, usize) {
 
 pub(crate) async fn eventually_lag(broker: &Broker, what: &str, expected: (u64, u64, usize)) {
     eventually(what, PATIENCE, async || (lag(broker).await == expected).then_some(())).await;
+}
+
+pub(crate) async fn connect(broker: &Broker, client_id: &str) -> Connection {
+    Connection::connect(options(&broker.url(), client_id)).await.expect("a connection")
+}
+
+pub(crate) async fn take_many(messages: &Messages, count: usize) -> Vec<Message> {
+    let mut taken = Vec::with_capacity(count);
+    while taken.len() < count {
+        taken.push(take(messages).await);
+    }
+    taken
+}
+
+pub(crate) fn sequences(messages: &[Message]) -> Vec<u64> {
+    messages.iter().map(|message| message.sequence).collect()
+}
+
+pub(crate) fn ack_all(messages: Vec<Message>) {
+    messages.into_iter().for_each(Message::ack);
+}
+
+/// What subscriptions to the channel have sent and not acknowledged, live or not.
+pub(crate) async fn pending(broker: &Broker) -> u64 {
+    let channel = broker.channel("orders").await.expect("the channel's state");
+    channel.subscriptions.iter().map(|subscription| subscription.pending_count).sum()
+}
+
+pub(crate) async fn eventually_pending(broker: &Broker, what: &str, expected: u64) {
+    eventually(what, PATIENCE, async || (pending(broker).await == expected).then_some(())).await;
+}
+
+/// How many subscriptions the channel has whose clients are there.
+pub(crate) async fn eventually_live(broker: &Broker, what: &str, expected: usize) {
+    eventually(what, PATIENCE, async || {
+        let channel = broker.channel("orders").await.ok()?;
+        let live = channel.subscriptions.iter().filter(|one| !one.is_offline).count();
+        (live == expected).then_some(())
+    })
+    .await;
+}
+
+/// Takes `count` messages from the members of a group, however the server shares them out.
+pub(crate) async fn take_from_all(members: &[&Subscription], count: usize) -> Vec<Message> {
+    let mut taken = Vec::new();
+    eventually("the group has it all", PATIENCE, async || {
+        for member in members {
+            while member.depth().messages > 0 {
+                taken.push(take(&member.messages()).await);
+            }
+        }
+        (taken.len() >= count).then_some(())
+    })
+    .await;
+    taken
 }

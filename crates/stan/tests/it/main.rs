@@ -2,12 +2,21 @@
 
 mod bench;
 mod connect;
+mod delivery;
+mod durable;
 mod fake;
 mod links;
 mod mute;
 mod pings;
 mod publish;
+mod queue;
+mod redelivery;
 mod requests;
+mod responder;
+mod restart;
 mod session;
+mod start_position;
 mod storm;
+mod subscribe;
+mod subscription_end;
 mod wire;
