@@ -49,7 +49,7 @@ pub(crate) struct Publisher {
 /// The messages that wait for their acknowledgement.
 #[derive(Debug)]
 struct Unacked {
-    /// Acknowledgements come to this prefix and the message's number, so that an answer
+    /// Acknowledgements come to this prefix and the message's place, so that an answer
     /// without a guid ("no responders" has none) still names its message.
     ack_prefix: String,
     guid_prefix: String,
@@ -63,10 +63,31 @@ struct Unacked {
 #[derive(Debug, Default)]
 struct Waiting {
     last_number: u64,
-    outcomes: HashMap<u64, (oneshot::Sender<Outcome>, OwnedSemaphorePermit)>,
+    last_place: u64,
+    /// Places whose message was answered by the server. They are used again: a NATS server
+    /// remembers who listens to a subject, and a new one for each message costs it a third more
+    /// work. The place of a message that got no answer is left alone: the answer might still
+    /// come, and would be taken for that to another message.
+    free_places: Vec<u64>,
+    /// By place.
+    in_flight: HashMap<u64, InFlight>,
     /// In the order of numbers, which is that of deadlines: the time allowed is one for all.
-    deadlines: VecDeque<(Instant, u64)>,
+    deadlines: VecDeque<(Instant, Ticket)>,
     closed: bool,
+}
+
+/// Names one publish. The number, which makes the guid, is never used again; the place is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ticket {
+    number: u64,
+    place: u64,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    number: u64,
+    outcome: oneshot::Sender<Outcome>,
+    _window: OwnedSemaphorePermit,
 }
 
 impl Publisher {
@@ -106,23 +127,23 @@ impl Publisher {
         data: Bytes,
     ) -> Result<PublishAck, PublishError> {
         let window = Arc::clone(&self.unacked.window);
-        let place = window.acquire_owned().await.map_err(|_| PublishError::ConnectionClosed)?;
+        let permit = window.acquire_owned().await.map_err(|_| PublishError::ConnectionClosed)?;
         // The NATS client would queue it and send it when the link is back, long after the
         // caller was told that it failed.
         if !self.transport.is_connected() {
             return Err(PublishError::Disconnected);
         }
         let deadline = Instant::now() + self.unacked.timeout;
-        let (number, outcome) = self.unacked.expect(deadline, place)?;
+        let (ticket, outcome) = self.unacked.expect(deadline, permit)?;
         let message = PubMsg {
             client_id: self.client_id.clone(),
-            guid: format!("{}{number}", self.unacked.guid_prefix),
+            guid: format!("{}{}", self.unacked.guid_prefix, ticket.number),
             subject: channel.to_owned(),
             data,
             conn_id: self.conn_id.clone(),
         };
         let subject = format!("{}.{channel}", self.publish_prefix);
-        let reply = format!("{}{number}", self.unacked.ack_prefix);
+        let reply = format!("{}{}", self.unacked.ack_prefix, ticket.place);
         let payload = Bytes::from(message.encode_to_vec());
         let (size_bytes, client) = (payload.len(), self.transport.client());
         let limit_bytes = client.max_payload();
@@ -131,12 +152,12 @@ impl Publisher {
             Ok(Ok(())) => {}
             Ok(Err(_)) if size_bytes > limit_bytes => {
                 let error = PublishError::TooLarge { size_bytes, limit_bytes };
-                self.unacked.settle(number, Err(error));
+                self.unacked.give_up(ticket, error);
             }
             Ok(Err(error)) => {
-                self.unacked.settle(number, Err(PublishError::Refused(error.to_string())));
+                self.unacked.give_up(ticket, PublishError::Refused(error.to_string()));
             }
-            Err(_) => self.unacked.settle(number, Err(PublishError::Disconnected)),
+            Err(_) => self.unacked.give_up(ticket, PublishError::Disconnected),
         }
         Ok(PublishAck(outcome))
     }
@@ -157,32 +178,53 @@ impl Unacked {
     fn expect(
         &self,
         deadline: Instant,
-        place: OwnedSemaphorePermit,
-    ) -> Result<(u64, oneshot::Receiver<Outcome>), PublishError> {
+        permit: OwnedSemaphorePermit,
+    ) -> Result<(Ticket, oneshot::Receiver<Outcome>), PublishError> {
         let (sender, receiver) = oneshot::channel();
         let mut waiting = self.waiting();
         if waiting.closed {
             return Err(PublishError::ConnectionClosed);
         }
         waiting.last_number += 1;
-        let number = waiting.last_number;
-        waiting.outcomes.insert(number, (sender, place));
-        waiting.deadlines.push_back((deadline, number));
+        let ticket = Ticket { number: waiting.last_number, place: waiting.take_place() };
+        let in_flight = InFlight { number: ticket.number, outcome: sender, _window: permit };
+        waiting.in_flight.insert(ticket.place, in_flight);
+        waiting.deadlines.push_back((deadline, ticket));
         if waiting.deadlines.len() == 1 {
             self.first_deadline.notify_one();
         }
-        Ok((number, receiver))
+        Ok((ticket, receiver))
     }
 
-    /// Gives a message its outcome, unless it has one.
-    fn settle(&self, number: u64, outcome: Outcome) {
+    /// Gives the message of a place the server's answer; `number` is that of the message
+    /// answered, where the answer tells it.
+    fn answer(&self, place: u64, number: Option<u64>, outcome: Outcome) {
         let mut waiting = self.waiting();
-        let settled = waiting.outcomes.remove(&number);
+        let expected = waiting.in_flight.get(&place).map(|in_flight| in_flight.number);
+        if expected.is_none() || number.is_some_and(|number| Some(number) != expected) {
+            return;
+        }
+        let answered = waiting.in_flight.remove(&place);
+        waiting.free_places.push(place);
         waiting.drop_settled_deadlines();
         drop(waiting);
-        if let Some((sender, _place)) = settled {
+        if let Some(answered) = answered {
             // The caller may have dropped its end: it does not want to know.
-            let _ = sender.send(outcome);
+            let _ = answered.outcome.send(outcome);
+        }
+    }
+
+    /// Ends a message that the server did not answer, unless it has its outcome.
+    fn give_up(&self, ticket: Ticket, error: PublishError) {
+        let mut waiting = self.waiting();
+        if !waiting.is_in_flight(ticket) {
+            return;
+        }
+        let given_up = waiting.in_flight.remove(&ticket.place);
+        waiting.drop_settled_deadlines();
+        drop(waiting);
+        if let Some(given_up) = given_up {
+            let _ = given_up.outcome.send(Err(error));
         }
     }
 
@@ -191,11 +233,11 @@ impl Unacked {
         loop {
             let mut waiting = self.waiting();
             waiting.drop_settled_deadlines();
-            let Some(&(_, number)) = waiting.deadlines.front().filter(|(at, _)| *at <= now) else {
+            let Some(&(_, ticket)) = waiting.deadlines.front().filter(|(at, _)| *at <= now) else {
                 return;
             };
             drop(waiting);
-            self.settle(number, Err(PublishError::Timeout(self.timeout)));
+            self.give_up(ticket, PublishError::Timeout(self.timeout));
         }
     }
 
@@ -206,44 +248,59 @@ impl Unacked {
     fn close(&self) {
         let mut waiting = self.waiting();
         waiting.closed = true;
-        let outcomes = std::mem::take(&mut waiting.outcomes);
+        let in_flight = std::mem::take(&mut waiting.in_flight);
         waiting.deadlines.clear();
         drop(waiting);
         self.window.close();
-        for (sender, _place) in outcomes.into_values() {
-            let _ = sender.send(Err(PublishError::ConnectionClosed));
+        for in_flight in in_flight.into_values() {
+            let _ = in_flight.outcome.send(Err(PublishError::ConnectionClosed));
         }
     }
 
     /// Reads one message from the ack subject.
     fn take(&self, message: &NatsMessage) {
-        let Some(number) = message.subject.strip_prefix(self.ack_prefix.as_str()) else {
+        let Some(place) = message.subject.strip_prefix(self.ack_prefix.as_str()) else {
             return;
         };
-        let Ok(number) = number.parse::<u64>() else {
+        let Ok(place) = place.parse::<u64>() else {
             return;
         };
         if message.status.is_some() {
-            return self.settle(number, Err(PublishError::NoResponders));
+            return self.answer(place, None, Err(PublishError::NoResponders));
         }
         let Ok(ack) = PubAck::decode(message.payload.clone()) else {
-            return tracing::debug!(number, "A publish acknowledgement cannot be read");
+            return tracing::debug!(place, "A publish acknowledgement cannot be read");
         };
-        if !ack.error.is_empty() {
-            return self.settle(number, Err(PublishError::Refused(ack.error)));
-        }
-        // An empty payload decodes too, as a success without a guid; only ours counts.
-        let ours = ack.guid.strip_prefix(&self.guid_prefix).and_then(|n| n.parse().ok());
-        if ours == Some(number) {
-            self.settle(number, Ok(()));
+        let number = ack.guid.strip_prefix(&self.guid_prefix).and_then(|n| n.parse().ok());
+        match (number, ack.error) {
+            (Some(_), error) if error.is_empty() => self.answer(place, number, Ok(())),
+            (Some(_), error) => self.answer(place, number, Err(PublishError::Refused(error))),
+            // A request that the server could not read is refused without a guid.
+            (None, error) if ack.guid.is_empty() && !error.is_empty() => {
+                self.answer(place, None, Err(PublishError::Refused(error)));
+            }
+            // An empty payload decodes too, as a success without a guid; only ours counts.
+            (None, _) => {}
         }
     }
 }
 
 impl Waiting {
+    fn take_place(&mut self) -> u64 {
+        self.free_places.pop().unwrap_or_else(|| {
+            self.last_place += 1;
+            self.last_place
+        })
+    }
+
+    fn is_in_flight(&self, ticket: Ticket) -> bool {
+        self.in_flight.get(&ticket.place).is_some_and(|found| found.number == ticket.number)
+    }
+
     /// Keeps the deadlines no longer than the window: those in front that are settled go.
     fn drop_settled_deadlines(&mut self) {
-        while self.deadlines.front().is_some_and(|(_, number)| !self.outcomes.contains_key(number))
+        while let Some(&(_, ticket)) = self.deadlines.front()
+            && !self.is_in_flight(ticket)
         {
             self.deadlines.pop_front();
         }
@@ -271,3 +328,6 @@ async fn settle(
     }
     unacked.close();
 }
+
+#[cfg(test)]
+mod tests;
