@@ -49,12 +49,12 @@ start_server() { # store
 
 # Appends "msgs/s CPU-us/msg" to a file; the CPU is that of the whole process.
 run() { # file command...
-  local file=$1 began_with rate
+  local file=$1 cpu rate
   shift
   TIMEFORMAT='%U %S'
-  began_with=$({ time "$@" >"$dir/out" 2>"$dir/err"; } 2>&1) || { cat "$dir/out" "$dir/err" >&2; exit 1; }
-  rate=$(sed -n 's/.*[^0-9,]\{0,1\}\b\([0-9][0-9,]*\) msgs\/s.*/\1/p' "$dir/out" | head -1 | tr -d ,)
-  echo "$rate $began_with" | awk -v n="$n" '{ printf "%d %.2f\n", $1, ($2 + $3) * 1e6 / n }' >>"$file"
+  cpu=$({ time "$@" >"$dir/out" 2>"$dir/err"; } 2>&1) || { cat "$dir/out" "$dir/err" >&2; exit 1; }
+  rate=$(grep -oE '[0-9,]+ msgs/s' "$dir/out" | head -1 | tr -dc 0-9)
+  echo "$rate $cpu" | awk -v n="$n" '{ printf "%d %.2f\n", $1, ($2 + $3) * 1e6 / n }' >>"$file"
 }
 
 theirs() { # mode channel size

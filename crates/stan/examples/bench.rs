@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 use clap::{Parser, ValueEnum};
 use stan::{Connection, Messages, Options, Session, StartPosition, SubscriptionOptions};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 #[derive(Parser)]
@@ -115,16 +116,17 @@ async fn consume(args: &Args) -> Result<Measured> {
     subscription.start_position = StartPosition::First;
     subscription.max_in_flight = args.window;
     let left = Arc::new(AtomicU64::new(args.n));
-    let (began, cpu_before) = (Instant::now(), cpu_time());
     let mut members = Vec::new();
     for number in 0..args.members {
         let options = options(args, &format!("{group}-{number}"));
         members.push(Member::join(args.mode, options, subscription.clone()).await?);
     }
     let mut takers = JoinSet::new();
+    let (first, mut began) = mpsc::channel(1);
     for messages in members.iter().map(Member::messages) {
-        takers.spawn(take(messages, Arc::clone(&left)));
+        takers.spawn(take(args.n, messages, Arc::clone(&left), first.clone()));
     }
+    let (began, cpu_before) = began.recv().await.context("no members")?;
     // The others wait for messages that never come.
     takers.join_next().await.context("no members")??;
     let measured = Measured { wall: began.elapsed(), cpu: cpu_time().saturating_sub(cpu_before) };
@@ -136,9 +138,19 @@ async fn consume(args: &Args) -> Result<Measured> {
 }
 
 /// Acks until nothing is left; a redelivery counts as a message, so no ack wait may pass.
-async fn take(messages: Messages, left: Arc<AtomicU64>) {
+async fn take(
+    n: u64,
+    messages: Messages,
+    left: Arc<AtomicU64>,
+    first: mpsc::Sender<(Instant, Duration)>,
+) {
     loop {
-        for message in messages.recv_batch(1024, usize::MAX).await {
+        let batch = messages.recv_batch(1024, usize::MAX).await;
+        // Should two think they are the first, only one is read.
+        if left.load(Ordering::Relaxed) == n {
+            let _ = first.try_send((Instant::now(), cpu_time()));
+        }
+        for message in batch {
             message.ack();
             if left.fetch_sub(1, Ordering::Relaxed) == 1 {
                 return;
