@@ -1,6 +1,6 @@
 //! Publishing: a window of unacknowledged messages, each with exactly one outcome.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -49,7 +49,7 @@ pub(crate) struct Publisher {
 /// The messages that wait for their acknowledgement.
 #[derive(Debug)]
 struct Unacked {
-    /// Acknowledgements come to this prefix and the message's number, so that an answer
+    /// Acknowledgements come to this prefix and the message's place, so that an answer
     /// without a guid ("no responders" has none) still names its message.
     ack_prefix: String,
     guid_prefix: String,
@@ -63,16 +63,25 @@ struct Unacked {
 #[derive(Debug, Default)]
 struct Waiting {
     last_number: u64,
-    /// The order of numbers is that of deadlines too: the time allowed is one for all.
-    messages: BTreeMap<u64, Unsettled>,
+    last_place: u64,
+    /// Places whose message was answered by the server. They are used again: a NATS server
+    /// remembers who listens to a subject, and a new one for each message costs it a third more
+    /// work. The place of a message that got no answer is left alone: the answer might still
+    /// come, and would be taken for that to another message.
+    free_places: Vec<u64>,
+    /// By number, which is the order of deadlines too: the time allowed is one for all.
+    in_flight: BTreeMap<u64, InFlight>,
+    /// The numbers of those in flight, by place.
+    numbers: HashMap<u64, u64>,
     closed: bool,
 }
 
 #[derive(Debug)]
-struct Unsettled {
+struct InFlight {
     deadline: Instant,
+    place: u64,
     outcome: oneshot::Sender<Outcome>,
-    _place: OwnedSemaphorePermit,
+    _window: OwnedSemaphorePermit,
 }
 
 impl Publisher {
@@ -112,14 +121,14 @@ impl Publisher {
         data: Bytes,
     ) -> Result<PublishAck, PublishError> {
         let window = Arc::clone(&self.unacked.window);
-        let place = window.acquire_owned().await.map_err(|_| PublishError::ConnectionClosed)?;
+        let permit = window.acquire_owned().await.map_err(|_| PublishError::ConnectionClosed)?;
         // The NATS client would queue it and send it when the link is back, long after the
         // caller was told that it failed.
         if !self.transport.is_connected() {
             return Err(PublishError::Disconnected);
         }
         let deadline = Instant::now() + self.unacked.timeout;
-        let (number, outcome) = self.unacked.expect(deadline, place)?;
+        let (number, place, outcome) = self.unacked.expect(deadline, permit)?;
         let message = PubMsg {
             client_id: self.client_id.clone(),
             guid: format!("{}{number}", self.unacked.guid_prefix),
@@ -128,7 +137,7 @@ impl Publisher {
             conn_id: self.conn_id.clone(),
         };
         let subject = format!("{}.{channel}", self.publish_prefix);
-        let reply = format!("{}{number}", self.unacked.ack_prefix);
+        let reply = format!("{}{place}", self.unacked.ack_prefix);
         let payload = Bytes::from(message.encode_to_vec());
         let (size_bytes, client) = (payload.len(), self.transport.client());
         let limit_bytes = client.max_payload();
@@ -137,12 +146,12 @@ impl Publisher {
             Ok(Ok(())) => {}
             Ok(Err(_)) if size_bytes > limit_bytes => {
                 let error = PublishError::TooLarge { size_bytes, limit_bytes };
-                self.unacked.settle(number, Err(error));
+                self.unacked.give_up(number, error);
             }
             Ok(Err(error)) => {
-                self.unacked.settle(number, Err(PublishError::Refused(error.to_string())));
+                self.unacked.give_up(number, PublishError::Refused(error.to_string()));
             }
-            Err(_) => self.unacked.settle(number, Err(PublishError::Disconnected)),
+            Err(_) => self.unacked.give_up(number, PublishError::Disconnected),
         }
         Ok(PublishAck(outcome))
     }
@@ -160,31 +169,51 @@ impl Unacked {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Makes room for a message; its number, its place and its outcome to come.
     fn expect(
         &self,
         deadline: Instant,
-        place: OwnedSemaphorePermit,
-    ) -> Result<(u64, oneshot::Receiver<Outcome>), PublishError> {
+        permit: OwnedSemaphorePermit,
+    ) -> Result<(u64, u64, oneshot::Receiver<Outcome>), PublishError> {
         let (outcome, receiver) = oneshot::channel();
         let mut waiting = self.waiting();
         if waiting.closed {
             return Err(PublishError::ConnectionClosed);
         }
         waiting.last_number += 1;
-        let number = waiting.last_number;
-        waiting.messages.insert(number, Unsettled { deadline, outcome, _place: place });
-        if waiting.messages.len() == 1 {
+        let (number, place) = (waiting.last_number, waiting.take_place());
+        waiting.numbers.insert(place, number);
+        waiting.in_flight.insert(number, InFlight { deadline, place, outcome, _window: permit });
+        if waiting.in_flight.len() == 1 {
             self.first_deadline.notify_one();
         }
-        Ok((number, receiver))
+        Ok((number, place, receiver))
     }
 
-    /// Gives a message its outcome, unless it has one.
-    fn settle(&self, number: u64, outcome: Outcome) {
-        let settled = self.waiting().messages.remove(&number);
-        if let Some(message) = settled {
+    /// Gives the message of a place the server's answer; `number` is that of the message
+    /// answered, where the answer tells it.
+    fn answer(&self, place: u64, number: Option<u64>, outcome: Outcome) {
+        let mut waiting = self.waiting();
+        let Some(&expected) = waiting.numbers.get(&place) else {
+            return;
+        };
+        if number.is_some_and(|number| number != expected) {
+            return;
+        }
+        waiting.free_places.push(place);
+        let answered = waiting.remove(expected);
+        drop(waiting);
+        if let Some(answered) = answered {
             // The caller may have dropped its end: it does not want to know.
-            let _ = message.outcome.send(outcome);
+            let _ = answered.outcome.send(outcome);
+        }
+    }
+
+    /// Ends a message that the server did not answer, unless it has its outcome.
+    fn give_up(&self, number: u64, error: PublishError) {
+        let given_up = self.waiting().remove(number);
+        if let Some(given_up) = given_up {
+            let _ = given_up.outcome.send(Err(error));
         }
     }
 
@@ -193,48 +222,66 @@ impl Unacked {
         while let Some((deadline, number)) = self.next_deadline()
             && deadline <= now
         {
-            self.settle(number, Err(PublishError::Timeout(self.timeout)));
+            self.give_up(number, PublishError::Timeout(self.timeout));
         }
     }
 
     fn next_deadline(&self) -> Option<(Instant, u64)> {
         let waiting = self.waiting();
-        waiting.messages.first_key_value().map(|(number, message)| (message.deadline, *number))
+        waiting.in_flight.first_key_value().map(|(number, message)| (message.deadline, *number))
     }
 
     fn close(&self) {
         let mut waiting = self.waiting();
         waiting.closed = true;
-        let messages = std::mem::take(&mut waiting.messages);
+        let in_flight = std::mem::take(&mut waiting.in_flight);
         drop(waiting);
         self.window.close();
-        for message in messages.into_values() {
-            let _ = message.outcome.send(Err(PublishError::ConnectionClosed));
+        for in_flight in in_flight.into_values() {
+            let _ = in_flight.outcome.send(Err(PublishError::ConnectionClosed));
         }
     }
 
     /// Reads one message from the ack subject.
     fn take(&self, message: &NatsMessage) {
-        let Some(number) = message.subject.strip_prefix(self.ack_prefix.as_str()) else {
+        let Some(place) = message.subject.strip_prefix(self.ack_prefix.as_str()) else {
             return;
         };
-        let Ok(number) = number.parse::<u64>() else {
+        let Ok(place) = place.parse::<u64>() else {
             return;
         };
         if message.status.is_some() {
-            return self.settle(number, Err(PublishError::NoResponders));
+            return self.answer(place, None, Err(PublishError::NoResponders));
         }
         let Ok(ack) = PubAck::decode(message.payload.clone()) else {
-            return tracing::debug!(number, "A publish acknowledgement cannot be read");
+            return tracing::debug!(place, "A publish acknowledgement cannot be read");
         };
-        if !ack.error.is_empty() {
-            return self.settle(number, Err(PublishError::Refused(ack.error)));
+        let number = ack.guid.strip_prefix(&self.guid_prefix).and_then(|n| n.parse().ok());
+        match (number, ack.error) {
+            (Some(_), error) if error.is_empty() => self.answer(place, number, Ok(())),
+            (Some(_), error) => self.answer(place, number, Err(PublishError::Refused(error))),
+            // A request that the server could not read is refused without a guid.
+            (None, error) if ack.guid.is_empty() && !error.is_empty() => {
+                self.answer(place, None, Err(PublishError::Refused(error)));
+            }
+            // An empty payload decodes too, as a success without a guid; only ours counts.
+            (None, _) => {}
         }
-        // An empty payload decodes too, as a success without a guid; only ours counts.
-        let ours = ack.guid.strip_prefix(&self.guid_prefix).and_then(|n| n.parse().ok());
-        if ours == Some(number) {
-            self.settle(number, Ok(()));
-        }
+    }
+}
+
+impl Waiting {
+    fn take_place(&mut self) -> u64 {
+        self.free_places.pop().unwrap_or_else(|| {
+            self.last_place += 1;
+            self.last_place
+        })
+    }
+
+    fn remove(&mut self, number: u64) -> Option<InFlight> {
+        let removed = self.in_flight.remove(&number)?;
+        self.numbers.remove(&removed.place);
+        Some(removed)
     }
 }
 
@@ -259,3 +306,6 @@ async fn settle(
     }
     unacked.close();
 }
+
+#[cfg(test)]
+mod tests;
