@@ -76,6 +76,13 @@ struct Waiting {
     closed: bool,
 }
 
+/// Names one publish. The number, which makes the guid, is never used again; the place is.
+#[derive(Debug, Clone, Copy)]
+struct Ticket {
+    number: u64,
+    place: u64,
+}
+
 #[derive(Debug)]
 struct InFlight {
     deadline: Instant,
@@ -128,16 +135,16 @@ impl Publisher {
             return Err(PublishError::Disconnected);
         }
         let deadline = Instant::now() + self.unacked.timeout;
-        let (number, place, outcome) = self.unacked.expect(deadline, permit)?;
+        let (ticket, outcome) = self.unacked.expect(deadline, permit)?;
         let message = PubMsg {
             client_id: self.client_id.clone(),
-            guid: format!("{}{number}", self.unacked.guid_prefix),
+            guid: format!("{}{}", self.unacked.guid_prefix, ticket.number),
             subject: channel.to_owned(),
             data,
             conn_id: self.conn_id.clone(),
         };
         let subject = format!("{}.{channel}", self.publish_prefix);
-        let reply = format!("{}{place}", self.unacked.ack_prefix);
+        let reply = format!("{}{}", self.unacked.ack_prefix, ticket.place);
         let payload = Bytes::from(message.encode_to_vec());
         let (size_bytes, client) = (payload.len(), self.transport.client());
         let limit_bytes = client.max_payload();
@@ -146,12 +153,12 @@ impl Publisher {
             Ok(Ok(())) => {}
             Ok(Err(_)) if size_bytes > limit_bytes => {
                 let error = PublishError::TooLarge { size_bytes, limit_bytes };
-                self.unacked.give_up(number, error);
+                self.unacked.give_up(ticket.number, error);
             }
             Ok(Err(error)) => {
-                self.unacked.give_up(number, PublishError::Refused(error.to_string()));
+                self.unacked.give_up(ticket.number, PublishError::Refused(error.to_string()));
             }
-            Err(_) => self.unacked.give_up(number, PublishError::Disconnected),
+            Err(_) => self.unacked.give_up(ticket.number, PublishError::Disconnected),
         }
         Ok(PublishAck(outcome))
     }
@@ -169,12 +176,12 @@ impl Unacked {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes room for a message; its number, its place and its outcome to come.
+    /// Makes room for a message whose outcome is to come.
     fn expect(
         &self,
         deadline: Instant,
         permit: OwnedSemaphorePermit,
-    ) -> Result<(u64, u64, oneshot::Receiver<Outcome>), PublishError> {
+    ) -> Result<(Ticket, oneshot::Receiver<Outcome>), PublishError> {
         let (outcome, receiver) = oneshot::channel();
         let mut waiting = self.waiting();
         if waiting.closed {
@@ -187,7 +194,7 @@ impl Unacked {
         if waiting.in_flight.len() == 1 {
             self.first_deadline.notify_one();
         }
-        Ok((number, place, receiver))
+        Ok((Ticket { number, place }, receiver))
     }
 
     /// Gives the message of a place the server's answer; `number` is that of the message

@@ -47,14 +47,15 @@ async fn an_answered_place_is_used_again_and_a_second_answer_counts_for_nobody()
     answer(&unacked, second.place, "t.2", "too many channels", None);
     assert_eq!(outcome.try_recv(), Ok(Err(PublishError::Refused("too many channels".into()))));
     assert_eq!(unacked.window.available_permits(), 8);
-    assert!(unacked.waiting().deadlines.is_empty());
+    let waiting = unacked.waiting();
+    assert!(waiting.in_flight.is_empty() && waiting.numbers.is_empty());
 }
 
 #[tokio::test]
 async fn the_place_of_an_unanswered_message_is_left_alone() {
     let unacked = unacked();
     let (first, _) = publish(&unacked);
-    unacked.give_up(first, PublishError::Timeout(unacked.timeout));
+    unacked.give_up(first.number, PublishError::Timeout(unacked.timeout));
     let (second, mut outcome) = publish(&unacked);
     assert_ne!(first.place, second.place);
     answer(&unacked, first.place, "", "", Some(StatusCode::NO_RESPONDERS));
