@@ -4,3 +4,4 @@ mod bench;
 mod links;
 mod publish;
 mod session;
+mod storm;
