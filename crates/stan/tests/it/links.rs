@@ -9,7 +9,9 @@ use stan::{Connection, Message, Messages, Monitor, Session, SessionState};
 use testbed::{Broker, BrokerOptions, Direction, Proxy, eventually};
 use tokio::time::timeout;
 
-use crate::bench::{PATIENCE, broker, eventually_lag, group, numbered, options, publish, take};
+use crate::bench::{
+    PATIENCE, broker, eventually_lag, group, lag, numbered, options, publish, take,
+};
 
 /// Far more than [`PATIENCE`]: what comes within that did not wait for it.
 const ACK_WAIT: Duration = Duration::from_mins(5);
@@ -234,6 +236,54 @@ async fn a_session_closed_while_its_link_is_down_ends_within_its_time() {
     })
     .await;
     eventually_lag(&scene.broker, "what was in hand waits for the next", (0, 5, 0)).await;
+}
+
+/// §4.17, `TestSubTimeout`, where the link swallows the closing message too.
+#[tokio::test]
+async fn a_subscription_whose_closing_was_lost_too_is_closed_before_the_next() {
+    let host = broker().await;
+    // No heartbeats nor pings: the requests alone are counted below.
+    let rarely = Duration::from_mins(1);
+    let quiet = BrokerOptions { heartbeat_interval: rarely, ..BrokerOptions::default() };
+    let guest = Broker::start_on(&host, quiet).await.expect("a guest");
+    let mut proxy = Proxy::start(([127, 0, 0, 1], host.port()).into()).await.expect("a proxy");
+    let mut options = options(&format!("nats://127.0.0.1:{}", proxy.port()), "steady");
+    testbed::broker::GUEST_CLUSTER_ID.clone_into(&mut options.cluster_id);
+    options.ping_interval = rarely;
+    let connection = Connection::connect(options).await.expect("a connection");
+    guest_publish(&guest, "before").await;
+
+    signal(&guest, "-STOP");
+    let subscribing = tokio::spawn({
+        let connection = connection.clone();
+        async move { connection.subscribe(group()).await }
+    });
+    eventually("the request is on its way", PATIENCE, async || {
+        (host_messages(&host, "steady").await >= 2).then_some(())
+    })
+    .await;
+    proxy.black_hole(Direction::ToServer);
+    subscribing.await.expect("no panic").expect_err("no answer in time");
+    signal(&guest, "-CONT");
+    eventually_lag(&guest, "the server makes a member that nobody reads", (0, 1, 1)).await;
+    proxy.heal().await.expect("healed");
+
+    let subscription = connection.subscribe(group()).await.expect("subscribed");
+    assert_eq!(lag(&guest).await.2, 1, "the one live member is the new one");
+    let message = take(&subscription.messages()).await;
+    assert_eq!(&message.data[..], b"before");
+    message.ack();
+    connection.close().await.expect("closed");
+}
+
+/// How many messages the NATS server took from a client.
+async fn host_messages(host: &Broker, name: &str) -> u64 {
+    let port = host.monitor_url().rsplit(':').next().and_then(|port| port.parse().ok());
+    let (_, body) = testbed::http::get(port.expect("a port"), "/connz").await.expect("connz");
+    let client = body.split('{').find(|part| part.contains(&format!("\"name\": \"{name}\"")));
+    let count = client.and_then(|client| client.split("\"in_msgs\":").nth(1)).unwrap_or("0");
+    let digits: String = count.trim().chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().expect("a number")
 }
 
 /// §4.43, NATS up and STAN down.
