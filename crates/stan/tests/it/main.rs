@@ -2,6 +2,7 @@
 
 mod bench;
 mod links;
+mod mute;
 mod publish;
 mod session;
 mod storm;
