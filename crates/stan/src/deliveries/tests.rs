@@ -155,3 +155,17 @@ async fn every_waiting_taker_is_woken() {
     bench.deliveries.close();
     assert_eq!(waiting.await.expect("no panic"), 0);
 }
+
+#[tokio::test]
+async fn an_ack_that_a_whole_registration_did_not_ask_for_is_forgotten() {
+    let mut bench = Bench::new(1000);
+    bench.offer(1, 10, b"a");
+    let message = bench.take_one().await;
+    bench.attach(false);
+    message.ack();
+    assert_eq!(bench.deliveries.state().settled.len(), 1);
+    bench.attach(false);
+    assert_eq!(bench.deliveries.state().settled.len(), 0, "another member has it");
+    bench.offer(1, 10, b"a");
+    assert_eq!(bench.take_one().await.sequence, 1, "if not, it comes again, no more");
+}
