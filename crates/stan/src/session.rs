@@ -159,10 +159,7 @@ impl Supervisor {
         let mut backoff = Backoff::new(FIRST_RETRY, SLOWEST_RETRY);
         let mut registrations = 0_u64;
         while !self.stop.is_cancelled() {
-            let Some(established) = self.stop.run_until_cancelled(self.establish()).await else {
-                break;
-            };
-            match established {
+            match self.establish().await {
                 Ok(connection) => {
                     registrations += 1;
                     if registrations > 1 {
@@ -177,6 +174,7 @@ impl Supervisor {
                         backoff.reset();
                     }
                 }
+                Err(_) if self.stop.is_cancelled() => break,
                 Err(error) => self.note_failure(&error),
             }
             self.pause(backoff.next_delay()).await;
@@ -186,8 +184,12 @@ impl Supervisor {
         self.state.send_replace(SessionState::Closed);
     }
 
+    /// Registers. It is not cut short by a stop: an answer that nobody waited for would leave a
+    /// registration behind.
     async fn establish(&self) -> Result<Connection, Error> {
-        self.transport.until_connected(self.options.request_timeout).await?;
+        let within = self.options.request_timeout;
+        let connected = self.transport.until_connected(within);
+        self.stop.run_until_cancelled(connected).await.unwrap_or(Err(Error::Closed))?;
         Connection::open(self.transport.clone(), self.options.clone()).await
     }
 

@@ -33,6 +33,17 @@ struct Subscribed {
     ack_inbox: String,
 }
 
+fn welcome() -> Vec<u8> {
+    Welcome {
+        pub_prefix: "_MUTE.pub".to_owned(),
+        sub_requests: "_MUTE.sub".to_owned(),
+        close_requests: "_MUTE.close".to_owned(),
+        sub_close_requests: "_MUTE.subclose".to_owned(),
+        ping_requests: "_MUTE.ping".to_owned(),
+    }
+    .encode_to_vec()
+}
+
 /// Answers all but the requests numbered in `mute`, and notes the subjects of all.
 async fn serve(client: async_nats::Client, mute: &[usize], noted: &Mutex<Vec<String>>) {
     let connects = client.subscribe("_STAN.discover.mute").await.expect("subscribed");
@@ -42,14 +53,7 @@ async fn serve(client: async_nats::Client, mute: &[usize], noted: &Mutex<Vec<Str
     while let Some(request) = requests.next().await {
         let subject = request.subject.rsplit('.').next().unwrap_or_default().to_owned();
         let answer = match subject.as_str() {
-            "mute" => Welcome {
-                pub_prefix: "_MUTE.pub".to_owned(),
-                sub_requests: "_MUTE.sub".to_owned(),
-                close_requests: "_MUTE.close".to_owned(),
-                sub_close_requests: "_MUTE.subclose".to_owned(),
-                ping_requests: "_MUTE.ping".to_owned(),
-            }
-            .encode_to_vec(),
+            "mute" => welcome(),
             "sub" => Subscribed { ack_inbox: "_MUTED.acks".to_owned() }.encode_to_vec(),
             _ => Vec::new(),
         };
@@ -117,4 +121,26 @@ async fn a_subscribe_without_an_answer_is_closed_under_the_same_registration() {
     let first = ["mute", "sub", "subclose", "ping", "subclose", "sub"];
     assert_eq!(requests[..6], first);
     assert_eq!(requests[6..], ["ping", "subclose", "sub"]);
+}
+
+#[tokio::test]
+async fn a_session_stopped_while_it_registers_closes_what_it_gets() {
+    let broker = broker().await;
+    let client = async_nats::connect(broker.url()).await.expect("a client");
+    let mut connects = client.subscribe("_STAN.discover.mute").await.expect("subscribed");
+    let mut closes = client.subscribe("_MUTE.close").await.expect("subscribed");
+    client.flush().await.expect("flushed");
+    let mut options = options(&broker.url(), "brief");
+    "mute".clone_into(&mut options.cluster_id);
+    let session = Session::supervise(options, group()).await.expect("a session");
+    let connect = timeout(PATIENCE, connects.next()).await.expect("in time").expect("a request");
+    let mut closing = std::pin::pin!(session.close());
+    assert!(futures_util::poll!(&mut closing).is_pending(), "it waits for the supervisor");
+    tokio::task::yield_now().await;
+    client.publish(connect.reply.expect("a reply"), welcome().into()).await.expect("sent");
+    let answering = async {
+        let close = timeout(PATIENCE, closes.next()).await.expect("in time").expect("a request");
+        client.publish(close.reply.expect("a reply"), "".into()).await.expect("sent");
+    };
+    tokio::join!(closing, answering);
 }
