@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use stan::{Connection, Message, Messages, Options, Session, StartPosition, SubscriptionOptions};
+use stan::connection::ConnectionState;
+use stan::{
+    Connection, Lost, Message, Messages, Options, Session, StartPosition, SubscriptionOptions,
+};
 use testbed::{Broker, BrokerOptions, eventually};
 use tokio::time::timeout;
 
@@ -69,4 +72,14 @@ pub(crate) async fn lag(broker: &Broker) -> (u64, u64, usize) {
 
 pub(crate) async fn eventually_lag(broker: &Broker, what: &str, expected: (u64, u64, usize)) {
     eventually(what, PATIENCE, async || (lag(broker).await == expected).then_some(())).await;
+}
+
+/// Waits until a connection is lost; answers why.
+pub(crate) async fn until_lost(connection: &Connection) -> Lost {
+    let mut state = connection.state();
+    let lost = state.wait_for(|state| matches!(state, ConnectionState::Lost(_)));
+    match *timeout(PATIENCE, lost).await.expect("noticed in time").expect("a connection") {
+        ConnectionState::Lost(lost) => lost,
+        state => panic!("{state:?}"),
+    }
 }

@@ -3,6 +3,7 @@
 mod bench;
 mod connect;
 mod fake;
+mod losses;
 mod pings;
 mod publish;
 mod requests;
