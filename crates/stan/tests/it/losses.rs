@@ -97,6 +97,8 @@ async fn a_registration_holds_over_a_restart_of_a_streaming_server_with_a_file_s
     patient.ping_max_out = 100;
     let connection = Connection::connect(patient).await.expect("open");
     guest.kill().expect("killed");
+    // Until NATS has noticed, it sends the message into the void.
+    until_links(&host, "_NSS-waybill-guest", 0).await;
     let error = connection.publish("orders", "early".into()).await.expect_err("nobody is there");
     assert_eq!(error, PublishError::NoResponders, "not the 30 s of a time-out, and no success");
     guest.start_again().await.expect("started again");

@@ -183,6 +183,8 @@ async fn a_publish_to_a_streaming_server_that_is_gone_fails_at_once() {
     let connection = Connection::connect(patient).await.expect("open");
     connection.publish("orders", "one".into()).await.expect("acknowledged");
     guest.kill().expect("killed");
+    // Until NATS has noticed, it sends the messages into the void.
+    until_links(&host, "_NSS-waybill-guest", 0).await;
     let publishes = (0..100).map(|_| connection.publish("orders", "x".into()));
     let outcomes = timeout(PATIENCE, join_all(publishes)).await.expect("at once");
     assert!(outcomes.iter().all(|outcome| *outcome == Err(PublishError::NoResponders)));
