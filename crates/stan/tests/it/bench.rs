@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use stan::connection::ConnectionState;
 use stan::{
-    Connection, Message, Messages, Options, Session, StartPosition, Subscription,
+    Connection, Lost, Message, Messages, Options, Session, StartPosition, Subscription,
     SubscriptionOptions,
 };
 use testbed::{Broker, BrokerOptions, eventually};
@@ -127,4 +128,14 @@ pub(crate) async fn take_from_all(members: &[&Subscription], count: usize) -> Ve
     })
     .await;
     taken
+}
+
+/// Waits until a connection is lost; answers why.
+pub(crate) async fn until_lost(connection: &Connection) -> Lost {
+    let mut state = connection.state();
+    let lost = state.wait_for(|state| matches!(state, ConnectionState::Lost(_)));
+    match *timeout(PATIENCE, lost).await.expect("noticed in time").expect("a connection") {
+        ConnectionState::Lost(lost) => lost,
+        state => panic!("{state:?}"),
+    }
 }

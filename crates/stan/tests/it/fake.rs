@@ -97,6 +97,6 @@ pub(crate) fn subscribed() -> SubscriptionResponse {
 /// Options of a client of the fake.
 pub(crate) fn options(broker: &Broker, client_id: &str) -> Options {
     let mut options = crate::bench::options(&broker.url(), client_id);
-    options.cluster_id = CLUSTER_ID.to_owned();
+    CLUSTER_ID.clone_into(&mut options.cluster_id);
     options
 }

@@ -6,6 +6,7 @@ mod delivery;
 mod durable;
 mod fake;
 mod links;
+mod losses;
 mod mute;
 mod pings;
 mod publish;

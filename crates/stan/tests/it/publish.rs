@@ -44,9 +44,9 @@ async fn client_id_and_connection_id_are_in_every_publish() {
         let mut guids = HashSet::new();
         for data in ["a", "b"] {
             connection.publish("orders", data.into()).await.expect("acknowledged");
-            let published = publishes.next().await;
-            assert_eq!(published.subject.as_str(), "_STAN.pub.waybill.orders");
-            let message = decoded::<PubMsg>(&published);
+            let sent = publishes.next().await;
+            assert_eq!(sent.subject.as_str(), "_STAN.pub.waybill.orders");
+            let message = decoded::<PubMsg>(&sent);
             assert_eq!(
                 (message.client_id.as_str(), &message.conn_id),
                 (client_id, &request.conn_id)
@@ -64,7 +64,7 @@ async fn a_replaced_clients_publish_is_refused_by_the_server() {
     let broker = broker().await;
     let mut proxy = Proxy::start(([127, 0, 0, 1], broker.port()).into()).await.expect("a proxy");
     let mut unaware = options(&format!("nats://127.0.0.1:{}", proxy.port()), "same");
-    unaware.ping_interval = Duration::from_secs(600);
+    unaware.ping_interval = Duration::from_mins(10);
     let old = Connection::connect(unaware).await.expect("open");
     proxy.cut().await;
     until_links(&broker, "same", 0).await;
@@ -183,6 +183,8 @@ async fn a_publish_to_a_streaming_server_that_is_gone_fails_at_once() {
     let connection = Connection::connect(patient).await.expect("open");
     connection.publish("orders", "one".into()).await.expect("acknowledged");
     guest.kill().expect("killed");
+    // Until NATS has noticed, it sends the messages into the void.
+    until_links(&host, "_NSS-waybill-guest", 0).await;
     let publishes = (0..100).map(|_| connection.publish("orders", "x".into()));
     let outcomes = timeout(PATIENCE, join_all(publishes)).await.expect("at once");
     assert!(outcomes.iter().all(|outcome| *outcome == Err(PublishError::NoResponders)));

@@ -121,7 +121,7 @@ async fn messages_around_the_subscribe_response_are_delivered_and_acked() {
 async fn refusals_come_in_the_servers_words_and_are_sorted() {
     let broker = broker().await;
     let mut unaware = options(&broker.url(), "asker");
-    unaware.ping_interval = Duration::from_secs(600);
+    unaware.ping_interval = Duration::from_mins(10);
     let connection = Connection::connect(unaware).await.expect("open");
     let refusal = async |options| match connection.subscribe(options).await {
         Err(error) => (error.to_string(), error.kind()),
