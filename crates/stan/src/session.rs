@@ -92,6 +92,10 @@ impl Session {
     ) -> Result<Self, Error> {
         options.validate()?;
         subscription.validate()?;
+        if subscription.durable_name.is_none() {
+            let why = "a session needs a durable name: each resume would start over without one";
+            return Err(Error::InvalidOption(why.to_owned()));
+        }
         let counters = Arc::new(Counters::default());
         let transport = Transport::dial_patiently(&options, &counters).await?;
         let deliveries = Deliveries::new(subscription.queue_max_bytes, Arc::clone(&counters));

@@ -25,6 +25,13 @@ struct Welcome {
     sub_close_requests: String,
     #[prost(string, tag = "7")]
     ping_requests: String,
+    /// Seconds.
+    #[prost(int32, tag = "8")]
+    ping_interval: i32,
+    #[prost(int32, tag = "9")]
+    ping_max_out: i32,
+    #[prost(int32, tag = "10")]
+    protocol: i32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -40,6 +47,10 @@ fn welcome() -> Vec<u8> {
         close_requests: "_MUTE.close".to_owned(),
         sub_close_requests: "_MUTE.subclose".to_owned(),
         ping_requests: "_MUTE.ping".to_owned(),
+        // So seldom that only what a session asks on purpose is noted.
+        ping_interval: 600,
+        ping_max_out: 3,
+        protocol: 1,
     }
     .encode_to_vec()
 }
