@@ -17,6 +17,8 @@
 mod attachment;
 mod backoff;
 pub mod connection;
+#[cfg(test)]
+mod corpus;
 mod deliveries;
 pub mod error;
 mod liveness;
