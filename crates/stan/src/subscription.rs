@@ -36,6 +36,19 @@ impl Messages {
 
 /// A subscription that ends with its registration, by [`Subscription::close`], or when dropped;
 /// then the server closes it when it closes the client.
+///
+/// ```no_run
+/// # async fn example(connection: stan::Connection) -> Result<(), stan::Error> {
+/// let subscription = connection.subscribe(stan::SubscriptionOptions::plain("orders")).await?;
+/// let messages = subscription.messages();
+/// if let Some(message) = messages.recv().await {
+///     println!("{}: {:?}", message.sequence, message.data);
+///     message.ack();
+/// }
+/// subscription.close().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Subscription {
     connection: Connection,

@@ -3,3 +3,4 @@
 mod bench;
 mod publish;
 mod session;
+mod stats;
