@@ -40,9 +40,9 @@ struct Args {
     /// Members of the queue group, each with a link of its own.
     #[arg(long, default_value_t = 1)]
     members: u32,
-    /// Threads of the runtime.
-    #[arg(long, default_value_t = 1)]
-    threads: usize,
+    /// Threads of the runtime; as many as there are processors, if not given.
+    #[arg(long)]
+    threads: Option<usize>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -64,11 +64,11 @@ struct Measured {
 fn main() -> Result<()> {
     let args = Args::parse();
     ensure!(args.n > 0 && args.window > 0 && args.members > 0, "a count is 0");
-    let mut runtime = match args.threads {
-        0 | 1 => tokio::runtime::Builder::new_current_thread(),
-        _ => tokio::runtime::Builder::new_multi_thread(),
-    };
-    runtime.worker_threads(args.threads.max(1)).enable_all().build()?.block_on(run(args))
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = args.threads {
+        runtime.worker_threads(threads.max(1));
+    }
+    runtime.enable_all().build()?.block_on(async { tokio::spawn(run(args)).await? })
 }
 
 #[expect(clippy::print_stdout, reason = "a program for the terminal")]

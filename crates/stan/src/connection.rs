@@ -167,6 +167,19 @@ impl Connection {
     /// Publishes and returns the acknowledgement to be awaited. Waits while
     /// [`Options::max_pub_acks_in_flight`] publishes are unacknowledged.
     ///
+    /// ```no_run
+    /// # async fn example(connection: stan::Connection) -> Result<(), stan::PublishError> {
+    /// let mut acks = Vec::new();
+    /// for text in ["one", "two", "three"] {
+    ///     acks.push(connection.publish_async("orders", text.into()).await?);
+    /// }
+    /// for ack in acks {
+    ///     ack.await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Those known before anything is sent; the others come from the [`PublishAck`].
     pub async fn publish_async(

@@ -221,6 +221,7 @@ impl Deliveries {
             redelivery_count: queued.redelivery_count,
             data: queued.data,
             deliveries: Arc::clone(self),
+            acked: false,
         }
     }
 }

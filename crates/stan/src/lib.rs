@@ -9,6 +9,23 @@
 //! [`Session`] is what a service wants: a durable queue-group subscription that is rebuilt
 //! whenever the registration under it is lost, as one endless stream of messages.
 //!
+//! ```no_run
+//! use stan::{Options, Session, StartPosition, SubscriptionOptions};
+//!
+//! # async fn example() -> Result<(), stan::Error> {
+//! let options = Options::new("nats://127.0.0.1:4222", "test-cluster", "worker-1");
+//! let mut group = SubscriptionOptions::durable_queue("orders", "workers", "workers");
+//! group.start_position = StartPosition::First;
+//! let session = Session::supervise(options, group).await?;
+//! let messages = session.messages();
+//! while let Some(message) = messages.recv().await {
+//!     println!("{}: {:?}", message.sequence, message.data);
+//!     message.ack();
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! The modules, in the order a message passes them: [`options`] and `transport` (the NATS
 //! link), [`connection`] with `liveness` (heartbeats and pings) and `farewell`, [`publisher`],
 //! `attachment` (one subscription on the wire), `deliveries` (the queue in our hands),
@@ -17,6 +34,8 @@
 mod attachment;
 mod backoff;
 pub mod connection;
+#[cfg(test)]
+mod corpus;
 mod deliveries;
 pub mod error;
 mod farewell;

@@ -21,6 +21,7 @@ pub struct Message {
     /// What was published.
     pub data: Bytes,
     pub(crate) deliveries: Arc<Deliveries>,
+    pub(crate) acked: bool,
 }
 
 impl Message {
@@ -29,13 +30,16 @@ impl Message {
     /// It never waits: the acknowledgement is queued and sent by a task of the session, to
     /// wherever the server takes it by then. When the session is lost meanwhile, it is kept
     /// until the server sends the message again, and answered then.
-    pub fn ack(self) {
+    pub fn ack(mut self) {
+        self.acked = true;
         self.deliveries.ack(self.sequence, self.timestamp);
     }
 }
 
 impl Drop for Message {
     fn drop(&mut self) {
-        self.deliveries.release(self.sequence, self.timestamp);
+        if !self.acked {
+            self.deliveries.release(self.sequence, self.timestamp);
+        }
     }
 }

@@ -44,6 +44,29 @@ pub enum SessionState {
 /// Whatever happens to the server or the link, the session registers and subscribes again, with
 /// jittered backoff and for as long as it takes. It never unsubscribes, so the group keeps its
 /// position, and it sends nothing under a client id that is no longer its own.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), stan::Error> {
+/// let options = stan::Options::new("nats://127.0.0.1:4222", "test-cluster", "worker-1");
+/// let group = stan::SubscriptionOptions::durable_queue("orders", "workers", "workers");
+/// let session = stan::Session::supervise(options, group).await?;
+/// let messages = session.messages();
+/// tokio::spawn(async move {
+///     // Up to 100 messages at a time; empty at the end of the stream.
+///     loop {
+///         let batch = messages.recv_batch(100, 1024 * 1024).await;
+///         if batch.is_empty() {
+///             break;
+///         }
+///         batch.into_iter().for_each(stan::Message::ack);
+///     }
+/// });
+/// let monitor = session.monitor();
+/// println!("{:?} {:?}", *monitor.state().borrow(), monitor.stats());
+/// session.close().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Session {
     messages: Messages,

@@ -47,6 +47,19 @@ impl Messages {
 
 /// A subscription that ends with its registration or by [`Subscription::close`]. When it is
 /// dropped open, the same is done in the background, as far as the runtime lives on.
+///
+/// ```no_run
+/// # async fn example(connection: stan::Connection) -> Result<(), stan::Error> {
+/// let subscription = connection.subscribe(stan::SubscriptionOptions::plain("orders")).await?;
+/// let messages = subscription.messages();
+/// if let Some(message) = messages.recv().await {
+///     println!("{}: {:?}", message.sequence, message.data);
+///     message.ack();
+/// }
+/// subscription.close().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Subscription {
     connection: Connection,

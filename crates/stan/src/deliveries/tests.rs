@@ -169,3 +169,22 @@ async fn an_ack_that_a_whole_registration_did_not_ask_for_is_forgotten() {
     bench.offer(1, 10, b"a");
     assert_eq!(bench.take_one().await.sequence, 1, "if not, it comes again, no more");
 }
+
+#[tokio::test]
+async fn deliveries_redeliveries_and_acks_are_each_counted_once() {
+    let mut bench = Bench::new(1000);
+    bench.offer(1, 10, b"a");
+    let redelivered =
+        MsgProto { sequence: 2, timestamp: 11, redelivered: true, ..MsgProto::default() };
+    bench.deliveries.offer(redelivered.clone());
+    bench.deliveries.offer(redelivered);
+    bench.take_one().await.ack();
+    bench.deliveries.detach();
+    bench.take_one().await.ack();
+    let stats = bench.counters.snapshot();
+    assert_eq!((stats.delivered, stats.redelivered, stats.duplicates_suppressed), (2, 1, 1));
+    assert_eq!(stats.acks, 1, "the second has nowhere to go yet");
+    bench.attach(true);
+    assert_eq!(bench.counters.snapshot().acks, 2);
+    assert_eq!(bench.acks.try_recv(), Ok(2));
+}

@@ -17,6 +17,7 @@ mod responder;
 mod restart;
 mod session;
 mod start_position;
+mod stats;
 mod storm;
 mod subscribe;
 mod subscription_end;
