@@ -139,7 +139,7 @@ async fn a_session_stopped_while_it_registers_closes_what_it_gets() {
     let broker = broker().await;
     let client = async_nats::connect(broker.url()).await.expect("a client");
     let mut connects = client.subscribe("_STAN.discover.mute").await.expect("subscribed");
-    let mut closes = client.subscribe("_MUTE.close").await.expect("subscribed");
+    let mut others = client.subscribe("_MUTE.>").await.expect("subscribed");
     client.flush().await.expect("flushed");
     let mut options = options(&broker.url(), "brief");
     "mute".clone_into(&mut options.cluster_id);
@@ -149,9 +149,15 @@ async fn a_session_stopped_while_it_registers_closes_what_it_gets() {
     assert!(futures_util::poll!(&mut closing).is_pending(), "it waits for the supervisor");
     tokio::task::yield_now().await;
     client.publish(connect.reply.expect("a reply"), welcome().into()).await.expect("sent");
+    let mut subjects = Vec::new();
     let answering = async {
-        let close = timeout(PATIENCE, closes.next()).await.expect("in time").expect("a request");
-        client.publish(close.reply.expect("a reply"), "".into()).await.expect("sent");
+        while subjects.last().is_none_or(|subject| subject != "_MUTE.close") {
+            let asked = timeout(PATIENCE, others.next()).await.expect("in time");
+            let asked = asked.expect("a request");
+            client.publish(asked.reply.expect("a reply"), "".into()).await.expect("sent");
+            subjects.push(asked.subject.to_string());
+        }
     };
     tokio::join!(closing, answering);
+    assert_eq!(subjects, ["_MUTE.ping", "_MUTE.close"], "asked first, then closed");
 }
