@@ -35,11 +35,12 @@ stop_server() {
 trap 'stop_server; rm -rf "$dir"' EXIT
 
 start_server() { # store
+  rm -f "$dir/server.log"
   nats-streaming-server -cid $cluster -a 127.0.0.1 -p "$port" -store "$1" -dir "$dir/store" \
     -mm 0 -mb 0 -mc 0 -msu 0 >"$dir/server.log" 2>&1 &
   server=$!
   for _ in $(seq 200); do
-    ! grep -q 'Streaming Server is ready' "$dir/server.log" || return 0
+    ! grep -qs "Streaming Server is ready" "$dir/server.log" || return 0
     kill -0 $server 2>/dev/null || break
     sleep 0.05
   done

@@ -29,7 +29,8 @@ pub(crate) struct Deliveries {
 struct State {
     queue: VecDeque<Queued>,
     queued_bytes: usize,
-    in_hand: HashMap<u64, InHand>,
+    /// By sequence number and timestamp.
+    in_hand: HashMap<(u64, i64), InHand>,
     /// Acknowledged while there was no way to say so.
     settled: HashMap<u64, InHand>,
     /// Where acknowledgements go; none between two subscriptions.
@@ -111,9 +112,7 @@ impl Deliveries {
             return;
         }
         let generation = state.generation;
-        if let Some(in_hand) = state.in_hand.get_mut(&sequence)
-            && in_hand.timestamp == timestamp
-        {
+        if let Some(in_hand) = state.in_hand.get_mut(&(sequence, timestamp)) {
             // The server means this message under the present registration too.
             in_hand.generation = generation;
             return self.counters.duplicates_suppressed.add(1);
@@ -128,7 +127,7 @@ impl Deliveries {
         if !state.queue.is_empty() && state.queued_bytes + size > self.max_bytes {
             return self.counters.shed.add(1);
         }
-        state.in_hand.insert(sequence, InHand { timestamp, generation });
+        state.in_hand.insert((sequence, timestamp), InHand { timestamp, generation });
         state.queued_bytes += size;
         state.queue.push_back(Queued {
             sequence,
@@ -243,11 +242,7 @@ impl State {
     }
 
     fn take_in_hand(&mut self, sequence: u64, timestamp: i64) -> Option<InHand> {
-        self.in_hand
-            .get(&sequence)
-            .is_some_and(|in_hand| in_hand.timestamp == timestamp)
-            .then(|| self.in_hand.remove(&sequence))
-            .flatten()
+        self.in_hand.remove(&(sequence, timestamp))
     }
 }
 

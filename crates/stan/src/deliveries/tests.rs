@@ -188,3 +188,18 @@ async fn deliveries_redeliveries_and_acks_are_each_counted_once() {
     assert_eq!(bench.counters.snapshot().acks, 2);
     assert_eq!(bench.acks.try_recv(), Ok(2));
 }
+
+#[tokio::test]
+async fn a_store_that_is_swapped_back_doubles_nothing_in_hand() {
+    let mut bench = Bench::new(1000);
+    bench.offer(1, 10, b"old");
+    let old = bench.take_one().await;
+    bench.attach(false);
+    bench.offer(1, 99, b"new");
+    bench.attach(false);
+    bench.offer(1, 10, b"old");
+    assert_eq!(bench.deliveries.depth().messages, 1, "only the new one waits");
+    old.ack();
+    assert_eq!(bench.acks.try_recv(), Ok(1));
+    assert_eq!(bench.deliveries.depth().in_hand, 1);
+}
