@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use async_nats::{Message as NatsMessage, Subscriber};
+use async_nats::{Message as NatsMessage, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use prost::Message as _;
@@ -68,7 +68,7 @@ struct Waiting {
     /// remembers who listens to a subject, and a new one for each message costs it a third more
     /// work. The place of a message that got no answer is left alone: the answer might still
     /// come, and would be taken for that to another message.
-    free_places: Vec<u64>,
+    free_places: Vec<Place>,
     /// By number, which is the order of deadlines too: the time allowed is one for all.
     in_flight: BTreeMap<u64, InFlight>,
     /// The numbers of those in flight, by place.
@@ -76,17 +76,24 @@ struct Waiting {
     closed: bool,
 }
 
+/// A subject that acknowledgements come to, for one message at a time.
+#[derive(Debug, Clone)]
+struct Place {
+    number: u64,
+    subject: Subject,
+}
+
 /// Names one publish. The number, which makes the guid, is never used again; the place is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Ticket {
     number: u64,
-    place: u64,
+    place: Place,
 }
 
 #[derive(Debug)]
 struct InFlight {
     deadline: Instant,
-    place: u64,
+    place: Place,
     outcome: oneshot::Sender<Outcome>,
     _window: OwnedSemaphorePermit,
 }
@@ -144,11 +151,10 @@ impl Publisher {
             conn_id: self.conn_id.clone(),
         };
         let subject = format!("{}.{channel}", self.publish_prefix);
-        let reply = format!("{}{}", self.unacked.ack_prefix, ticket.place);
         let payload = Bytes::from(message.encode_to_vec());
         let (size_bytes, client) = (payload.len(), self.transport.client());
         let limit_bytes = client.max_payload();
-        let sending = client.publish_with_reply(subject, reply, payload);
+        let sending = client.publish_with_reply(subject, ticket.place.subject, payload);
         match timeout_at(deadline, sending).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) if size_bytes > limit_bytes => {
@@ -188,9 +194,10 @@ impl Unacked {
             return Err(PublishError::ConnectionClosed);
         }
         waiting.last_number += 1;
-        let (number, place) = (waiting.last_number, waiting.take_place());
-        waiting.numbers.insert(place, number);
-        waiting.in_flight.insert(number, InFlight { deadline, place, outcome, _window: permit });
+        let (number, place) = (waiting.last_number, waiting.take_place(&self.ack_prefix));
+        waiting.numbers.insert(place.number, number);
+        let in_flight = InFlight { deadline, place: place.clone(), outcome, _window: permit };
+        waiting.in_flight.insert(number, in_flight);
         if waiting.in_flight.len() == 1 {
             self.first_deadline.notify_one();
         }
@@ -207,13 +214,13 @@ impl Unacked {
         if number.is_some_and(|number| number != expected) {
             return;
         }
+        let Some(InFlight { place, outcome: caller, .. }) = waiting.remove(expected) else {
+            return;
+        };
         waiting.free_places.push(place);
-        let answered = waiting.remove(expected);
         drop(waiting);
-        if let Some(answered) = answered {
-            // The caller may have dropped its end: it does not want to know.
-            let _ = answered.outcome.send(outcome);
-        }
+        // The caller may have dropped its end: it does not want to know.
+        let _ = caller.send(outcome);
     }
 
     /// Ends a message that the server did not answer, unless it has its outcome.
@@ -278,16 +285,17 @@ impl Unacked {
 }
 
 impl Waiting {
-    fn take_place(&mut self) -> u64 {
+    fn take_place(&mut self, ack_prefix: &str) -> Place {
         self.free_places.pop().unwrap_or_else(|| {
             self.last_place += 1;
-            self.last_place
+            let number = self.last_place;
+            Place { number, subject: Subject::from(format!("{ack_prefix}{number}")) }
         })
     }
 
     fn remove(&mut self, number: u64) -> Option<InFlight> {
         let removed = self.in_flight.remove(&number)?;
-        self.numbers.remove(&removed.place);
+        self.numbers.remove(&removed.place.number);
         Some(removed)
     }
 }
@@ -295,9 +303,12 @@ impl Waiting {
 /// Gives outcomes until the registration ends: by acknowledgement or by time.
 async fn settle(
     unacked: Arc<Unacked>,
-    mut acks: Subscriber,
+    acks: Subscriber,
     mut state: watch::Receiver<ConnectionState>,
 ) {
+    /// Each turn of the loop sets a timer, which costs more than to take an acknowledgement.
+    const MOST_AT_ONCE: usize = 64;
+    let mut acks = acks.ready_chunks(MOST_AT_ONCE);
     loop {
         let expiry = async {
             match unacked.next_deadline() {
@@ -306,7 +317,7 @@ async fn settle(
             }
         };
         tokio::select! {
-            Some(message) = acks.next() => unacked.take(&message),
+            Some(messages) = acks.next() => messages.iter().for_each(|m| unacked.take(m)),
             () = expiry => unacked.expire(),
             _ = state.wait_for(|state| *state != ConnectionState::Open) => break,
         }

@@ -37,14 +37,14 @@ fn answer(unacked: &Unacked, place: u64, guid: &str, error: &str, status: Option
 async fn an_answered_place_is_used_again_and_a_second_answer_counts_for_nobody() {
     let unacked = unacked();
     let (first, mut outcome) = publish(&unacked);
-    answer(&unacked, first.place, "t.1", "", None);
+    answer(&unacked, first.place.number, "t.1", "", None);
     assert_eq!(outcome.try_recv(), Ok(Ok(())));
     let (second, mut outcome) = publish(&unacked);
-    assert_eq!((first.number, second.number, second.place), (1, 2, first.place));
-    answer(&unacked, first.place, "t.1", "", None);
-    answer(&unacked, first.place, "t.1", "late refusal", None);
+    assert_eq!((first.number, second.number, second.place.number), (1, 2, first.place.number));
+    answer(&unacked, first.place.number, "t.1", "", None);
+    answer(&unacked, first.place.number, "t.1", "late refusal", None);
     assert!(outcome.try_recv().is_err(), "the answer was to the first");
-    answer(&unacked, second.place, "t.2", "too many channels", None);
+    answer(&unacked, second.place.number, "t.2", "too many channels", None);
     assert_eq!(outcome.try_recv(), Ok(Err(PublishError::Refused("too many channels".into()))));
     assert_eq!(unacked.window.available_permits(), 8);
     let waiting = unacked.waiting();
@@ -57,10 +57,10 @@ async fn the_place_of_an_unanswered_message_is_left_alone() {
     let (first, _) = publish(&unacked);
     unacked.give_up(first.number, PublishError::Timeout(unacked.timeout));
     let (second, mut outcome) = publish(&unacked);
-    assert_ne!(first.place, second.place);
-    answer(&unacked, first.place, "", "", Some(StatusCode::NO_RESPONDERS));
+    assert_ne!(first.place.number, second.place.number);
+    answer(&unacked, first.place.number, "", "", Some(StatusCode::NO_RESPONDERS));
     assert!(outcome.try_recv().is_err(), "nobody was there for the first");
-    answer(&unacked, second.place, "", "", Some(StatusCode::NO_RESPONDERS));
+    answer(&unacked, second.place.number, "", "", Some(StatusCode::NO_RESPONDERS));
     assert_eq!(outcome.try_recv(), Ok(Err(PublishError::NoResponders)));
 }
 
@@ -69,10 +69,10 @@ async fn only_a_guid_of_ours_makes_a_success() {
     let unacked = unacked();
     let (ticket, mut outcome) = publish(&unacked);
     for guid in ["", "t.2", "t.", "other.1", "1"] {
-        answer(&unacked, ticket.place, guid, "", None);
+        answer(&unacked, ticket.place.number, guid, "", None);
         assert!(outcome.try_recv().is_err(), "{guid:?}");
     }
-    answer(&unacked, ticket.place, "", "stan: invalid publish request", None);
+    answer(&unacked, ticket.place.number, "", "stan: invalid publish request", None);
     let refused = PublishError::Refused("stan: invalid publish request".into());
     assert_eq!(outcome.try_recv(), Ok(Err(refused)));
 }
