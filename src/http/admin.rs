@@ -91,8 +91,8 @@ async fn readyz(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Respon
             Some(SessionState::Closed) => Err("session closed".to_owned()),
             None => Ok("not subscribed".to_owned()),
         };
-        let cache = if ready { Ok(()) } else { Err(()) };
-        let cache = cache.map(|()| admin.health.describe()).map_err(|()| admin.health.describe());
+        let phase = admin.health.describe();
+        let cache = if ready { Ok(phase) } else { Err(phase) };
         for (name, told) in [("cache", cache), ("postgres", postgres), ("broker", broker)] {
             let (sign, what) = match told {
                 Ok(what) => ('+', what),

@@ -35,9 +35,6 @@ impl Farewell {
     pub(crate) async fn close(&self) -> Result<(), Error> {
         let Self { within, .. } = *self;
         let closing = async {
-            // Queued while the link is down, the request would go out when it is back, and hit
-            // whoever has our client id by then.
-            self.transport.until_connected(within).await?;
             if !self.ping.is_empty() {
                 self.verify().await?;
             }
