@@ -41,6 +41,12 @@ test: ## Run every test, against real servers that the tests start themselves
 	@scripts/install-tools
 	$(CARGO) test --workspace --locked
 
+# One after another: each is judged by what its process takes.
+.PHONY: bounded
+bounded: ## Show that memory stays bounded: floods, a 10 min outage, 5,000 connections; takes 20 min
+	@scripts/install-tools
+	WAYBILL_FULL_SIZE=1 $(CARGO) test --locked -p waybill --test it -- --nocapture --test-threads 1 bounded::
+
 .PHONY: lint
 lint: ## Check the format and run clippy
 	$(CARGO) fmt --all --check

@@ -153,7 +153,9 @@ async fn connection<A: Answer>(
     let io = Watched::new(TokioIo::new(stream), Arc::clone(&activity));
     let mut connection = std::pin::pin!(
         http1::Builder::new()
-            .pipeline_flush(true)
+            // Head and body in one buffer and one write. Not `pipeline_flush`, with which hyper
+            // makes answers without end for a peer that sends requests and reads nothing.
+            .writev(false)
             .max_buf_size(MAX_BUFFER)
             .half_close(false)
             .serve_connection(io, service)

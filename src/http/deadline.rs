@@ -105,16 +105,33 @@ impl Activity {
     }
 }
 
-/// A stream that tells its [`Activity`] about bytes.
+/// A stream that tells its [`Activity`] about bytes, and reads nothing from a peer that does
+/// not take what it was answered: hyper bounds the bodies it keeps for such a peer, not the
+/// heads.
 #[derive(Debug)]
 pub(super) struct Watched<T> {
     stream: T,
     activity: Arc<Activity>,
+    /// The peer took none of our bytes at the last attempt.
+    stuck: bool,
+    /// A read was put off meanwhile.
+    read_waits: bool,
 }
 
 impl<T> Watched<T> {
     pub(super) fn new(stream: T, activity: Arc<Activity>) -> Self {
-        Self { stream, activity }
+        Self { stream, activity, stuck: false, read_waits: false }
+    }
+
+    fn wrote(&mut self, polled: &Poll<io::Result<usize>>, cx: &Context<'_>) {
+        self.stuck = polled.is_pending();
+        if self.stuck {
+            return;
+        }
+        self.activity.bytes_went();
+        if std::mem::take(&mut self.read_waits) {
+            cx.waker().wake_by_ref();
+        }
     }
 }
 
@@ -124,6 +141,10 @@ impl<T: Read + Unpin> Read for Watched<T> {
         cx: &mut Context<'_>,
         buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.stuck {
+            self.read_waits = true;
+            return Poll::Pending;
+        }
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
         if matches!(polled, Poll::Ready(Ok(()))) {
             self.activity.bytes_came();
@@ -139,9 +160,7 @@ impl<T: Write + Unpin> Write for Watched<T> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
-        if polled.is_ready() {
-            self.activity.bytes_went();
-        }
+        self.wrote(&polled, cx);
         polled
     }
 
@@ -151,9 +170,7 @@ impl<T: Write + Unpin> Write for Watched<T> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        if polled.is_ready() {
-            self.activity.bytes_went();
-        }
+        self.wrote(&polled, cx);
         polled
     }
 

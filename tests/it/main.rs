@@ -1,5 +1,6 @@
 //! The whole service, tested from outside.
 
+mod bounded;
 mod conflicts;
 mod end_to_end;
 mod hostile;

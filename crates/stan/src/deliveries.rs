@@ -106,7 +106,7 @@ impl Deliveries {
 
     /// Takes a delivery from the wire.
     pub(crate) fn offer(&self, delivery: MsgProto) {
-        let MsgProto { sequence, timestamp, .. } = delivery;
+        let MsgProto { sequence, timestamp, redelivered, redelivery_count, data, .. } = delivery;
         let mut state = self.state();
         if state.closed {
             return;
@@ -123,7 +123,7 @@ impl Deliveries {
             self.counters.duplicates_suppressed.add(1);
             return self.send_ack(&mut state, sequence, InHand { timestamp, generation });
         }
-        let size = delivery.data.len();
+        let size = data.len();
         if !state.queue.is_empty() && state.queued_bytes + size > self.max_bytes {
             return self.counters.shed.add(1);
         }
@@ -132,13 +132,15 @@ impl Deliveries {
         state.queue.push_back(Queued {
             sequence,
             timestamp,
-            redelivered: delivery.redelivered,
-            redelivery_count: delivery.redelivery_count,
-            data: delivery.data,
+            redelivered,
+            redelivery_count,
+            // A copy: bytes off the wire keep alive the whole buffer that they were read into,
+            // and beside a long message that is megabytes for a short one.
+            data: Bytes::copy_from_slice(&data),
         });
         drop(state);
         self.counters.delivered.add(1);
-        self.counters.redelivered.add(u64::from(delivery.redelivered));
+        self.counters.redelivered.add(u64::from(redelivered));
         self.arrived.notify_one();
     }
 
