@@ -61,22 +61,19 @@ impl Attachment {
         // A caller may give up waiting, and then nothing below is run.
         let unanswered = Unanswered { connection, channel: &options.channel, inbox: Some(&inbox) };
         let subject = &connection.subjects().subscribe;
-        let answer = match transport.request(Request::Subscribe, subject, &request, within).await {
+        let asked = transport.request(Request::Subscribe, subject, &request, within).await;
+        let answer: SubscriptionResponse = match asked {
             Ok(answer) => answer,
             Err(error) => {
-                // The server may have taken the request: without this it would keep a member
-                // that nobody reads from.
                 unanswered.settle();
-                abandon(connection, &options.channel, inbox).await;
+                if !matches!(error, Error::Refused { .. }) {
+                    // The server may have taken the request: without this it would keep a member
+                    // that nobody reads from.
+                    abandon(connection, &options.channel, inbox).await;
+                }
                 return Err(error);
             }
         };
-        let answer = SubscriptionResponse::decode(answer)
-            .map_err(|error| Error::Garbled(Request::Subscribe, error.to_string()))?;
-        if !answer.error.is_empty() {
-            unanswered.settle();
-            return Err(Error::Refused { request: Request::Subscribe, text: answer.error });
-        }
         if answer.ack_inbox.is_empty() {
             return Err(Error::Garbled(Request::Subscribe, "no ack inbox".to_owned()));
         }
@@ -139,14 +136,8 @@ impl Attachment {
         connection.check()?;
         // The server handles the acks sent earlier on this link before it handles this.
         let request = unsubscribe_request(connection, &self.channel, self.ack_inbox.clone());
-        let answer = connection.transport().request(kind, subject, &request, within).await?;
-        let answer = SubscriptionResponse::decode(answer)
-            .map_err(|error| Error::Garbled(kind, error.to_string()))?;
-        if answer.error.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::Refused { request: kind, text: answer.error })
-        }
+        let ended = connection.transport().request(kind, subject, &request, within).await;
+        ended.map(|SubscriptionResponse { .. }| ())
     }
 }
 
@@ -211,9 +202,13 @@ async fn close_doubtful(connection: &Connection) -> Result<(), Error> {
     let doubtful = connection.doubtful().clone();
     for (channel, inbox) in doubtful {
         let request = unsubscribe_request(connection, &channel, inbox.clone());
-        // Any answer will do: a refusal means that there is no such subscription.
-        let transport = connection.transport();
-        transport.request(Request::CloseSubscription, subject, &request, within).await?;
+        let closed =
+            connection.transport().request(Request::CloseSubscription, subject, &request, within);
+        match closed.await {
+            // A refusal means that there is no such subscription.
+            Ok(SubscriptionResponse { .. }) | Err(Error::Refused { .. }) => {}
+            Err(error) => return Err(error),
+        }
         connection.doubtful().retain(|(_, doubted)| *doubted != inbox);
     }
     Ok(())

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::error::{Error, Request};
 use crate::options::Options;
+use crate::protocol::Answer;
 use crate::stats::Counters;
 
 /// The NATS client drops messages when a subscription's channel is full, so ours never is:
@@ -125,12 +126,28 @@ impl Transport {
         }
     }
 
-    /// Asks and waits for the answer. The time covers the way into the client's command queue,
-    /// which its own time-out does not.
+    /// Asks and waits for the answer; a text of refusal in it is an error. The time covers the way
+    /// into the client's command queue, which its own time-out does not.
     ///
     /// Nothing is queued while the link is down: it would be sent when the link comes back, long
     /// after it was given up here, and act under a client id that may be someone else's by then.
-    pub(crate) async fn request(
+    pub(crate) async fn request<A: Answer>(
+        &self,
+        request: Request,
+        subject: &str,
+        body: &impl prost::Message,
+        within: Duration,
+    ) -> Result<A, Error> {
+        let answer = self.call(request, subject, body, within).await?;
+        let answer =
+            A::decode(answer).map_err(|error| Error::Garbled(request, error.to_string()))?;
+        match answer.error() {
+            "" => Ok(answer),
+            text => Err(Error::Refused { request, text: text.to_owned() }),
+        }
+    }
+
+    async fn call(
         &self,
         request: Request,
         subject: &str,
