@@ -18,7 +18,6 @@ use crate::options::SubscriptionOptions;
 use crate::protocol::{
     Ack, MsgProto, SubscriptionRequest, SubscriptionResponse, UnsubscribeRequest,
 };
-use crate::stats::Counters;
 
 /// A live subscription. Dropping it stops its tasks without a word to the server.
 #[derive(Debug)]
@@ -36,7 +35,6 @@ impl Attachment {
         connection: &Connection,
         options: &SubscriptionOptions,
         deliveries: &Arc<Deliveries>,
-        counters: &Arc<Counters>,
         same_registration: bool,
     ) -> Result<Self, Error> {
         connection.check()?;
@@ -81,8 +79,7 @@ impl Attachment {
         let (sender, receiver) = mpsc::unbounded_channel();
         deliveries.attach(sender, same_registration);
         // Messages wait in `subscriber` until here, so none is taken before its ack inbox is known.
-        let pump =
-            pump(subscriber, options.channel.clone(), Arc::clone(deliveries), Arc::clone(counters));
+        let pump = pump(subscriber, options.channel.clone(), Arc::clone(deliveries));
         let acks = send_acks(
             receiver,
             transport.client().clone(),
@@ -214,24 +211,20 @@ async fn close_doubtful(connection: &Connection) -> Result<(), Error> {
     Ok(())
 }
 
-async fn pump(
-    mut subscriber: Subscriber,
-    channel: String,
-    deliveries: Arc<Deliveries>,
-    counters: Arc<Counters>,
-) {
+async fn pump(mut subscriber: Subscriber, channel: String, deliveries: Arc<Deliveries>) {
+    let garbled = &deliveries.counters().garbled;
     while let Some(message) = subscriber.next().await {
         match MsgProto::decode(message.payload) {
             Ok(delivery) if delivery.subject == channel => deliveries.offer(delivery),
             Ok(delivery) => {
-                counters.garbled.add(1);
+                garbled.add(1);
                 tracing::warn!(
                     sequence = delivery.sequence,
                     "A delivery for another channel was dropped"
                 );
             }
             Err(error) => {
-                counters.garbled.add(1);
+                garbled.add(1);
                 tracing::warn!(%error, "A delivery that is no STAN message was dropped");
             }
         }

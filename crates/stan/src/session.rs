@@ -73,7 +73,6 @@ pub struct Session {
 #[derive(Debug, Clone)]
 pub struct Monitor {
     state: watch::Receiver<SessionState>,
-    counters: Arc<Counters>,
     deliveries: Arc<Deliveries>,
 }
 
@@ -87,7 +86,7 @@ impl Monitor {
     /// The counters so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.counters.snapshot()
+        self.deliveries.counters().snapshot()
     }
 
     /// What is in the queue and in hand.
@@ -122,13 +121,13 @@ impl Session {
             subscription,
             transport,
             deliveries: Arc::clone(&deliveries),
-            counters: Arc::clone(&counters),
+            counters,
             state: state_sender,
             stop: stop.clone(),
         };
         Ok(Self {
             messages: Messages::new(Arc::clone(&deliveries)),
-            monitor: Monitor { state, counters, deliveries },
+            monitor: Monitor { state, deliveries },
             supervisor: tokio::spawn(supervisor.run()),
             _stops_when_dropped: stop.clone().drop_guard(),
             stop,

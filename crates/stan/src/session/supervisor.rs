@@ -176,9 +176,8 @@ impl Supervisor {
             }
             *attachment = None;
         }
-        let (deliveries, counters) = (&self.deliveries, &self.counters);
         let attached =
-            Attachment::open(connection, &self.subscription, deliveries, counters, again).await?;
+            Attachment::open(connection, &self.subscription, &self.deliveries, again).await?;
         *attachment = Some(attached);
         self.show(SessionState::Live);
         tracing::info!(
