@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use crate::error::{Error, Lost, PublishError};
 use crate::farewell::Farewell;
 use crate::liveness;
+use crate::name;
 use crate::options::{Options, SubscriptionOptions};
 use crate::publisher::{PublishAck, Publisher};
 use crate::stats::Counters;
@@ -145,6 +146,7 @@ impl Connection {
         channel: &str,
         data: Bytes,
     ) -> Result<PublishAck, PublishError> {
+        name::check_channel(channel).map_err(PublishError::InvalidChannel)?;
         if self.current_state() != ConnectionState::Open {
             return Err(PublishError::ConnectionClosed);
         }

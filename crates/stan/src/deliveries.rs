@@ -17,6 +17,10 @@ use crate::stats::Counters;
 /// Acknowledgements remembered for messages whose session was lost before they were sent.
 const MOST_SETTLED: usize = 65_536;
 
+/// What a message costs us beside its payload, about: its place in the queue and among those in
+/// hand, and its share of the buffer that it was read into.
+pub(crate) const OVERHEAD: usize = 128;
+
 #[derive(Debug)]
 pub(crate) struct Deliveries {
     state: Mutex<State>,
@@ -124,7 +128,8 @@ impl Deliveries {
             return self.send_ack(&mut state, sequence, Settled { timestamp, generation });
         }
         let size = delivery.data.len();
-        if !state.queue.is_empty() && state.queued_bytes + size > self.max_bytes {
+        let queued = state.queued_bytes + state.queue.len() * OVERHEAD;
+        if !state.queue.is_empty() && queued + size + OVERHEAD > self.max_bytes {
             return self.counters.shed.add(1);
         }
         state.in_hand.insert((sequence, timestamp), generation);

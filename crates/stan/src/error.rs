@@ -142,6 +142,9 @@ pub enum PublishError {
     /// The NATS link is down: the message was not sent.
     #[error("not connected to nats")]
     Disconnected,
+    /// A channel that cannot be: the message was not sent. The text says what is legal.
+    #[error("{0}")]
+    InvalidChannel(String),
     /// Larger than the NATS server's limit: the message was not sent.
     #[error("the message of {size_bytes} bytes is larger than the server's limit of {limit_bytes}")]
     TooLarge {

@@ -41,6 +41,7 @@ pub mod error;
 mod farewell;
 mod liveness;
 pub mod message;
+mod name;
 pub mod options;
 mod protocol;
 pub mod publisher;

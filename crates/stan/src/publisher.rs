@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use async_nats::Subscriber;
+use async_nats::client::PublishErrorKind;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use prost::Message as _;
@@ -96,17 +97,12 @@ impl Publisher {
         let (size_bytes, client) = (payload.len(), self.transport.client());
         let limit_bytes = client.max_payload();
         let sending = client.publish_with_reply(subject, ticket.place.subject, payload);
-        match timeout_at(deadline, sending).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) if size_bytes > limit_bytes => {
-                let error = PublishError::TooLarge { size_bytes, limit_bytes };
-                self.unacked.give_up(ticket.number, error);
-            }
-            Ok(Err(error)) => {
-                self.unacked.give_up(ticket.number, PublishError::Refused(error.to_string()));
-            }
-            Err(_) => self.unacked.give_up(ticket.number, PublishError::Disconnected),
-        }
+        let unsent = match timeout_at(deadline, sending).await {
+            Ok(Ok(())) => return Ok(PublishAck(outcome)),
+            Ok(Err(error)) => unsent(error.kind(), channel, size_bytes, limit_bytes),
+            Err(_) => PublishError::Disconnected,
+        };
+        self.unacked.give_up(ticket.number, unsent);
         Ok(PublishAck(outcome))
     }
 }
@@ -114,6 +110,23 @@ impl Publisher {
 impl Drop for Publisher {
     fn drop(&mut self) {
         self.unacked.close();
+    }
+}
+
+/// Why the NATS client did not even take a message.
+fn unsent(
+    kind: PublishErrorKind,
+    channel: &str,
+    size_bytes: usize,
+    limit_bytes: usize,
+) -> PublishError {
+    match kind {
+        PublishErrorKind::MaxPayloadExceeded => PublishError::TooLarge { size_bytes, limit_bytes },
+        PublishErrorKind::InvalidSubject => {
+            PublishError::InvalidChannel(format!("channel {channel:?} is not legal for nats"))
+        }
+        // The client has ended, and with it the link.
+        PublishErrorKind::Send => PublishError::Disconnected,
     }
 }
 
@@ -140,4 +153,19 @@ async fn settle(
         }
     }
     unacked.close();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_the_nats_client_did_not_take_was_not_refused_by_the_server() {
+        let unsent = |kind| unsent(kind, "orders", 2_000, 1_000);
+        assert_eq!(unsent(PublishErrorKind::Send), PublishError::Disconnected);
+        let too_large = PublishError::TooLarge { size_bytes: 2_000, limit_bytes: 1_000 };
+        assert_eq!(unsent(PublishErrorKind::MaxPayloadExceeded), too_large);
+        let illegal = unsent(PublishErrorKind::InvalidSubject);
+        assert!(matches!(illegal, PublishError::InvalidChannel(_)), "{illegal}");
+    }
 }
