@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -38,6 +39,8 @@ pub struct BrokerOptions {
     pub heartbeat_timeout: Duration,
     /// After how many missing answers a client is taken for dead.
     pub heartbeat_fail_count: u32,
+    /// How many messages a channel keeps, the newest; all of them if none.
+    pub max_messages: Option<u64>,
 }
 
 impl Default for BrokerOptions {
@@ -48,6 +51,7 @@ impl Default for BrokerOptions {
             heartbeat_interval: Duration::from_secs(1),
             heartbeat_timeout: Duration::from_millis(500),
             heartbeat_fail_count: 2,
+            max_messages: None,
         }
     }
 }
@@ -59,33 +63,60 @@ pub struct Broker {
     options: BrokerOptions,
     port: Port,
     monitor_port: Port,
-    /// The port of the NATS server it is a guest of.
-    host: Option<u16>,
-    dir: TempDir,
+    guest: Option<Guest>,
+    dir: Arc<TempDir>,
+}
+
+/// Where a broker is a guest.
+#[derive(Debug, Clone, Copy)]
+struct Guest {
+    /// The port of the NATS server.
+    host: u16,
+    /// Whether another broker stands by to take over, or this one for another.
+    in_pair: bool,
 }
 
 impl Broker {
-    /// Starts a fresh broker with no limits on what it keeps.
+    /// Starts a fresh broker, with no limits on what it keeps but those in the options.
     pub async fn start(options: BrokerOptions) -> Result<Self> {
-        Self::start_somewhere(None, options).await
+        Self::start_somewhere(None, options, Arc::new(new_dir()?)).await
     }
 
     /// Starts one under [`GUEST_CLUSTER_ID`] on the NATS server of another, so that it can stop
     /// and start while NATS stays.
     pub async fn start_on(host: &Self, options: BrokerOptions) -> Result<Self> {
-        Self::start_somewhere(Some(host.port()), options).await
+        let guest = Guest { host: host.port(), in_pair: false };
+        Self::start_somewhere(Some(guest), options, Arc::new(new_dir()?)).await
     }
 
-    async fn start_somewhere(host: Option<u16>, options: BrokerOptions) -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("waybill-broker-").tempdir()?;
-        reaper::remove_at_end(dir.path())?;
+    /// Starts two as [`Broker::start_on`] does, with one store: the first serves, and the second
+    /// takes over when that is gone.
+    pub async fn start_pair_on(host: &Self, options: BrokerOptions) -> Result<(Self, Self)> {
+        let guest = Some(Guest { host: host.port(), in_pair: true });
+        let dir = Arc::new(new_dir()?);
+        let mut first = Self::start_somewhere(guest, options.clone(), Arc::clone(&dir)).await?;
+        first.until_active().await?;
+        let second = Self::start_somewhere(guest, options, dir).await?;
+        Ok((first, second))
+    }
+
+    /// Waits until the broker serves; one of a pair that is started stands by at first.
+    pub async fn until_active(&mut self) -> Result<()> {
+        ready(&mut self.process, None).await
+    }
+
+    async fn start_somewhere(
+        guest: Option<Guest>,
+        options: BrokerOptions,
+        dir: Arc<TempDir>,
+    ) -> Result<Self> {
         let mut attempt = 1;
         loop {
             let (port, monitor_port) = (Port::lease()?, Port::lease()?);
-            let mut process = spawn(&options, host, &port, &monitor_port, dir.path())?;
-            match ready(&mut process).await {
+            let mut process = spawn(&options, guest, &port, &monitor_port, dir.path())?;
+            match ready(&mut process, guest).await {
                 Ok(()) => {
-                    return Ok(Self { process, options, port, monitor_port, host, dir });
+                    return Ok(Self { process, options, port, monitor_port, guest, dir });
                 }
                 Err(_) if process.lost_its_port() && attempt < ATTEMPTS => attempt += 1,
                 Err(error) => return Err(error),
@@ -108,7 +139,7 @@ impl Broker {
     /// The port for clients on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.host.unwrap_or(self.port.number)
+        self.guest.map_or(self.port.number, |guest| guest.host)
     }
 
     /// Stops the broker in the orderly way; it does not say goodbye to its clients.
@@ -125,8 +156,8 @@ impl Broker {
     pub async fn start_again(&mut self) -> Result<()> {
         ensure!(self.process.status()?.is_some(), "the broker still runs");
         let (port, monitor_port) = (&self.port, &self.monitor_port);
-        self.process = spawn(&self.options, self.host, port, monitor_port, self.dir.path())?;
-        ready(&mut self.process).await
+        self.process = spawn(&self.options, self.guest, port, monitor_port, self.dir.path())?;
+        ready(&mut self.process, self.guest).await
     }
 
     /// Removes everything the stopped broker has stored.
@@ -173,7 +204,8 @@ pub(crate) fn server(
     } else {
         server.args(["-store", "memory"]);
     }
-    server.args(["-mc", "0", "-msu", "0", "-mm", "0", "-mb", "0"]);
+    let max_messages = options.max_messages.unwrap_or(0).to_string();
+    server.args(["-mc", "0", "-msu", "0", "-mb", "0", "-mm", &max_messages]);
     let milliseconds = |time: Duration| format!("{}ms", time.as_millis());
     server.args(["-hbi", &milliseconds(options.heartbeat_interval)]);
     server.args(["-hbt", &milliseconds(options.heartbeat_timeout)]);
@@ -186,9 +218,20 @@ pub(crate) fn is_ready(process: &Process) -> bool {
     process.log().contains("Streaming Server is ready")
 }
 
+/// One of a pair stands by first, even when it will be the one that serves.
+fn stands_by(process: &Process) -> bool {
+    process.log().contains("Starting in standby mode")
+}
+
+fn new_dir() -> Result<TempDir> {
+    let dir = tempfile::Builder::new().prefix("waybill-broker-").tempdir()?;
+    reaper::remove_at_end(dir.path())?;
+    Ok(dir)
+}
+
 fn spawn(
     options: &BrokerOptions,
-    host: Option<u16>,
+    guest: Option<Guest>,
     port: &Port,
     monitor_port: &Port,
     dir: &Path,
@@ -196,15 +239,21 @@ fn spawn(
     let ports = (port.number, monitor_port.number);
     let mut command = server(&tools::broker()?, ports, &store(dir), options);
     command.current_dir(dir).arg("--file_sync=false");
-    if let Some(host) = host {
+    if let Some(Guest { host, in_pair }) = guest {
         // The later of two cluster ids counts.
         command.args(["-cid", GUEST_CLUSTER_ID, "-ns", &format!("nats://127.0.0.1:{host}")]);
+        if in_pair {
+            command.args(["-ft_group", "pair"]);
+        }
     }
-    Process::spawn("nats-streaming-server", &command, &dir.join("broker.log"))
+    let log = dir.join(format!("broker-{}.log", monitor_port.number));
+    Process::spawn("nats-streaming-server", &command, &log)
 }
 
-async fn ready(process: &mut Process) -> Result<()> {
-    let ready = process.ready(START, async |process: &Process| is_ready(process)).await;
+async fn ready(process: &mut Process, guest: Option<Guest>) -> Result<()> {
+    let in_pair = guest.is_some_and(|guest| guest.in_pair);
+    let is_ready = async |process: &Process| is_ready(process) || in_pair && stands_by(process);
+    let ready = process.ready(START, is_ready).await;
     ready.context("cannot start a throw-away broker")
 }
 

@@ -169,6 +169,34 @@ async fn a_gap_in_the_sequence_holds_nothing_up() {
     }
 }
 
+/// Own: what is no STAN message, or one of another channel, is dropped and counted, and what comes
+/// after it is read.
+#[tokio::test]
+async fn what_is_no_delivery_of_ours_is_counted_as_garbled_and_holds_nothing_up() {
+    let broker = broker().await;
+    let mut server = Responder::start(&broker.url()).await;
+    let connection = server.connect().await;
+    let serve = async {
+        let (request, asked) = server.next_subscribe().await;
+        server.welcome_subscriber(&request).await;
+        for garbage in [&b"\xff\xff"[..], b"\x0a\x7fshort", b"plain text", &[0x80; 64]] {
+            let inbox = asked.inbox.clone();
+            server.client.publish(inbox, garbage.into()).await.expect("sent");
+        }
+        let elsewhere = MsgProto { subject: "elsewhere".to_owned(), ..delivery(1) };
+        server.send(&asked.inbox, &elsewhere).await;
+        server.send(&asked.inbox, &delivery(2)).await;
+    };
+    let (subscription, ()) = tokio::join!(connection.subscribe(from_the_first()), serve);
+    let subscription = subscription.expect("subscribed");
+    let message = take(&subscription.messages()).await;
+    assert_eq!(message.sequence, 2);
+    message.ack();
+    assert_eq!(server.next_ack().await.sequence, 2);
+    let stats = subscription.stats();
+    assert_eq!((stats.garbled, stats.delivered), (5, 1));
+}
+
 /// The messages of a subscription can be read as a stream, which ends with it.
 #[tokio::test]
 async fn messages_are_a_stream() {
