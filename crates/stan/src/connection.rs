@@ -86,7 +86,12 @@ impl Connection {
             handshake::register(&transport, &options).await?;
         let state = Arc::new(watch::Sender::new(ConnectionState::Open));
         let ended = CancellationToken::new();
-        liveness::answer_heartbeats(transport.client().clone(), heartbeats, ended.clone());
+        let losing = || {
+            let (state, ends) = (Arc::clone(&state), ended.clone());
+            move |lost| lose(&state, &ends, lost)
+        };
+        let client = transport.client().clone();
+        liveness::answer_heartbeats(client, heartbeats, ended.clone(), losing());
         if let Some((interval, max_out)) = pings {
             let pings = liveness::Pings {
                 transport: transport.clone(),
@@ -95,8 +100,7 @@ impl Connection {
                 interval,
                 max_out,
             };
-            let (state, ends) = (Arc::clone(&state), ended.clone());
-            liveness::ping(pings, ended.clone(), move |lost| lose(&state, &ends, lost));
+            liveness::ping(pings, ended.clone(), losing());
         }
         let publisher = OnceCell::new();
         let doubtful = Mutex::default();

@@ -36,7 +36,7 @@ impl fmt::Display for Request {
 /// Why a registration with the streaming server ended without our asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Lost {
-    /// More pings than allowed stayed unanswered.
+    /// More pings than allowed stayed unanswered, or the NATS link was away for as long.
     #[error("the streaming server does not answer pings")]
     PingsUnanswered,
     /// The server knows our client id no more, or someone else has it: the server's answer

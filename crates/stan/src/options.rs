@@ -52,6 +52,11 @@ impl Options {
         }
     }
 
+    /// How long a registration lasts whose pings are not answered, as far as it is up to us.
+    pub(crate) fn ping_budget(&self) -> Duration {
+        self.ping_interval.saturating_mul(self.ping_max_out.saturating_add(1))
+    }
+
     pub(crate) fn validate(&self) -> Result<(), Error> {
         let legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if self.client_id.is_empty() || !self.client_id.chars().all(legal) {

@@ -40,7 +40,7 @@ enum Ended {
 }
 
 impl Supervisor {
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
         let mut backoff = Backoff::new(FIRST_RETRY, SLOWEST_RETRY);
         let mut registrations = 0_u64;
         while !self.stop.is_cancelled() {
@@ -71,7 +71,10 @@ impl Supervisor {
 
     /// Registers. It is not cut short by a stop: an answer that nobody waited for would leave a
     /// registration behind.
-    async fn establish(&self) -> Result<Connection, Error> {
+    async fn establish(&mut self) -> Result<Connection, Error> {
+        if self.transport.has_ended() {
+            self.transport = self.transport.dial_again(&self.options, &self.counters).await?;
+        }
         let within = self.options.request_timeout;
         let connected = self.transport.until_connected(within);
         self.stop.run_until_cancelled(connected).await.unwrap_or(Err(Error::Closed))?;

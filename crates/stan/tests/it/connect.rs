@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use stan::connection::ConnectionState;
 use stan::error::{Kind, Request};
-use stan::{Connection, Error, PublishError, SubscriptionOptions};
+use stan::{Connection, Error, PublishError, Session, SessionState, SubscriptionOptions};
 use testbed::{Direction, Proxy, eventually};
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 
-use crate::bench::{PATIENCE, broker, options};
+use crate::bench::{PATIENCE, broker, group, options};
 use crate::fake::{self, Fake};
 use crate::wire::{ConnectRequest, Tap, decoded, links_and_subscriptions, text, until_gone};
 
@@ -118,6 +119,46 @@ async fn subscriptions_that_are_over_leave_no_task_and_no_nats_subscription() {
         cycle().await;
     }
     eventually("all is as before", PATIENCE, async || (left().await == before).then_some(())).await;
+}
+
+/// §4.24, while NATS itself is away: what is dropped stops dialling after the time that a
+/// registration would have lasted, and what is not goes on.
+#[tokio::test]
+async fn what_is_dropped_while_nats_is_away_leaves_no_task_though_it_stays_away() {
+    let mut broker = broker().await;
+    let hasty = |client_id| {
+        let mut options = options(&broker.url(), client_id);
+        options.ping_max_out = 2;
+        options
+    };
+    let patient = hasty("patient");
+    let patient = Session::supervise(patient, group()).await.expect("a session");
+    let mut state = patient.monitor().state();
+    let mut until_live = async || {
+        let live = state.wait_for(|state| *state == SessionState::Live);
+        timeout(PATIENCE, live).await.expect("in time").expect("supervised");
+    };
+    until_live().await;
+    let tasks_before = Handle::current().metrics().num_alive_tasks();
+    let connection = Connection::connect(hasty("dropped")).await.expect("open");
+    connection.publish("orders", "x".into()).await.expect("acknowledged");
+    let subscription = connection.subscribe(SubscriptionOptions::plain("orders")).await;
+    let session = Session::supervise(hasty("closed"), group()).await.expect("a session");
+    broker.kill().expect("killed");
+    drop((subscription.expect("subscribed"), connection));
+    session.close().await;
+    eventually("their tasks have ended", PATIENCE, async || {
+        (Handle::current().metrics().num_alive_tasks() <= tasks_before).then_some(())
+    })
+    .await;
+    broker.start_again().await.expect("started again");
+    eventually("the patient one is built anew", PATIENCE, async || {
+        (patient.monitor().stats().session_rebuilds > 0).then_some(())
+    })
+    .await;
+    until_live().await;
+    assert_eq!(patient.monitor().stats().reconnects, 1);
+    patient.close().await;
 }
 
 /// §4.5, `TestPingsInvalidOptions`.
