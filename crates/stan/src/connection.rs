@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::error::{Error, Lost, PublishError};
-use crate::farewell::Farewell;
 use crate::liveness;
 use crate::name;
 use crate::options::{Options, SubscriptionOptions};
@@ -19,8 +18,10 @@ use crate::subscription::Subscription;
 use crate::transport::Transport;
 
 use handshake::{Registration, Subjects};
+use inner::{Inner, lose};
 
 mod handshake;
+mod inner;
 
 /// Whether a registration still holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,23 +51,6 @@ pub enum ConnectionState {
 #[derive(Debug, Clone)]
 pub struct Connection {
     inner: Arc<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    transport: Transport,
-    options: Options,
-    conn_id: Bytes,
-    subjects: Subjects,
-    state: Arc<watch::Sender<ConnectionState>>,
-    /// Ends the tasks that answer heartbeats and send pings.
-    ended: CancellationToken,
-    publisher: OnceCell<Publisher>,
-    /// Channels and delivery inboxes of subscriptions that the server may have made though we
-    /// never heard of it.
-    doubtful: Mutex<Vec<(String, String)>>,
-    /// The tasks that send acks; each ends when its subscription does and all is sent.
-    ack_tasks: TaskTracker,
 }
 
 impl Connection {
@@ -284,45 +268,4 @@ impl Connection {
         inner.transport.flush(inner.options.request_timeout).await;
         outcome
     }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.ended.cancel();
-        let was_open = *self.state.borrow() == ConnectionState::Open;
-        self.state.send_replace(ConnectionState::Closed);
-        if let (true, Ok(runtime)) = (was_open, tokio::runtime::Handle::try_current()) {
-            let farewell = self.farewell();
-            runtime.spawn(async move {
-                if let Err(error) = farewell.close().await {
-                    tracing::debug!(%error, "A dropped connection could not be closed");
-                }
-            });
-        }
-    }
-}
-
-impl Inner {
-    fn farewell(&self) -> Farewell {
-        Farewell {
-            transport: self.transport.clone(),
-            client_id: self.options.client_id.clone(),
-            conn_id: self.conn_id.clone(),
-            close: self.subjects.close.clone(),
-            ping: self.subjects.ping.clone(),
-            within: self.options.request_timeout,
-        }
-    }
-}
-
-fn lose(state: &watch::Sender<ConnectionState>, ended: &CancellationToken, lost: Lost) {
-    // Our answer to the server's heartbeats would keep the client id from whoever comes next.
-    ended.cancel();
-    state.send_if_modified(|state| {
-        let open = *state == ConnectionState::Open;
-        if open {
-            *state = ConnectionState::Lost(lost);
-        }
-        open
-    });
 }

@@ -58,6 +58,11 @@ async fn a_session_goes_on_when_the_standby_takes_over() {
         missing.remove(&message.sequence);
         message.ack();
     }
+    eventually("what is in hand is offered again", PATIENCE, async || {
+        (monitor.stats().duplicates_suppressed >= 10).then_some(())
+    })
+    .await;
+    assert_eq!(monitor.depth().messages, 0, "nothing of it is yielded a second time");
     held.into_iter().for_each(Message::ack);
     let user = tokio::spawn(async move {
         let mut last = 0;
