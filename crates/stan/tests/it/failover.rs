@@ -62,7 +62,11 @@ async fn a_session_goes_on_when_the_standby_takes_over() {
         (monitor.stats().duplicates_suppressed >= 10).then_some(())
     })
     .await;
-    assert_eq!(monitor.depth().messages, 0, "nothing of it is yielded a second time");
+    while monitor.depth().messages > 0 {
+        let message = take(&messages).await;
+        assert!(!in_hand.contains(&message.sequence), "{} is in hand", message.sequence);
+        message.ack();
+    }
     held.into_iter().for_each(Message::ack);
     let user = tokio::spawn(async move {
         let mut last = 0;
