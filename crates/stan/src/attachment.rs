@@ -18,7 +18,6 @@ use crate::options::SubscriptionOptions;
 use crate::protocol::{
     Ack, MsgProto, SubscriptionRequest, SubscriptionResponse, UnsubscribeRequest,
 };
-use crate::stats::Counters;
 
 /// A live subscription. Dropping it stops its tasks without a word to the server.
 #[derive(Debug)]
@@ -36,7 +35,6 @@ impl Attachment {
         connection: &Connection,
         options: &SubscriptionOptions,
         deliveries: &Arc<Deliveries>,
-        counters: &Arc<Counters>,
         same_registration: bool,
     ) -> Result<Self, Error> {
         connection.check()?;
@@ -61,22 +59,19 @@ impl Attachment {
         // A caller may give up waiting, and then nothing below is run.
         let unanswered = Unanswered { connection, channel: &options.channel, inbox: Some(&inbox) };
         let subject = &connection.subjects().subscribe;
-        let answer = match transport.request(Request::Subscribe, subject, &request, within).await {
+        let asked = transport.request(Request::Subscribe, subject, &request, within).await;
+        let answer: SubscriptionResponse = match asked {
             Ok(answer) => answer,
             Err(error) => {
-                // The server may have taken the request: without this it would keep a member
-                // that nobody reads from.
                 unanswered.settle();
-                abandon(connection, &options.channel, inbox).await;
+                if !matches!(error, Error::Refused { .. }) {
+                    // The server may have taken the request: without this it would keep a member
+                    // that nobody reads from.
+                    abandon(connection, &options.channel, inbox).await;
+                }
                 return Err(error);
             }
         };
-        let answer = SubscriptionResponse::decode(answer)
-            .map_err(|error| Error::Garbled(Request::Subscribe, error.to_string()))?;
-        if !answer.error.is_empty() {
-            unanswered.settle();
-            return Err(Error::Refused { request: Request::Subscribe, text: answer.error });
-        }
         if answer.ack_inbox.is_empty() {
             return Err(Error::Garbled(Request::Subscribe, "no ack inbox".to_owned()));
         }
@@ -84,8 +79,7 @@ impl Attachment {
         let (sender, receiver) = mpsc::unbounded_channel();
         deliveries.attach(sender, same_registration);
         // Messages wait in `subscriber` until here, so none is taken before its ack inbox is known.
-        let pump =
-            pump(subscriber, options.channel.clone(), Arc::clone(deliveries), Arc::clone(counters));
+        let pump = pump(subscriber, options.channel.clone(), Arc::clone(deliveries));
         let acks = send_acks(
             receiver,
             transport.client().clone(),
@@ -139,14 +133,8 @@ impl Attachment {
         connection.check()?;
         // The server handles the acks sent earlier on this link before it handles this.
         let request = unsubscribe_request(connection, &self.channel, self.ack_inbox.clone());
-        let answer = connection.transport().request(kind, subject, &request, within).await?;
-        let answer = SubscriptionResponse::decode(answer)
-            .map_err(|error| Error::Garbled(kind, error.to_string()))?;
-        if answer.error.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::Refused { request: kind, text: answer.error })
-        }
+        let ended = connection.transport().request(kind, subject, &request, within).await;
+        ended.map(|SubscriptionResponse { .. }| ())
     }
 }
 
@@ -211,32 +199,32 @@ async fn close_doubtful(connection: &Connection) -> Result<(), Error> {
     let doubtful = connection.doubtful().clone();
     for (channel, inbox) in doubtful {
         let request = unsubscribe_request(connection, &channel, inbox.clone());
-        // Any answer will do: a refusal means that there is no such subscription.
-        let transport = connection.transport();
-        transport.request(Request::CloseSubscription, subject, &request, within).await?;
+        let closed =
+            connection.transport().request(Request::CloseSubscription, subject, &request, within);
+        match closed.await {
+            // A refusal means that there is no such subscription.
+            Ok(SubscriptionResponse { .. }) | Err(Error::Refused { .. }) => {}
+            Err(error) => return Err(error),
+        }
         connection.doubtful().retain(|(_, doubted)| *doubted != inbox);
     }
     Ok(())
 }
 
-async fn pump(
-    mut subscriber: Subscriber,
-    channel: String,
-    deliveries: Arc<Deliveries>,
-    counters: Arc<Counters>,
-) {
+async fn pump(mut subscriber: Subscriber, channel: String, deliveries: Arc<Deliveries>) {
+    let garbled = &deliveries.counters().garbled;
     while let Some(message) = subscriber.next().await {
         match MsgProto::decode(message.payload) {
             Ok(delivery) if delivery.subject == channel => deliveries.offer(delivery),
             Ok(delivery) => {
-                counters.garbled.add(1);
+                garbled.add(1);
                 tracing::warn!(
                     sequence = delivery.sequence,
                     "A delivery for another channel was dropped"
                 );
             }
             Err(error) => {
-                counters.garbled.add(1);
+                garbled.add(1);
                 tracing::warn!(%error, "A delivery that is no STAN message was dropped");
             }
         }

@@ -1,24 +1,27 @@
 //! One registration with a streaming server, from connect to close or loss.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
-use prost::Message as _;
 use tokio::sync::{OnceCell, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::error::{Error, Lost, PublishError, Request};
-use crate::farewell::Farewell;
+use crate::error::{Error, Lost, PublishError};
 use crate::liveness;
+use crate::name;
 use crate::options::{Options, SubscriptionOptions};
-use crate::protocol::{self, ConnectRequest, ConnectResponse};
 use crate::publisher::{PublishAck, Publisher};
 use crate::stats::Counters;
 use crate::subscription::Subscription;
 use crate::transport::Transport;
+
+use handshake::{Registration, Subjects};
+use inner::{Inner, lose};
+
+mod handshake;
+mod inner;
 
 /// Whether a registration still holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,35 +53,6 @@ pub struct Connection {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
-struct Inner {
-    transport: Transport,
-    options: Options,
-    conn_id: Bytes,
-    subjects: Subjects,
-    state: Arc<watch::Sender<ConnectionState>>,
-    /// Ends the tasks that answer heartbeats and send pings.
-    ended: CancellationToken,
-    publisher: OnceCell<Publisher>,
-    /// Channels and delivery inboxes of subscriptions that the server may have made though we
-    /// never heard of it.
-    doubtful: Mutex<Vec<(String, String)>>,
-    /// The tasks that send acks; each ends when its subscription does and all is sent.
-    ack_tasks: TaskTracker,
-}
-
-/// Where this server takes requests, as it told us at connect.
-#[derive(Debug, Clone)]
-pub(crate) struct Subjects {
-    pub(crate) publish: String,
-    pub(crate) subscribe: String,
-    pub(crate) close_subscription: String,
-    pub(crate) unsubscribe: String,
-    pub(crate) close: String,
-    /// Empty when it takes no pings.
-    pub(crate) ping: String,
-}
-
 impl Connection {
     /// Connects to NATS and registers with the streaming server: one attempt.
     ///
@@ -92,52 +66,25 @@ impl Connection {
 
     /// Registers over a NATS link that is there.
     pub(crate) async fn open(transport: Transport, options: Options) -> Result<Self, Error> {
-        let within = options.request_timeout;
-        // The server may probe this inbox while it handles the request, so it comes first.
-        let (heartbeat_inbox, heartbeats) = transport.subscribe_inbox(within).await?;
-        let conn_id = Bytes::from(transport.unique_token());
-        let request = ConnectRequest {
-            client_id: options.client_id.clone(),
-            heartbeat_inbox,
-            protocol: protocol::VERSION,
-            conn_id: conn_id.clone(),
-            ping_interval: i32::try_from(options.ping_interval.as_secs()).unwrap_or(i32::MAX),
-            ping_max_out: i32::try_from(options.ping_max_out).unwrap_or(i32::MAX),
-        };
-        let subject = format!("_STAN.discover.{}", options.cluster_id);
-        // On any failure `heartbeats` is dropped, which unsubscribes it: else the probe that the
-        // server makes at our next attempt would be answered by ourselves.
-        let answer = transport.request(Request::Connect, &subject, &request, within).await?;
-        let answer = ConnectResponse::decode(answer)
-            .map_err(|error| Error::Garbled(Request::Connect, error.to_string()))?;
-        if !answer.error.is_empty() {
-            return Err(Error::Refused { request: Request::Connect, text: answer.error });
-        }
-        if answer.pub_prefix.is_empty() {
-            return Err(Error::Garbled(Request::Connect, "no publish prefix".to_owned()));
-        }
-        let takes_pings = answer.protocol >= protocol::VERSION && answer.ping_interval > 0;
-        let subjects = Subjects {
-            publish: answer.pub_prefix,
-            subscribe: answer.sub_requests,
-            close_subscription: answer.sub_close_requests,
-            unsubscribe: answer.unsub_requests,
-            close: answer.close_requests,
-            ping: if takes_pings { answer.ping_requests } else { String::new() },
-        };
+        let Registration { conn_id, subjects, heartbeats, pings } =
+            handshake::register(&transport, &options).await?;
         let state = Arc::new(watch::Sender::new(ConnectionState::Open));
         let ended = CancellationToken::new();
-        liveness::answer_heartbeats(transport.client().clone(), heartbeats, ended.clone());
-        if takes_pings {
+        let losing = || {
+            let (state, ends) = (Arc::clone(&state), ended.clone());
+            move |lost| lose(&state, &ends, lost)
+        };
+        let client = transport.client().clone();
+        liveness::answer_heartbeats(client, heartbeats, ended.clone(), losing());
+        if let Some((interval, max_out)) = pings {
             let pings = liveness::Pings {
                 transport: transport.clone(),
                 subject: subjects.ping.clone(),
                 conn_id: conn_id.clone(),
-                interval: Duration::from_secs(answer.ping_interval.unsigned_abs().into()),
-                max_out: answer.ping_max_out.unsigned_abs(),
+                interval,
+                max_out,
             };
-            let (state, ends) = (Arc::clone(&state), ended.clone());
-            liveness::ping(pings, ended.clone(), move |lost| lose(&state, &ends, lost));
+            liveness::ping(pings, ended.clone(), losing());
         }
         let publisher = OnceCell::new();
         let doubtful = Mutex::default();
@@ -187,6 +134,7 @@ impl Connection {
         channel: &str,
         data: Bytes,
     ) -> Result<PublishAck, PublishError> {
+        name::check_channel(channel).map_err(PublishError::InvalidChannel)?;
         if self.current_state() != ConnectionState::Open {
             return Err(PublishError::ConnectionClosed);
         }
@@ -320,45 +268,4 @@ impl Connection {
         inner.transport.flush(inner.options.request_timeout).await;
         outcome
     }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.ended.cancel();
-        let was_open = *self.state.borrow() == ConnectionState::Open;
-        self.state.send_replace(ConnectionState::Closed);
-        if let (true, Ok(runtime)) = (was_open, tokio::runtime::Handle::try_current()) {
-            let farewell = self.farewell();
-            runtime.spawn(async move {
-                if let Err(error) = farewell.close().await {
-                    tracing::debug!(%error, "A dropped connection could not be closed");
-                }
-            });
-        }
-    }
-}
-
-impl Inner {
-    fn farewell(&self) -> Farewell {
-        Farewell {
-            transport: self.transport.clone(),
-            client_id: self.options.client_id.clone(),
-            conn_id: self.conn_id.clone(),
-            close: self.subjects.close.clone(),
-            ping: self.subjects.ping.clone(),
-            within: self.options.request_timeout,
-        }
-    }
-}
-
-fn lose(state: &watch::Sender<ConnectionState>, ended: &CancellationToken, lost: Lost) {
-    // Our answer to the server's heartbeats would keep the client id from whoever comes next.
-    ended.cancel();
-    state.send_if_modified(|state| {
-        let open = *state == ConnectionState::Open;
-        if open {
-            *state = ConnectionState::Lost(lost);
-        }
-        open
-    });
 }

@@ -17,6 +17,10 @@ use crate::stats::Counters;
 /// Acknowledgements remembered for messages whose session was lost before they were sent.
 const MOST_SETTLED: usize = 65_536;
 
+/// What a message costs us beside its payload, about: its place in the queue and among those in
+/// hand, and its share of the buffer that it was read into.
+pub(crate) const OVERHEAD: usize = 128;
+
 #[derive(Debug)]
 pub(crate) struct Deliveries {
     state: Mutex<State>,
@@ -29,10 +33,11 @@ pub(crate) struct Deliveries {
 struct State {
     queue: VecDeque<Queued>,
     queued_bytes: usize,
-    /// By sequence number and timestamp.
-    in_hand: HashMap<(u64, i64), InHand>,
+    /// The generation in which each came last, by sequence number and timestamp: those name one
+    /// message, also across stores of the server.
+    in_hand: HashMap<(u64, i64), u64>,
     /// Acknowledged while there was no way to say so.
-    settled: HashMap<u64, InHand>,
+    settled: HashMap<u64, Settled>,
     /// Where acknowledgements go; none between two subscriptions.
     acks: Option<mpsc::UnboundedSender<u64>>,
     /// Counts the registrations. Numbers given out under an earlier one may mean other messages
@@ -50,9 +55,8 @@ struct Queued {
     data: Bytes,
 }
 
-/// A sequence number and this timestamp name one message, also across stores of the server.
 #[derive(Debug, Clone, Copy)]
-struct InHand {
+struct Settled {
     timestamp: i64,
     generation: u64,
 }
@@ -112,22 +116,23 @@ impl Deliveries {
             return;
         }
         let generation = state.generation;
-        if let Some(in_hand) = state.in_hand.get_mut(&(sequence, timestamp)) {
+        if let Some(came) = state.in_hand.get_mut(&(sequence, timestamp)) {
             // The server means this message under the present registration too.
-            in_hand.generation = generation;
+            *came = generation;
             return self.counters.duplicates_suppressed.add(1);
         }
         if let Some(settled) = state.settled.remove(&sequence)
             && settled.timestamp == timestamp
         {
             self.counters.duplicates_suppressed.add(1);
-            return self.send_ack(&mut state, sequence, InHand { timestamp, generation });
+            return self.send_ack(&mut state, sequence, Settled { timestamp, generation });
         }
         let size = data.len();
-        if !state.queue.is_empty() && state.queued_bytes + size > self.max_bytes {
+        let queued = state.queued_bytes + state.queue.len() * OVERHEAD;
+        if !state.queue.is_empty() && queued + size + OVERHEAD > self.max_bytes {
             return self.counters.shed.add(1);
         }
-        state.in_hand.insert((sequence, timestamp), InHand { timestamp, generation });
+        state.in_hand.insert((sequence, timestamp), generation);
         state.queued_bytes += size;
         state.queue.push_back(Queued {
             sequence,
@@ -146,13 +151,13 @@ impl Deliveries {
 
     pub(crate) fn ack(&self, sequence: u64, timestamp: i64) {
         let mut state = self.state();
-        if let Some(in_hand) = state.take_in_hand(sequence, timestamp) {
-            self.send_ack(&mut state, sequence, in_hand);
+        if let Some(generation) = state.in_hand.remove(&(sequence, timestamp)) {
+            self.send_ack(&mut state, sequence, Settled { timestamp, generation });
         }
     }
 
-    fn send_ack(&self, state: &mut State, sequence: u64, in_hand: InHand) {
-        let same_registration = in_hand.generation == state.generation;
+    fn send_ack(&self, state: &mut State, sequence: u64, settled: Settled) {
+        let same_registration = settled.generation == state.generation;
         match &state.acks {
             Some(acks) if same_registration && acks.send(sequence).is_ok() => {
                 self.counters.acks.add(1);
@@ -160,14 +165,14 @@ impl Deliveries {
             // A forgotten one costs a redelivery, no more.
             _ if state.settled.len() >= MOST_SETTLED => {}
             _ => {
-                state.settled.insert(sequence, in_hand);
+                state.settled.insert(sequence, settled);
             }
         }
     }
 
     /// Lets go of a message that was not acknowledged; an acknowledged one is gone already.
     pub(crate) fn release(&self, sequence: u64, timestamp: i64) {
-        self.state().take_in_hand(sequence, timestamp);
+        self.state().in_hand.remove(&(sequence, timestamp));
     }
 
     /// Ends the stream; what is queued is let go unacknowledged.
@@ -178,6 +183,10 @@ impl Deliveries {
         state.queued_bytes = 0;
         drop(state);
         self.arrived.notify_waiters();
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     pub(crate) fn depth(&self) -> QueueDepth {
@@ -241,10 +250,6 @@ impl State {
             taken.extend(self.queue.pop_front());
         }
         taken
-    }
-
-    fn take_in_hand(&mut self, sequence: u64, timestamp: i64) -> Option<InHand> {
-        self.in_hand.remove(&(sequence, timestamp))
     }
 }
 

@@ -36,7 +36,7 @@ impl fmt::Display for Request {
 /// Why a registration with the streaming server ended without our asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Lost {
-    /// More pings than allowed stayed unanswered.
+    /// More pings than allowed stayed unanswered, or the NATS link was away for as long.
     #[error("the streaming server does not answer pings")]
     PingsUnanswered,
     /// The server knows our client id no more, or someone else has it: the server's answer
@@ -142,6 +142,9 @@ pub enum PublishError {
     /// The NATS link is down: the message was not sent.
     #[error("not connected to nats")]
     Disconnected,
+    /// A channel that cannot be: the message was not sent. The text says what is legal.
+    #[error("{0}")]
+    InvalidChannel(String),
     /// Larger than the NATS server's limit: the message was not sent.
     #[error("the message of {size_bytes} bytes is larger than the server's limit of {limit_bytes}")]
     TooLarge {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use prost::Message as _;
 use tokio::time::timeout;
 
 use crate::error::{Error, Lost, Request};
@@ -25,10 +24,12 @@ impl Farewell {
     /// Asks whether the registration still holds.
     pub(crate) async fn verify(&self) -> Result<(), Error> {
         let ping = Ping { conn_id: self.conn_id.clone() };
-        let asked = self.transport.request(Request::Ping, &self.ping, &ping, self.within).await?;
-        let answer = PingResponse::decode(asked)
-            .map_err(|error| Error::Garbled(Request::Ping, error.to_string()))?;
-        if answer.error.is_empty() { Ok(()) } else { Err(Lost::Replaced.into()) }
+        let within = self.within;
+        match self.transport.request(Request::Ping, &self.ping, &ping, within).await {
+            Ok(PingResponse { .. }) => Ok(()),
+            Err(Error::Refused { .. }) => Err(Lost::Replaced.into()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Ends the registration, if it still holds.
@@ -46,14 +47,8 @@ impl Farewell {
 
     async fn request_close(&self) -> Result<(), Error> {
         let request = CloseRequest { client_id: self.client_id.clone() };
-        let answer =
-            self.transport.request(Request::Close, &self.close, &request, self.within).await?;
-        let answer = CloseResponse::decode(answer)
-            .map_err(|error| Error::Garbled(Request::Close, error.to_string()))?;
-        if answer.error.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::Refused { request: Request::Close, text: answer.error })
-        }
+        let within = self.within;
+        let closed = self.transport.request(Request::Close, &self.close, &request, within).await;
+        closed.map(|CloseResponse { .. }| ())
     }
 }

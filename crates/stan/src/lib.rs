@@ -41,6 +41,7 @@ pub mod error;
 mod farewell;
 mod liveness;
 pub mod message;
+mod name;
 pub mod options;
 mod protocol;
 pub mod publisher;
@@ -61,3 +62,7 @@ pub use subscription::{Messages, Subscription};
 
 /// The NATS client underneath, for its options: TLS, user and password, token, nkey, credentials.
 pub use async_nats;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -15,11 +15,13 @@ use crate::error::Lost;
 use crate::protocol::{Ping, PingResponse};
 use crate::transport::Transport;
 
-/// Answers each heartbeat with an empty message, until `ended`.
+/// Answers each heartbeat with an empty message, until `ended`, and calls `lose` if the link has
+/// ended first, over which they come.
 pub(crate) fn answer_heartbeats(
     client: Client,
     mut heartbeats: Subscriber,
     ended: CancellationToken,
+    lose: impl FnOnce(Lost) + Send + 'static,
 ) {
     let answering = async move {
         while let Some(heartbeat) = heartbeats.next().await {
@@ -32,7 +34,9 @@ pub(crate) fn answer_heartbeats(
         }
     };
     tokio::spawn(async move {
-        ended.run_until_cancelled(answering).await;
+        if ended.run_until_cancelled(answering).await.is_some() {
+            lose(Lost::PingsUnanswered);
+        }
     });
 }
 

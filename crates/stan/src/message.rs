@@ -30,6 +30,16 @@ impl Message {
     /// It never waits: the acknowledgement is queued and sent by a task of the session, to
     /// wherever the server takes it by then. When the session is lost meanwhile, it is kept
     /// until the server sends the message again, and answered then.
+    ///
+    /// It takes the message, so that nothing is acknowledged twice:
+    ///
+    /// ```compile_fail,E0382
+    /// # async fn example(messages: stan::Messages) {
+    /// let message = messages.recv().await.unwrap();
+    /// message.ack();
+    /// message.ack();
+    /// # }
+    /// ```
     pub fn ack(mut self) {
         self.acked = true;
         self.deliveries.ack(self.sequence, self.timestamp);

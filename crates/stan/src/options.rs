@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::name;
+
+/// With fewer, one lost answer could end a registration.
+pub(crate) const FEWEST_PINGS_OUT: u32 = 2;
 
 /// How to register with a streaming server.
 #[derive(Debug, Clone)]
@@ -16,9 +20,12 @@ pub struct Options {
     pub client_id: String,
     /// How long each protocol request waits for its answer (2 s).
     pub request_timeout: Duration,
-    /// Time between our pings, whole seconds (5 s).
+    /// Time between our pings, whole seconds (5 s). The server may wish for another one, which is
+    /// kept to up to a minute, or to this if it is longer.
     pub ping_interval: Duration,
-    /// Pings that may stay unanswered before the session counts as lost (6, at least 2).
+    /// Pings that may stay unanswered before the session counts as lost (6, at least 2). The
+    /// server may wish for another number, which is kept to from 2 to 100, or to this if it is
+    /// larger.
     pub ping_max_out: u32,
     /// How long a publish waits for its acknowledgement (30 s).
     pub pub_ack_timeout: Duration,
@@ -45,6 +52,11 @@ impl Options {
         }
     }
 
+    /// How long a registration lasts whose pings are not answered, as far as it is up to us.
+    pub(crate) fn ping_budget(&self) -> Duration {
+        self.ping_interval.saturating_mul(self.ping_max_out.saturating_add(1))
+    }
+
     pub(crate) fn validate(&self) -> Result<(), Error> {
         let legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if self.client_id.is_empty() || !self.client_id.chars().all(legal) {
@@ -53,15 +65,16 @@ impl Options {
                 self.client_id
             )));
         }
+        name::check_cluster(&self.cluster_id)?;
         if self.ping_interval < Duration::from_secs(1) || self.ping_interval.subsec_nanos() != 0 {
             return Err(Error::InvalidOption(format!(
                 "ping interval {:?} is not a whole number of seconds from 1",
                 self.ping_interval
             )));
         }
-        if self.ping_max_out < 2 {
+        if self.ping_max_out < FEWEST_PINGS_OUT {
             return Err(Error::InvalidOption(format!(
-                "ping max out {} is below 2",
+                "ping max out {} is below {FEWEST_PINGS_OUT}",
                 self.ping_max_out
             )));
         }
@@ -104,7 +117,8 @@ impl StartPosition {
 /// What to subscribe to. Messages are acknowledged by hand.
 #[derive(Debug, Clone)]
 pub struct SubscriptionOptions {
-    /// The channel.
+    /// The channel: parts between dots, none empty, without `*`, `>`, `/`, blanks or control
+    /// characters, and at most 1,024 bytes.
     pub channel: String,
     /// With a queue group each message goes to one of its members; without one, to us.
     pub queue_group: Option<String>,
@@ -117,8 +131,9 @@ pub struct SubscriptionOptions {
     pub ack_wait: Duration,
     /// Where to begin ([`StartPosition::NewOnly`], the protocol's default).
     pub start_position: StartPosition,
-    /// Bytes of payload that may wait in our queue (256 MiB); what comes above is dropped
-    /// unacknowledged, and the server sends it again.
+    /// Bytes that may wait in our queue (256 MiB): the payloads, and 128 for each message, so that
+    /// empty ones do not wait without limit. What comes above is dropped unacknowledged, and the
+    /// server sends it again.
     pub queue_max_bytes: usize,
 }
 
@@ -150,6 +165,15 @@ impl SubscriptionOptions {
     }
 
     pub(crate) fn validate(&self) -> Result<(), Error> {
+        name::check_channel(&self.channel).map_err(Error::InvalidOption)?;
+        for (what, name) in
+            [("queue group", &self.queue_group), ("durable name", &self.durable_name)]
+        {
+            // On the wire an empty name is none, so the subscription would be of another kind.
+            if name.as_ref().is_some_and(String::is_empty) {
+                return Err(Error::InvalidOption(format!("the {what} is empty; use none instead")));
+            }
+        }
         if self.ack_wait < Duration::from_secs(1) || self.ack_wait.subsec_nanos() != 0 {
             return Err(Error::InvalidOption(format!(
                 "ack wait {:?} is not a whole number of seconds from 1",
@@ -174,7 +198,9 @@ mod tests {
     fn options_outside_their_range_are_refused() {
         let good = Options::new("nats://127.0.0.1:4222", "c", "me");
         assert!(good.validate().is_ok());
-        let broken: [fn(&mut Options); 5] = [
+        let broken: [fn(&mut Options); 7] = [
+            |o| o.cluster_id = String::new(),
+            |o| o.cluster_id = "a b".into(),
             |o| o.client_id = "a.b".into(),
             |o| o.client_id = String::new(),
             |o| o.ping_interval = Duration::from_millis(1500),
@@ -192,7 +218,11 @@ mod tests {
     fn a_group_outside_its_range_is_refused() {
         let good = SubscriptionOptions::durable_queue("orders", "q", "d");
         assert!(good.validate().is_ok());
-        let broken: [fn(&mut SubscriptionOptions); 4] = [
+        let broken: [fn(&mut SubscriptionOptions); 8] = [
+            |g| g.channel = String::new(),
+            |g| g.channel = "orders.>".into(),
+            |g| g.queue_group = Some(String::new()),
+            |g| g.durable_name = Some(String::new()),
             |g| g.ack_wait = Duration::from_millis(900),
             |g| g.ack_wait = Duration::from_millis(1900),
             |g| g.max_in_flight = 0,

@@ -170,3 +170,33 @@ pub(crate) struct CloseResponse {
     #[prost(string, tag = "1")]
     pub(crate) error: String,
 }
+
+/// What a server answers to a request: with a text where it refuses.
+pub(crate) trait Answer: prost::Message + Default {
+    /// Empty when it does not refuse.
+    fn error(&self) -> &str;
+}
+
+impl Answer for ConnectResponse {
+    fn error(&self) -> &str {
+        &self.error
+    }
+}
+
+impl Answer for SubscriptionResponse {
+    fn error(&self) -> &str {
+        &self.error
+    }
+}
+
+impl Answer for PingResponse {
+    fn error(&self) -> &str {
+        &self.error
+    }
+}
+
+impl Answer for CloseResponse {
+    fn error(&self) -> &str {
+        &self.error
+    }
+}

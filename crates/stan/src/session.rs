@@ -1,28 +1,21 @@
 //! A durable queue-group subscription that outlives the registrations under it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::attachment::Attachment;
-use crate::backoff::Backoff;
-use crate::connection::{Connection, ConnectionState};
 use crate::deliveries::{Deliveries, QueueDepth};
-use crate::error::{Error, Kind, Lost};
+use crate::error::{Error, Lost};
 use crate::options::{Options, SubscriptionOptions};
 use crate::stats::{Counters, Stats};
 use crate::subscription::Messages;
 use crate::transport::Transport;
 
-const FIRST_RETRY: Duration = Duration::from_millis(200);
-const SLOWEST_RETRY: Duration = Duration::from_secs(5);
+use supervisor::Supervisor;
 
-/// How late a change of the link may be noticed when its event was missed.
-const LINK_CHECK: Duration = Duration::from_secs(1);
+mod supervisor;
 
 /// Where a session stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +73,6 @@ pub struct Session {
 #[derive(Debug, Clone)]
 pub struct Monitor {
     state: watch::Receiver<SessionState>,
-    counters: Arc<Counters>,
     deliveries: Arc<Deliveries>,
 }
 
@@ -94,7 +86,7 @@ impl Monitor {
     /// The counters so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.counters.snapshot()
+        self.deliveries.counters().snapshot()
     }
 
     /// What is in the queue and in hand.
@@ -129,13 +121,13 @@ impl Session {
             subscription,
             transport,
             deliveries: Arc::clone(&deliveries),
-            counters: Arc::clone(&counters),
+            counters,
             state: state_sender,
             stop: stop.clone(),
         };
         Ok(Self {
             messages: Messages::new(Arc::clone(&deliveries)),
-            monitor: Monitor { state, counters, deliveries },
+            monitor: Monitor { state, deliveries },
             supervisor: tokio::spawn(supervisor.run()),
             _stops_when_dropped: stop.clone().drop_guard(),
             stop,
@@ -161,222 +153,6 @@ impl Session {
         self.stop.cancel();
         if let Err(error) = self.supervisor.await {
             tracing::error!(%error, "The session's supervisor ended badly");
-        }
-    }
-}
-
-struct Supervisor {
-    options: Options,
-    subscription: SubscriptionOptions,
-    transport: Transport,
-    deliveries: Arc<Deliveries>,
-    counters: Arc<Counters>,
-    state: watch::Sender<SessionState>,
-    stop: CancellationToken,
-}
-
-/// How a live time ended.
-enum Ended {
-    Stopped,
-    Lost(Lost),
-}
-
-impl Supervisor {
-    async fn run(self) {
-        let mut backoff = Backoff::new(FIRST_RETRY, SLOWEST_RETRY);
-        let mut registrations = 0_u64;
-        while !self.stop.is_cancelled() {
-            match self.establish().await {
-                Ok(connection) => {
-                    registrations += 1;
-                    if registrations > 1 {
-                        self.counters.session_rebuilds.add(1);
-                    }
-                    let since = Instant::now();
-                    match self.live(&connection).await {
-                        Ended::Stopped => break,
-                        Ended::Lost(lost) => self.note_loss(lost),
-                    }
-                    if since.elapsed() > SLOWEST_RETRY {
-                        backoff.reset();
-                    }
-                }
-                Err(_) if self.stop.is_cancelled() => break,
-                Err(error) => self.note_failure(&error),
-            }
-            self.pause(backoff.next_delay()).await;
-        }
-        self.deliveries.close();
-        self.transport.flush(self.options.request_timeout).await;
-        self.state.send_replace(SessionState::Closed);
-    }
-
-    /// Registers. It is not cut short by a stop: an answer that nobody waited for would leave a
-    /// registration behind.
-    async fn establish(&self) -> Result<Connection, Error> {
-        let within = self.options.request_timeout;
-        let connected = self.transport.until_connected(within);
-        self.stop.run_until_cancelled(connected).await.unwrap_or(Err(Error::Closed))?;
-        Connection::open(self.transport.clone(), self.options.clone()).await
-    }
-
-    /// Subscribes, and watches over the registration until it is lost or the session is stopped.
-    ///
-    /// Events of the link may be missed, so they only wake this up; what counts is the link that
-    /// is there and the one that the subscription was made over.
-    async fn live(&self, connection: &Connection) -> Ended {
-        let mut events = self.transport.link();
-        let mut ticks = interval(LINK_CHECK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut attachment = None;
-        let mut attached_over = None;
-        loop {
-            match self.transport.link_number() {
-                None => self.show(SessionState::Retrying("the nats link is down".to_owned())),
-                link if link == attached_over => self.show(SessionState::Live),
-                link if attachment.is_some() && !connection.takes_pings() => {
-                    // It cannot be asked whether we are still its client, so all stays as is.
-                    attached_over = link;
-                    continue;
-                }
-                link => {
-                    let again = attached_over.is_some();
-                    let attaching = self.keep_attaching(connection, &mut attachment, again);
-                    match self.stop.run_until_cancelled(attaching).await {
-                        Some(Ok(())) => {
-                            attached_over = link;
-                            continue;
-                        }
-                        Some(Err(lost)) => {
-                            connection.lose(lost);
-                        }
-                        None => {}
-                    }
-                }
-            }
-            tokio::select! {
-                () = self.stop.cancelled() => {
-                    self.leave(connection, attachment).await;
-                    return Ended::Stopped;
-                }
-                () = Connection::until_ended(connection.state()) => {
-                    self.deliveries.detach();
-                    let ConnectionState::Lost(lost) = *connection.state().borrow() else {
-                        return Ended::Stopped;
-                    };
-                    return Ended::Lost(lost);
-                }
-                Ok(()) = events.changed() => {}
-                _ = ticks.tick() => {}
-            }
-        }
-    }
-
-    /// Attaches, for as long as it takes and the registration holds.
-    async fn keep_attaching(
-        &self,
-        connection: &Connection,
-        attachment: &mut Option<Attachment>,
-        again: bool,
-    ) -> Result<(), Lost> {
-        let mut backoff = Backoff::new(FIRST_RETRY, SLOWEST_RETRY);
-        let mut verified = !again;
-        loop {
-            match self.attach(connection, attachment, again, verified).await {
-                Ok(()) => return Ok(()),
-                Err(Error::SessionLost(lost)) => return Err(lost),
-                Err(error) if error.kind() == Kind::SessionFatal => return Err(Lost::Replaced),
-                Err(error) => self.note_failure(&error),
-            }
-            verified = false;
-            self.pause(backoff.next_delay()).await;
-        }
-    }
-
-    /// After the link came back, what was sent to us meanwhile would come again only after the
-    /// ack wait; closing the subscription and opening it again brings it at once. Unless
-    /// `verified`, the server is asked first whether we are still its client.
-    async fn attach(
-        &self,
-        connection: &Connection,
-        attachment: &mut Option<Attachment>,
-        again: bool,
-        verified: bool,
-    ) -> Result<(), Error> {
-        if !verified {
-            connection.verify().await?;
-        }
-        if let Some(before) = attachment {
-            // It is kept until the server has answered: else a member of the group would stay
-            // that gets its share of the messages and is read by nobody.
-            match before.close(connection, &self.deliveries).await {
-                Ok(()) => {}
-                Err(error) if error.kind() == Kind::Permanent => {
-                    tracing::debug!(%error, "The subscription from before could not be closed");
-                }
-                Err(error) => return Err(error),
-            }
-            *attachment = None;
-        }
-        let (deliveries, counters) = (&self.deliveries, &self.counters);
-        let attached =
-            Attachment::open(connection, &self.subscription, deliveries, counters, again).await?;
-        *attachment = Some(attached);
-        self.show(SessionState::Live);
-        tracing::info!(
-            channel = self.subscription.channel,
-            client_id = self.options.client_id,
-            "The session is live"
-        );
-        Ok(())
-    }
-
-    async fn leave(&self, connection: &Connection, attachment: Option<Attachment>) {
-        self.deliveries.close();
-        if let Some(mut attachment) = attachment
-            && let Err(error) = attachment.close(connection, &self.deliveries).await
-        {
-            tracing::warn!(%error, "The subscription could not be closed; the server will notice by itself");
-        }
-        if let Err(error) = connection.close().await {
-            tracing::warn!(%error, "The registration could not be closed; the server will notice by itself");
-        }
-    }
-
-    /// Waits; a link that comes up ends the wait, for then it is worth another try at once.
-    async fn pause(&self, delay: Duration) {
-        let mut link = self.transport.link();
-        let times = link.borrow().times;
-        tokio::select! {
-            () = sleep(delay) => {}
-            () = self.stop.cancelled() => {}
-            Ok(_) = link.wait_for(|link| link.up && link.times > times) => {}
-        }
-    }
-
-    fn show(&self, present: SessionState) {
-        self.state.send_if_modified(|state| {
-            let news = *state != present;
-            *state = present;
-            news
-        });
-    }
-
-    fn note_loss(&self, lost: Lost) {
-        tracing::warn!(reason = %lost, "The session is lost; building a new one");
-        self.state.send_replace(SessionState::Lost(lost));
-    }
-
-    /// Says a failure once, however often the same one follows.
-    fn note_failure(&self, error: &Error) {
-        let retrying = SessionState::Retrying(error.to_string());
-        let news = self.state.send_if_modified(|state| {
-            let news = *state != retrying;
-            state.clone_from(&retrying);
-            news
-        });
-        if news {
-            tracing::warn!(%error, "The session cannot be made live yet; trying on");
         }
     }
 }

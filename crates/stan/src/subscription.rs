@@ -13,7 +13,7 @@ use crate::deliveries::{Deliveries, QueueDepth};
 use crate::error::Error;
 use crate::message::Message;
 use crate::options::SubscriptionOptions;
-use crate::stats::{Counters, Stats};
+use crate::stats::Stats;
 
 /// The receiving end of a subscription. Clones take from the same queue, each message going to
 /// one of them.
@@ -64,7 +64,6 @@ impl Messages {
 pub struct Subscription {
     connection: Connection,
     deliveries: Arc<Deliveries>,
-    counters: Arc<Counters>,
     /// None when it is closed.
     attachment: Mutex<Option<Attachment>>,
     /// Ends the stream with the registration.
@@ -77,10 +76,8 @@ impl Subscription {
         options: SubscriptionOptions,
     ) -> Result<Self, Error> {
         options.validate()?;
-        let counters = Arc::new(Counters::default());
-        let deliveries = Deliveries::new(options.queue_max_bytes, Arc::clone(&counters));
-        let attachment =
-            Attachment::open(&connection, &options, &deliveries, &counters, false).await?;
+        let deliveries = Deliveries::new(options.queue_max_bytes, Arc::default());
+        let attachment = Attachment::open(&connection, &options, &deliveries, false).await?;
         let ends_with_connection = tokio::spawn({
             let (state, deliveries) = (connection.state(), Arc::clone(&deliveries));
             async move {
@@ -90,7 +87,7 @@ impl Subscription {
             }
         });
         let attachment = Mutex::new(Some(attachment));
-        Ok(Self { connection, deliveries, counters, attachment, ends_with_connection })
+        Ok(Self { connection, deliveries, attachment, ends_with_connection })
     }
 
     /// The receiving end.
@@ -102,7 +99,7 @@ impl Subscription {
     /// The counters so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.counters.snapshot()
+        self.deliveries.counters().snapshot()
     }
 
     /// What is in the queue and in hand.

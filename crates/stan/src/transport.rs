@@ -1,4 +1,5 @@
-//! The NATS link under a streaming session: one client that reconnects for ever.
+//! The NATS link under a streaming session: a client that reconnects for as long as a registration
+//! may outlive its link.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,6 +14,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::error::{Error, Request};
 use crate::options::Options;
+use crate::protocol::Answer;
 use crate::stats::Counters;
 
 /// The NATS client drops messages when a subscription's channel is full, so ours never is:
@@ -21,6 +23,11 @@ const SUBSCRIPTION_CAPACITY: usize = 1 << 20;
 
 /// A dead TCP peer is noticed after three of these.
 const NATS_PING_INTERVAL: Duration = Duration::from_secs(5);
+
+const FIRST_DELAY: Duration = Duration::from_millis(50);
+
+/// How often the delay between two attempts is doubled.
+const DOUBLINGS: u32 = 5;
 
 /// Whether the link is up, and how often it came up; the first time makes it 1.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,17 +46,34 @@ pub(crate) struct Transport {
 impl Transport {
     /// Connects once; a server that is away is an error.
     pub(crate) async fn dial(options: &Options, counters: &Arc<Counters>) -> Result<Self, Error> {
-        let (nats, link) = prepare(options, counters);
+        let (nats, link) = prepare(options, counters, Link::default());
         Self::connect(nats, link, options).await
     }
 
-    /// Returns at once and connects in the background, for as long as it takes.
+    /// Returns at once and connects in the background, until it has ended.
     pub(crate) async fn dial_patiently(
         options: &Options,
         counters: &Arc<Counters>,
     ) -> Result<Self, Error> {
-        let (nats, link) = prepare(options, counters);
+        let (nats, link) = prepare(options, counters, Link::default());
         Self::connect(nats.retry_on_initial_connect(), link, options).await
+    }
+
+    /// The next link after this one has ended, dialled patiently.
+    pub(crate) async fn dial_again(
+        &self,
+        options: &Options,
+        counters: &Arc<Counters>,
+    ) -> Result<Self, Error> {
+        let before = Link { up: false, ..*self.link.borrow() };
+        let (nats, link) = prepare(options, counters, before);
+        Self::connect(nats.retry_on_initial_connect(), link, options).await
+    }
+
+    /// Whether the link was away for so long that its client has given it up.
+    pub(crate) fn has_ended(&self) -> bool {
+        // The client's tasks have the only sender.
+        self.link.has_changed().is_err()
     }
 
     async fn connect(
@@ -125,12 +149,28 @@ impl Transport {
         }
     }
 
-    /// Asks and waits for the answer. The time covers the way into the client's command queue,
-    /// which its own time-out does not.
+    /// Asks and waits for the answer; a text of refusal in it is an error. The time covers the way
+    /// into the client's command queue, which its own time-out does not.
     ///
     /// Nothing is queued while the link is down: it would be sent when the link comes back, long
     /// after it was given up here, and act under a client id that may be someone else's by then.
-    pub(crate) async fn request(
+    pub(crate) async fn request<A: Answer>(
+        &self,
+        request: Request,
+        subject: &str,
+        body: &impl prost::Message,
+        within: Duration,
+    ) -> Result<A, Error> {
+        let answer = self.call(request, subject, body, within).await?;
+        let answer =
+            A::decode(answer).map_err(|error| Error::Garbled(request, error.to_string()))?;
+        match answer.error() {
+            "" => Ok(answer),
+            text => Err(Error::Refused { request, text: text.to_owned() }),
+        }
+    }
+
+    async fn call(
         &self,
         request: Request,
         subject: &str,
@@ -169,15 +209,16 @@ impl Transport {
 fn prepare(
     options: &Options,
     counters: &Arc<Counters>,
+    before: Link,
 ) -> (async_nats::ConnectOptions, watch::Receiver<Link>) {
-    let (sender, link) = watch::channel(Link::default());
+    let (sender, link) = watch::channel(before);
     let sender = Arc::new(sender);
     let counters = Arc::clone(counters);
     let nats = options
         .nats
         .clone()
         .name(&options.client_id)
-        .max_reconnects(None)
+        .max_reconnects(attempts_for(options.ping_budget()))
         .subscription_capacity(SUBSCRIPTION_CAPACITY)
         .ping_interval(NATS_PING_INTERVAL)
         .connection_timeout(options.request_timeout)
@@ -189,10 +230,19 @@ fn prepare(
     (nats, link)
 }
 
-/// 50 ms and doubling up to about 2 s, the upper half of it at random.
+/// 50 ms and doubling up to 1.6 s, the upper half of it at random.
 fn reconnect_delay(attempts: usize) -> Duration {
-    let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX).min(5);
-    Duration::from_millis(50 << doublings).mul_f64(fastrand::f64().mul_add(0.5, 0.5))
+    let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX).min(DOUBLINGS);
+    (FIRST_DELAY * 2_u32.pow(doublings)).mul_f64(fastrand::f64().mul_add(0.5, 0.5))
+}
+
+/// Attempts that take at least so long. A client of async-nats that was dropped while its server
+/// is away goes on dialling until its attempts are used up, and nothing else ends it; so they are
+/// as many as a registration can make use of.
+fn attempts_for(time: Duration) -> usize {
+    let shortest = FIRST_DELAY * 2_u32.pow(DOUBLINGS) / 2;
+    let steady = usize::try_from(time.as_millis() / shortest.as_millis()).unwrap_or(usize::MAX);
+    steady.saturating_add(DOUBLINGS as usize + 1)
 }
 
 fn note(event: &Event, link: &watch::Sender<Link>, counters: &Counters) {
@@ -213,3 +263,6 @@ fn note(event: &Event, link: &watch::Sender<Link>, counters: &Counters) {
         other => tracing::debug!(event = %other, "A NATS event"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,6 @@
 //! A throw-away nats-streaming-server on free ports.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -9,11 +8,13 @@ use tempfile::TempDir;
 
 use crate::port::Port;
 use crate::process::{Process, Signal};
-use crate::{reaper, tools};
 
 mod monitor;
+mod program;
 
 pub use monitor::{ChannelState, ClientState, SubscriptionState};
+use program::{Guest, new_dir, ready, spawn, store};
+pub(crate) use program::{is_ready, server};
 
 /// The cluster id of every broker that is its own NATS server.
 pub const CLUSTER_ID: &str = "waybill";
@@ -21,7 +22,6 @@ pub const CLUSTER_ID: &str = "waybill";
 /// The cluster id of a broker on the NATS server of another one.
 pub const GUEST_CLUSTER_ID: &str = "waybill-guest";
 
-const START: Duration = Duration::from_secs(30);
 const STOP: Duration = Duration::from_secs(30);
 
 /// How often another program may take a port between its choice and the start.
@@ -38,6 +38,8 @@ pub struct BrokerOptions {
     pub heartbeat_timeout: Duration,
     /// After how many missing answers a client is taken for dead.
     pub heartbeat_fail_count: u32,
+    /// How many messages a channel keeps, the newest; all of them if none.
+    pub max_messages: Option<u64>,
 }
 
 impl Default for BrokerOptions {
@@ -48,6 +50,7 @@ impl Default for BrokerOptions {
             heartbeat_interval: Duration::from_secs(1),
             heartbeat_timeout: Duration::from_millis(500),
             heartbeat_fail_count: 2,
+            max_messages: None,
         }
     }
 }
@@ -59,33 +62,51 @@ pub struct Broker {
     options: BrokerOptions,
     port: Port,
     monitor_port: Port,
-    /// The port of the NATS server it is a guest of.
-    host: Option<u16>,
-    dir: TempDir,
+    guest: Option<Guest>,
+    dir: Arc<TempDir>,
 }
 
 impl Broker {
-    /// Starts a fresh broker with no limits on what it keeps.
+    /// Starts a fresh broker, with no limits on what it keeps but those in the options.
     pub async fn start(options: BrokerOptions) -> Result<Self> {
-        Self::start_somewhere(None, options).await
+        Self::start_somewhere(None, options, Arc::new(new_dir()?)).await
     }
 
     /// Starts one under [`GUEST_CLUSTER_ID`] on the NATS server of another, so that it can stop
     /// and start while NATS stays.
     pub async fn start_on(host: &Self, options: BrokerOptions) -> Result<Self> {
-        Self::start_somewhere(Some(host.port()), options).await
+        let guest = Guest { host: host.port(), in_pair: false };
+        Self::start_somewhere(Some(guest), options, Arc::new(new_dir()?)).await
     }
 
-    async fn start_somewhere(host: Option<u16>, options: BrokerOptions) -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("waybill-broker-").tempdir()?;
-        reaper::remove_at_end(dir.path())?;
+    /// Starts two as [`Broker::start_on`] does, with one store: the first serves, and the second
+    /// takes over when that is gone.
+    pub async fn start_pair_on(host: &Self, options: BrokerOptions) -> Result<(Self, Self)> {
+        let guest = Some(Guest { host: host.port(), in_pair: true });
+        let dir = Arc::new(new_dir()?);
+        let mut first = Self::start_somewhere(guest, options.clone(), Arc::clone(&dir)).await?;
+        first.until_active().await?;
+        let second = Self::start_somewhere(guest, options, dir).await?;
+        Ok((first, second))
+    }
+
+    /// Waits until the broker serves; one of a pair that is started stands by at first.
+    pub async fn until_active(&mut self) -> Result<()> {
+        ready(&mut self.process, None).await
+    }
+
+    async fn start_somewhere(
+        guest: Option<Guest>,
+        options: BrokerOptions,
+        dir: Arc<TempDir>,
+    ) -> Result<Self> {
         let mut attempt = 1;
         loop {
             let (port, monitor_port) = (Port::lease()?, Port::lease()?);
-            let mut process = spawn(&options, host, &port, &monitor_port, dir.path())?;
-            match ready(&mut process).await {
+            let mut process = spawn(&options, guest, &port, &monitor_port, dir.path())?;
+            match ready(&mut process, guest).await {
                 Ok(()) => {
-                    return Ok(Self { process, options, port, monitor_port, host, dir });
+                    return Ok(Self { process, options, port, monitor_port, guest, dir });
                 }
                 Err(_) if process.lost_its_port() && attempt < ATTEMPTS => attempt += 1,
                 Err(error) => return Err(error),
@@ -108,7 +129,7 @@ impl Broker {
     /// The port for clients on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.host.unwrap_or(self.port.number)
+        self.guest.map_or(self.port.number, |guest| guest.host)
     }
 
     /// Stops the broker in the orderly way; it does not say goodbye to its clients.
@@ -125,8 +146,8 @@ impl Broker {
     pub async fn start_again(&mut self) -> Result<()> {
         ensure!(self.process.status()?.is_some(), "the broker still runs");
         let (port, monitor_port) = (&self.port, &self.monitor_port);
-        self.process = spawn(&self.options, self.host, port, monitor_port, self.dir.path())?;
-        ready(&mut self.process).await
+        self.process = spawn(&self.options, self.guest, port, monitor_port, self.dir.path())?;
+        ready(&mut self.process, self.guest).await
     }
 
     /// Removes everything the stopped broker has stored.
@@ -156,58 +177,4 @@ impl Broker {
     pub fn id(&self) -> u32 {
         self.process.id()
     }
-}
-
-/// The server with no limits on what it keeps, on 127.0.0.1.
-pub(crate) fn server(
-    program: &Path,
-    (port, monitor_port): (u16, u16),
-    store: &Path,
-    options: &BrokerOptions,
-) -> Command {
-    let mut server = Command::new(program);
-    server.args(["-cid", CLUSTER_ID, "-a", "127.0.0.1"]);
-    server.args(["-p", &port.to_string(), "-m", &monitor_port.to_string()]);
-    if options.keeps_messages {
-        server.args(["-store", "file", "-dir"]).arg(store);
-    } else {
-        server.args(["-store", "memory"]);
-    }
-    server.args(["-mc", "0", "-msu", "0", "-mm", "0", "-mb", "0"]);
-    let milliseconds = |time: Duration| format!("{}ms", time.as_millis());
-    server.args(["-hbi", &milliseconds(options.heartbeat_interval)]);
-    server.args(["-hbt", &milliseconds(options.heartbeat_timeout)]);
-    server.args(["-hbf", &options.heartbeat_fail_count.to_string()]);
-    server
-}
-
-/// The monitor answers before the store is read; only the log tells when clients may come.
-pub(crate) fn is_ready(process: &Process) -> bool {
-    process.log().contains("Streaming Server is ready")
-}
-
-fn spawn(
-    options: &BrokerOptions,
-    host: Option<u16>,
-    port: &Port,
-    monitor_port: &Port,
-    dir: &Path,
-) -> Result<Process> {
-    let ports = (port.number, monitor_port.number);
-    let mut command = server(&tools::broker()?, ports, &store(dir), options);
-    command.current_dir(dir).arg("--file_sync=false");
-    if let Some(host) = host {
-        // The later of two cluster ids counts.
-        command.args(["-cid", GUEST_CLUSTER_ID, "-ns", &format!("nats://127.0.0.1:{host}")]);
-    }
-    Process::spawn("nats-streaming-server", &command, &dir.join("broker.log"))
-}
-
-async fn ready(process: &mut Process) -> Result<()> {
-    let ready = process.ready(START, async |process: &Process| is_ready(process)).await;
-    ready.context("cannot start a throw-away broker")
-}
-
-fn store(dir: &Path) -> PathBuf {
-    dir.join("store")
 }

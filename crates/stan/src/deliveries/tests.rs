@@ -70,6 +70,16 @@ async fn what_goes_over_the_budget_is_shed_but_a_single_large_message_passes() {
 }
 
 #[tokio::test]
+async fn a_flood_of_empty_messages_is_bounded_too() {
+    let bench = Bench::new(10 * OVERHEAD);
+    for sequence in 1..=1_000 {
+        bench.offer(sequence, 10, b"");
+    }
+    assert_eq!(bench.deliveries.depth().messages, 10);
+    assert_eq!(bench.counters.snapshot().shed, 990);
+}
+
+#[tokio::test]
 async fn a_batch_keeps_to_its_limits() {
     let bench = Bench::new(1000);
     for sequence in 1..=5 {

@@ -62,8 +62,12 @@ pub(crate) async fn take(messages: &Messages) -> Message {
 
 /// The group's undelivered and unacknowledged messages and its live members.
 pub(crate) async fn lag(broker: &Broker) -> (u64, u64, usize) {
+    lag_of(broker, "workers:workers").await
+}
+
+async fn lag_of(broker: &Broker, group: &str) -> (u64, u64, usize) {
     let channel = broker.channel("orders").await.expect("the channel's state");
-    let members = channel.subscriptions.iter().filter(|s| s.queue_name == "workers:workers");
+    let members = channel.subscriptions.iter().filter(|member| member.queue_name == group);
     let members: Vec<_> = members.collect();
     let sent = members.iter().map(|member| member.last_sent).max().unwrap_or(0);
     let unacked = members.iter().map(|member| member.pending_count).sum();
@@ -72,7 +76,17 @@ pub(crate) async fn lag(broker: &Broker) -> (u64, u64, usize) {
 }
 
 pub(crate) async fn eventually_lag(broker: &Broker, what: &str, expected: (u64, u64, usize)) {
-    eventually(what, PATIENCE, async || (lag(broker).await == expected).then_some(())).await;
+    eventually_lag_of(broker, "workers:workers", what, expected).await;
+}
+
+pub(crate) async fn eventually_lag_of(
+    broker: &Broker,
+    group: &str,
+    what: &str,
+    expected: (u64, u64, usize),
+) {
+    let probe = async || (lag_of(broker, group).await == expected).then_some(());
+    eventually(what, PATIENCE, probe).await;
 }
 
 pub(crate) async fn connect(broker: &Broker, client_id: &str) -> Connection {

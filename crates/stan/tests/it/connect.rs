@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use stan::connection::ConnectionState;
 use stan::error::{Kind, Request};
-use stan::{Connection, Error, PublishError, SubscriptionOptions};
+use stan::{Connection, Error, PublishError, Session, SessionState, SubscriptionOptions};
 use testbed::{Direction, Proxy, eventually};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 
-use crate::bench::{PATIENCE, broker, options};
+use crate::bench::{PATIENCE, broker, group, options};
 use crate::fake::{self, Fake};
 use crate::wire::{ConnectRequest, Tap, decoded, links_and_subscriptions, text, until_gone};
 
@@ -118,6 +120,60 @@ async fn subscriptions_that_are_over_leave_no_task_and_no_nats_subscription() {
         cycle().await;
     }
     eventually("all is as before", PATIENCE, async || (left().await == before).then_some(())).await;
+}
+
+/// §4.24, while NATS itself is away: what is dropped stops dialling after the time that a
+/// registration would have lasted.
+#[tokio::test]
+async fn what_is_dropped_while_nats_is_away_leaves_no_task_though_it_stays_away() {
+    let mut broker = broker().await;
+    let tasks_before = Handle::current().metrics().num_alive_tasks();
+    let hasty = |client_id| {
+        let mut options = options(&broker.url(), client_id);
+        options.ping_max_out = 2;
+        options
+    };
+    let connection = Connection::connect(hasty("dropped")).await.expect("open");
+    connection.publish("orders", "x".into()).await.expect("acknowledged");
+    let subscription = connection.subscribe(SubscriptionOptions::plain("orders")).await;
+    let session = Session::supervise(hasty("closed"), group()).await.expect("a session");
+    let mut state = session.monitor().state();
+    let live = state.wait_for(|state| *state == SessionState::Live);
+    timeout(PATIENCE, live).await.expect("in time").expect("supervised");
+    broker.kill().expect("killed");
+    drop((subscription.expect("subscribed"), connection));
+    session.close().await;
+    eventually("their tasks have ended", PATIENCE, async || {
+        (Handle::current().metrics().num_alive_tasks() <= tasks_before).then_some(())
+    })
+    .await;
+}
+
+/// Own: one client of async-nats dials nine times here before it gives up; a session goes on.
+#[tokio::test]
+async fn a_session_dials_on_for_as_long_as_it_takes() {
+    let broker = broker().await;
+    let gate = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = gate.local_addr().expect("an address").port();
+    let mut hasty = options(&format!("nats://127.0.0.1:{port}"), "steady");
+    hasty.ping_max_out = 2;
+    let session = Session::supervise(hasty, group()).await.expect("a session");
+    for _ in 0..12 {
+        let dialled = timeout(PATIENCE, gate.accept()).await.expect("dialled again");
+        drop(dialled);
+    }
+    let broker_port = broker.port();
+    let forwarding = tokio::spawn(async move {
+        let (mut dialled, _) = gate.accept().await.expect("a client");
+        let mut server = TcpStream::connect(("127.0.0.1", broker_port)).await.expect("a server");
+        // It ends with either side; how, is no matter here.
+        let _ = tokio::io::copy_bidirectional(&mut dialled, &mut server).await;
+    });
+    let mut state = session.monitor().state();
+    let live = state.wait_for(|state| *state == SessionState::Live);
+    timeout(PATIENCE, live).await.expect("in time").expect("supervised");
+    session.close().await;
+    forwarding.await.expect("no panic");
 }
 
 /// §4.5, `TestPingsInvalidOptions`.

@@ -17,7 +17,7 @@ fn durable() -> SubscriptionOptions {
     options
 }
 
-/// §4.14, `TestManualAck`. There is no other mode: nothing is acked by itself.
+/// §4.14, `TestManualAck`.
 #[tokio::test]
 async fn without_acks_exactly_the_window_arrives_and_acks_let_the_rest_through() {
     let broker = broker().await;
@@ -39,6 +39,22 @@ async fn without_acks_exactly_the_window_arrives_and_acks_let_the_rest_through()
     eventually_pending(&broker, "all is acked", 0).await;
     assert_eq!(subscription.stats().delivered, 25);
     connection.close().await.expect("closed");
+}
+
+/// §4.14, in place of "an ack in auto mode is an error": there is no such mode. Nothing is acked by
+/// being taken, handled or dropped; and a second ack does not compile, see [`stan::Message::ack`].
+#[tokio::test]
+async fn nothing_is_acknowledged_by_itself() {
+    let broker = broker().await;
+    publish(&broker, numbered(0..10)).await;
+    let connection = connect(&broker, "subscriber").await;
+    let subscription = connection.subscribe(durable()).await.expect("subscribed");
+    drop(take_many(&subscription.messages(), 10).await);
+    assert_eq!(subscription.depth().in_hand, 0);
+    subscription.close().await.expect("closed, and acks before it are counted");
+    assert_eq!((subscription.stats().acks, pending(&broker).await), (0, 10));
+    connection.close().await.expect("closed");
+    assert_eq!(pending(&broker).await, 10);
 }
 
 /// §4.15, `TestRedelivery` and `TestRedeliveredFlag`.

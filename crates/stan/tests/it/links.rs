@@ -195,6 +195,7 @@ async fn a_server_that_hangs_and_wakes_is_noticed_and_used_again() {
     scene.recover().await;
 }
 
+/// §4.43, the late ack after the session was rebuilt, where the server kept what it had sent.
 #[tokio::test]
 async fn a_server_away_for_longer_than_the_ping_budget_is_waited_for() {
     let mut scene = Scene::set().await;

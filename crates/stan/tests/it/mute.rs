@@ -5,43 +5,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use prost::Message as _;
 use stan::async_nats;
 use stan::{Session, SessionState};
 use testbed::{Proxy, eventually};
 use tokio::time::timeout;
 
 use crate::bench::{PATIENCE, broker, group, options};
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct Welcome {
-    #[prost(string, tag = "1")]
-    pub_prefix: String,
-    #[prost(string, tag = "2")]
-    sub_requests: String,
-    #[prost(string, tag = "4")]
-    close_requests: String,
-    #[prost(string, tag = "6")]
-    sub_close_requests: String,
-    #[prost(string, tag = "7")]
-    ping_requests: String,
-    /// Seconds.
-    #[prost(int32, tag = "8")]
-    ping_interval: i32,
-    #[prost(int32, tag = "9")]
-    ping_max_out: i32,
-    #[prost(int32, tag = "10")]
-    protocol: i32,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct Subscribed {
-    #[prost(string, tag = "2")]
-    ack_inbox: String,
-}
+use crate::fake::subscribed;
+use crate::wire::{ConnectResponse, encoded};
 
 fn welcome() -> Vec<u8> {
-    Welcome {
+    encoded(&ConnectResponse {
         pub_prefix: "_MUTE.pub".to_owned(),
         sub_requests: "_MUTE.sub".to_owned(),
         close_requests: "_MUTE.close".to_owned(),
@@ -51,8 +25,8 @@ fn welcome() -> Vec<u8> {
         ping_interval: 600,
         ping_max_out: 3,
         protocol: 1,
-    }
-    .encode_to_vec()
+        ..ConnectResponse::default()
+    })
 }
 
 /// Answers all but the requests numbered in `mute`, and notes the subjects of all.
@@ -65,7 +39,7 @@ async fn serve(client: async_nats::Client, mute: &[usize], noted: &Mutex<Vec<Str
         let subject = request.subject.rsplit('.').next().unwrap_or_default().to_owned();
         let answer = match subject.as_str() {
             "mute" => welcome(),
-            "sub" => Subscribed { ack_inbox: "_MUTED.acks".to_owned() }.encode_to_vec(),
+            "sub" => encoded(&subscribed()),
             _ => Vec::new(),
         };
         let number = {

@@ -108,6 +108,22 @@ async fn pings_flow_and_when_none_is_answered_the_loss_is_told_once() {
     assert_eq!(fake.closes.count().await, 0);
 }
 
+/// Own: a server that allows no ping to stay unanswered, not even the one just sent.
+#[tokio::test]
+async fn a_server_that_wants_every_ping_answered_beforehand_does_not_end_the_registration() {
+    let broker = broker().await;
+    let mut fake = Fake::start(&broker).await;
+    let mut strict = Fake::welcome_with_pings();
+    strict.ping_max_out = 0;
+    let connection = fake.connection(fake::options(&broker, "pinger"), &strict).await;
+    for _ in 0..2 {
+        let ping = fake.pings.next().await;
+        fake.reply(&ping, "").await;
+    }
+    assert_eq!(*connection.state().borrow(), ConnectionState::Open);
+    assert_eq!(until_lost(&connection).await, Lost::PingsUnanswered, "when answers stay out");
+}
+
 /// §4.2, `TestPings`: also when NATS itself is gone.
 #[tokio::test]
 async fn a_killed_nats_server_is_a_loss() {

@@ -84,16 +84,31 @@ async fn a_replaced_clients_publish_is_refused_by_the_server() {
 
 /// §4.42: the server's texts surface.
 #[tokio::test]
-async fn an_illegal_channel_is_refused_in_the_servers_words() {
+async fn a_channel_that_differs_by_case_alone_is_refused_in_the_servers_words() {
     let broker = broker().await;
     let connection = Connection::connect(options(&broker.url(), "publisher")).await.expect("open");
-    let error = connection.publish("orders.>", "x".into()).await.expect_err("illegal");
-    assert_eq!(error, PublishError::Refused("stan: invalid publish request".to_owned()));
-    for never_sent in ["a b", "a\r\nb"] {
-        let error = connection.publish(never_sent, "x".into()).await.expect_err("illegal");
-        assert!(matches!(&error, PublishError::Refused(_)), "{never_sent:?}: {error}");
+    connection.publish("orders", "x".into()).await.expect("acknowledged");
+    let error = connection.publish("ORDERS", "x".into()).await.expect_err("illegal");
+    let PublishError::Refused(text) = &error else { panic!("{error}") };
+    assert!(text.contains("different cases not allowed"), "{text}");
+}
+
+#[tokio::test]
+async fn an_illegal_channel_is_refused_before_anything_is_sent() {
+    let broker = broker().await;
+    let mut publishes = Tap::on(&broker, "_STAN.pub.>").await;
+    let connection = Connection::connect(options(&broker.url(), "publisher")).await.expect("open");
+    let long = "x".repeat(5_000);
+    for illegal in
+        ["", ".", "orders.", "a..b", "orders.>", "orders.*", "a/b", "a b", "a\r\nb", &long]
+    {
+        let error = connection.publish(illegal, "x".into()).await.expect_err("illegal");
+        assert!(matches!(&error, PublishError::InvalidChannel(_)), "{illegal:?}: {error}");
+        assert!(error.to_string().contains("1 to 1024 bytes"), "{error}");
     }
-    connection.publish("orders", "x".into()).await.expect("the link still stands");
+    assert_eq!(publishes.count().await, 0);
+    let longest = "x".repeat(250);
+    connection.publish(&longest, "x".into()).await.expect("acknowledged, and the link stands");
 }
 
 #[tokio::test]

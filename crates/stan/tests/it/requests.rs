@@ -127,12 +127,17 @@ async fn refusals_come_in_the_servers_words_and_are_sorted() {
         Err(error) => (error.to_string(), error.kind()),
         Ok(_) => panic!("subscribed"),
     };
-    let (text, kind) = refusal(SubscriptionOptions::plain("orders..new")).await;
-    assert!(text.ends_with("stan: invalid subject"), "{text}");
-    assert_eq!(kind, Kind::Permanent);
+    for illegal in ["", "orders..new", "orders.>", "new orders"] {
+        let (text, kind) = refusal(SubscriptionOptions::plain(illegal)).await;
+        assert!(text.contains("is not legal: 1 to 1024 bytes"), "{text}");
+        assert_eq!(kind, Kind::Permanent);
+    }
     let mut durable = SubscriptionOptions::plain("orders");
     durable.durable_name = Some("mine".to_owned());
     let subscription = connection.subscribe(durable.clone()).await.expect("subscribed");
+    let (text, kind) = refusal(SubscriptionOptions::plain("ORDERS")).await;
+    assert!(text.contains("different cases not allowed"), "{text}");
+    assert_eq!(kind, Kind::Permanent);
     let (text, kind) = refusal(durable.clone()).await;
     assert!(text.ends_with("stan: duplicate durable registration"), "{text}");
     assert_eq!(kind, Kind::Retryable, "the first may be a ghost of ours");

@@ -61,6 +61,7 @@ async fn a_session_that_starts_before_its_broker_goes_live_when_that_comes() {
     session.close().await;
 }
 
+/// §4.43, the late ack after the session was rebuilt, where the server begins anew.
 #[tokio::test]
 async fn a_broker_that_lost_its_memory_gets_a_new_session_and_the_stream_goes_on() {
     let mut broker = forgetful_broker().await;
@@ -153,6 +154,7 @@ async fn a_replaced_session_does_not_disturb_its_replacement() {
     new.close().await.expect("closed by its own hand");
 }
 
+/// §4.43, the flood: the server's window does not bound redeliveries.
 #[tokio::test]
 async fn a_flood_of_redeliveries_neither_drops_nor_doubles() {
     let broker = broker().await;

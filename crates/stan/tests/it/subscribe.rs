@@ -10,12 +10,18 @@ use testbed::eventually;
 use tokio::time::timeout;
 
 use crate::bench::{PATIENCE, broker, connect, numbered, publish, sequences, take, take_many};
-use crate::responder::{Answer, Delivery, Responder};
+use crate::responder::Responder;
+use crate::wire::{MsgProto, SubscriptionResponse};
 
 fn from_the_first() -> SubscriptionOptions {
     let mut options = SubscriptionOptions::plain("orders");
     options.start_position = StartPosition::First;
     options
+}
+
+fn delivery(sequence: u64) -> MsgProto {
+    let timestamp = i64::try_from(sequence).expect("a small number");
+    MsgProto { sequence, subject: "orders".to_owned(), timestamp, ..MsgProto::default() }
 }
 
 /// §4.16, `TestNoDuplicatesOnSubscriberStart`.
@@ -56,7 +62,7 @@ async fn a_subscribe_request_without_an_answer_is_taken_back_by_its_inbox() {
     assert!(matches!(error, Error::Timeout { request: Request::Subscribe, .. }), "{error}");
     let (_, close) = server.next_close().await;
     assert_eq!(close.inbox, asked.inbox);
-    assert_eq!((close.client_id, close.channel), (asked.client_id, "orders".to_owned()));
+    assert_eq!((close.client_id, close.subject), (asked.client_id, "orders".to_owned()));
     inbox_is_gone(&server, &asked.inbox).await;
 }
 
@@ -90,7 +96,7 @@ async fn a_message_that_overtakes_the_answer_is_kept_and_its_ack_finds_the_inbox
     let connection = server.connect().await;
     let serve = async {
         let (request, asked) = server.next_subscribe().await;
-        let first = Delivery { sequence: 1, channel: "orders".to_owned(), timestamp: 1 };
+        let first = delivery(1);
         server.send(&asked.inbox, &first).await;
         server.welcome_subscriber(&request).await;
     };
@@ -133,7 +139,7 @@ async fn closing_a_subscription_can_be_tried_again_until_it_worked() {
     let (outcome, ()) = tokio::join!(subscription.close(), async {
         let (request, close) = server.next_close().await;
         assert_eq!(close.inbox, Responder::ACK_INBOX);
-        server.respond(&request, &Answer::default()).await;
+        server.respond(&request, &SubscriptionResponse::default()).await;
     });
     outcome.expect("closed at the second try");
     assert!(matches!(subscription.close().await, Err(Error::Closed)));
@@ -150,9 +156,7 @@ async fn a_gap_in_the_sequence_holds_nothing_up() {
         let (request, asked) = server.next_subscribe().await;
         server.welcome_subscriber(&request).await;
         for sequence in [1, 2, 71, 5_000_000_000, 72] {
-            let timestamp = i64::try_from(sequence).expect("a small number");
-            let delivery = Delivery { sequence, channel: "orders".to_owned(), timestamp };
-            server.send(&asked.inbox, &delivery).await;
+            server.send(&asked.inbox, &delivery(sequence)).await;
         }
     };
     let (subscription, ()) = tokio::join!(connection.subscribe(from_the_first()), serve);
@@ -163,6 +167,34 @@ async fn a_gap_in_the_sequence_holds_nothing_up() {
     for expected in [1, 2, 71, 5_000_000_000, 72] {
         assert_eq!(server.next_ack().await.sequence, expected);
     }
+}
+
+/// Own: what is no STAN message, or one of another channel, is dropped and counted, and what comes
+/// after it is read.
+#[tokio::test]
+async fn what_is_no_delivery_of_ours_is_counted_as_garbled_and_holds_nothing_up() {
+    let broker = broker().await;
+    let mut server = Responder::start(&broker.url()).await;
+    let connection = server.connect().await;
+    let serve = async {
+        let (request, asked) = server.next_subscribe().await;
+        server.welcome_subscriber(&request).await;
+        for garbage in [&b"\xff\xff"[..], b"\x0a\x7fshort", b"plain text", &[0x80; 64]] {
+            let inbox = asked.inbox.clone();
+            server.client.publish(inbox, garbage.into()).await.expect("sent");
+        }
+        let elsewhere = MsgProto { subject: "elsewhere".to_owned(), ..delivery(1) };
+        server.send(&asked.inbox, &elsewhere).await;
+        server.send(&asked.inbox, &delivery(2)).await;
+    };
+    let (subscription, ()) = tokio::join!(connection.subscribe(from_the_first()), serve);
+    let subscription = subscription.expect("subscribed");
+    let message = take(&subscription.messages()).await;
+    assert_eq!(message.sequence, 2);
+    message.ack();
+    assert_eq!(server.next_ack().await.sequence, 2);
+    let stats = subscription.stats();
+    assert_eq!((stats.garbled, stats.delivered), (5, 1));
 }
 
 /// The messages of a subscription can be read as a stream, which ends with it.

@@ -1,18 +1,12 @@
 //! Answers find their message, and no other, without a server.
 
 use async_nats::StatusCode;
+use bytes::Bytes;
 
 use super::*;
 
 fn unacked() -> Unacked {
-    Unacked {
-        ack_prefix: "_STAN.acks.t.".to_owned(),
-        guid_prefix: "t.".to_owned(),
-        timeout: Duration::from_secs(30),
-        window: Arc::new(Semaphore::new(8)),
-        waiting: Mutex::default(),
-        first_deadline: Notify::new(),
-    }
+    Unacked::new("t", Duration::from_secs(30), 8)
 }
 
 fn publish(unacked: &Unacked) -> (Ticket, oneshot::Receiver<Outcome>) {

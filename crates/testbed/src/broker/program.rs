@@ -1,0 +1,96 @@
+//! The program of a broker: its arguments, its start, and how it says that it is ready.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+use super::{BrokerOptions, CLUSTER_ID, GUEST_CLUSTER_ID};
+use crate::port::Port;
+use crate::process::Process;
+use crate::{reaper, tools};
+
+const START: Duration = Duration::from_secs(30);
+
+/// Where a broker is a guest.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Guest {
+    /// The port of the NATS server.
+    pub(super) host: u16,
+    /// Whether another broker stands by to take over, or this one for another.
+    pub(super) in_pair: bool,
+}
+
+/// The server on 127.0.0.1, with no limits on what it keeps but those in the options.
+pub(crate) fn server(
+    program: &Path,
+    (port, monitor_port): (u16, u16),
+    store: &Path,
+    options: &BrokerOptions,
+) -> Command {
+    let mut server = Command::new(program);
+    server.args(["-cid", CLUSTER_ID, "-a", "127.0.0.1"]);
+    server.args(["-p", &port.to_string(), "-m", &monitor_port.to_string()]);
+    if options.keeps_messages {
+        server.args(["-store", "file", "-dir"]).arg(store);
+    } else {
+        server.args(["-store", "memory"]);
+    }
+    let max_messages = options.max_messages.unwrap_or(0).to_string();
+    server.args(["-mc", "0", "-msu", "0", "-mb", "0", "-mm", &max_messages]);
+    let milliseconds = |time: Duration| format!("{}ms", time.as_millis());
+    server.args(["-hbi", &milliseconds(options.heartbeat_interval)]);
+    server.args(["-hbt", &milliseconds(options.heartbeat_timeout)]);
+    server.args(["-hbf", &options.heartbeat_fail_count.to_string()]);
+    server
+}
+
+/// The monitor answers before the store is read; only the log tells when clients may come.
+pub(crate) fn is_ready(process: &Process) -> bool {
+    process.log().contains("Streaming Server is ready")
+}
+
+/// One of a pair stands by first, even when it will be the one that serves.
+fn stands_by(process: &Process) -> bool {
+    process.log().contains("Starting in standby mode")
+}
+
+pub(super) fn new_dir() -> Result<TempDir> {
+    let dir = tempfile::Builder::new().prefix("waybill-broker-").tempdir()?;
+    reaper::remove_at_end(dir.path())?;
+    Ok(dir)
+}
+
+pub(super) fn spawn(
+    options: &BrokerOptions,
+    guest: Option<Guest>,
+    port: &Port,
+    monitor_port: &Port,
+    dir: &Path,
+) -> Result<Process> {
+    let ports = (port.number, monitor_port.number);
+    let mut command = server(&tools::broker()?, ports, &store(dir), options);
+    command.current_dir(dir).arg("--file_sync=false");
+    if let Some(Guest { host, in_pair }) = guest {
+        // The later of two cluster ids counts.
+        command.args(["-cid", GUEST_CLUSTER_ID, "-ns", &format!("nats://127.0.0.1:{host}")]);
+        if in_pair {
+            command.args(["-ft_group", "pair"]);
+        }
+    }
+    let log = dir.join(format!("broker-{}.log", monitor_port.number));
+    Process::spawn("nats-streaming-server", &command, &log)
+}
+
+pub(super) async fn ready(process: &mut Process, guest: Option<Guest>) -> Result<()> {
+    let in_pair = guest.is_some_and(|guest| guest.in_pair);
+    let is_ready = async |process: &Process| is_ready(process) || in_pair && stands_by(process);
+    let ready = process.ready(START, is_ready).await;
+    ready.context("cannot start a throw-away broker")
+}
+
+pub(super) fn store(dir: &Path) -> PathBuf {
+    dir.join("store")
+}
