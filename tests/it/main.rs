@@ -3,6 +3,7 @@
 mod conflicts;
 mod end_to_end;
 mod hostile;
+mod rejects;
 mod replicas;
 mod service;
 mod settings;
