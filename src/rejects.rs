@@ -73,9 +73,8 @@ impl Upkeep {
         let mut looks = interval(INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stop.run_until_cancelled(looks.tick()).await.is_some() {
-            match stop.run_until_cancelled(self.look()).await {
-                Some(Err(error)) => tracing::debug!(%error, "The rejects cannot be looked after"),
-                Some(Ok(())) | None => {}
+            if let Some(Err(error)) = stop.run_until_cancelled(self.look()).await {
+                tracing::debug!(%error, "The rejects cannot be looked after");
             }
         }
     }

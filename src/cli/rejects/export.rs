@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 
 use super::filters::Filters;
 use super::record;
@@ -37,7 +37,7 @@ pub(super) async fn run(args: &Args, store: Store) -> anyhow::Result<ExitCode> {
         }
         Some(path) => {
             let name = path.display();
-            let file = create(path).with_context(|| format!("cannot create {name}"))?;
+            let file = create(path)?;
             let written = write_file(walk, file, path).await;
             if written.is_err() {
                 // Half an export must not pass for a whole one.
@@ -51,8 +51,15 @@ pub(super) async fn run(args: &Args, store: Store) -> anyhow::Result<ExitCode> {
 }
 
 /// Refuses a file that is there: it may be the only copy of what was pruned since.
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+fn create(path: &Path) -> anyhow::Result<File> {
+    let name = path.display();
+    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    created.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            anyhow!("{name} is there already and is not overwritten; name another file")
+        }
+        _ => anyhow!(error).context(format!("cannot create {name}")),
+    })
 }
 
 async fn write_file(walk: Walk, file: File, path: &Path) -> anyhow::Result<u64> {

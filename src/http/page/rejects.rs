@@ -83,12 +83,11 @@ pub(in crate::http) fn list(
 /// One reject, with the beginning of its payload.
 pub(in crate::http) fn one(kept: &KeptReject, payload: &[u8]) -> Response {
     let is_cut = (payload.len() as u64) < kept.size_bytes;
-    let (payload, is_text, is_cut) = match text(payload, is_cut) {
-        Some(text) => (Harmless::lines(text).to_string(), true, is_cut),
-        None => {
-            let shown = &payload[..payload.len().min(DUMPED_BYTES)];
-            (Dump(shown).to_string(), false, (shown.len() as u64) < kept.size_bytes)
-        }
+    let (payload, is_text, is_cut) = if let Some(text) = text(payload, is_cut) {
+        (Harmless::lines(text).to_string(), true, is_cut)
+    } else {
+        let shown = &payload[..payload.len().min(DUMPED_BYTES)];
+        (Dump(shown).to_string(), false, (shown.len() as u64) < kept.size_bytes)
     };
     let row = Row::new(kept, usize::MAX);
     let page = OnePage { kept, row, sha256: kept.sha256_hex(), payload, is_text, is_cut };
