@@ -9,6 +9,10 @@ use super::filters::Filters;
 use crate::cli::USAGE;
 use crate::store::{RejectSpan, Store};
 
+/// An age moves on from one command to the next, so that the second would mean more.
+const COPY: &str = "keep a copy with `waybill rejects export --output FILE` and the same filters, \
+                    with a moment in place of an age";
+
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("scope").required(true).multiple(true).args(["all", "until"]))]
 pub(in crate::cli) struct Args {
@@ -34,7 +38,7 @@ pub(super) async fn run(args: &Args, store: &Store) -> anyhow::Result<ExitCode> 
         if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
             writeln!(
                 io::stderr(),
-                "error: {what} would be deleted for good; --yes does it unasked"
+                "error: {what} would be deleted for good; {COPY}, then add --yes"
             )?;
             return Ok(ExitCode::from(USAGE));
         }
@@ -66,10 +70,7 @@ fn describe(span: &RejectSpan) -> String {
 fn ask(what: &str) -> io::Result<bool> {
     let mut stderr = io::stderr();
     writeln!(stderr, "{what} will be deleted for good.")?;
-    writeln!(
-        stderr,
-        "To keep a copy: waybill rejects export --output FILE, with the same filters"
-    )?;
+    writeln!(stderr, "First {COPY}.")?;
     write!(stderr, "Delete them? [y/N] ")?;
     stderr.flush()?;
     let mut answer = String::new();

@@ -15,6 +15,7 @@ async fn only_what_was_asked_for_is_pruned() {
     assert_eq!(unasked.code, 64);
     assert!(
         unasked.stderr.starts_with("error: 2 rejects (12 B), first seen from 20")
+            && unasked.stderr.contains("rejects export")
             && unasked.stderr.contains("--yes"),
         "{}",
         unasked.stderr
