@@ -19,6 +19,7 @@ use crate::http::{Bound, Site};
 use crate::ingest::{Consumer, LagWatch, Limits, Watch, Writer};
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
+use crate::rejects::{Level, Upkeep};
 use crate::shutdown::{Lifecycle, Reason};
 use crate::store::{self, Store};
 
@@ -58,12 +59,20 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
         settings.cache.miss_timeout,
     );
     let site = Site { lookup, metrics: metrics.clone(), cache_control: http.cache_control.clone() };
+    let rejects = Level::new(&settings.rejects);
     let admin = Admin {
         health: health.clone(),
         metrics: metrics.clone(),
         store: store.clone(),
         cache: cache.clone(),
         session: session.clone(),
+        rejects: rejects.clone(),
+    };
+    let upkeep = Upkeep {
+        store: store.clone(),
+        level: rejects,
+        metrics: metrics.clone(),
+        keep_for: settings.rejects.keep_for,
     };
     let keeper = Keeper {
         cache: cache.clone(),
@@ -86,6 +95,7 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     serving.spawn("http", site_port.serve_site(site, http.clone(), serving.token()));
     serving.spawn("admin", admin_port.serve_admin(admin, http.clone(), serving.token()));
     serving.spawn("cache", when(schema.clone(), serving.token(), move |stop| keeper.run(stop)));
+    serving.spawn("rejects", when(schema.clone(), serving.token(), move |stop| upkeep.run(stop)));
     if let Some(lag) = LagWatch::new(&settings.broker, metrics) {
         serving.spawn("lag", lag.run(serving.token()));
     }

@@ -2,6 +2,7 @@
 
 mod config;
 mod publish;
+mod rejects;
 mod serve;
 
 use std::{
@@ -47,6 +48,9 @@ enum Command {
     Publish(publish::Args),
     /// Bring the schema of the database up to date, and leave
     Migrate,
+    /// List, show, export, replay or prune what could not become an order
+    #[command(subcommand)]
+    Rejects(rejects::Command),
     /// Show or check the settings
     #[command(subcommand)]
     Config(config::Command),
@@ -70,6 +74,9 @@ fn run(sources: &Sources, command: &Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve => serve::run(&settings)?,
         Command::Publish(args) => return serve::runtime()?.block_on(publish::run(args, &settings)),
+        Command::Rejects(command) => {
+            return serve::runtime()?.block_on(rejects::run(command, &settings));
+        }
         Command::Migrate => serve::migrate(&settings)?,
         Command::Config(command) => config::run(command, &settings)?,
     }

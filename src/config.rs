@@ -11,6 +11,7 @@ mod kinds;
 mod layer;
 mod names;
 mod reader;
+mod rejects;
 mod secret;
 mod sections;
 mod show;
@@ -31,6 +32,7 @@ pub use broker::Broker;
 pub use bytesize::{ByteSize, InvalidByteSize};
 pub use database::Database;
 pub use error::SettingsError;
+pub use rejects::Rejects;
 pub use secret::Secret;
 pub use sections::{Admin, Cache, Http, Ingest, LogFormat, Shutdown, Telemetry};
 
@@ -46,6 +48,8 @@ pub struct Settings {
     pub database: Database,
     /// From the one to the other.
     pub ingest: Ingest,
+    /// What could not become an order.
+    pub rejects: Rejects,
     /// Orders held in memory.
     pub cache: Cache,
     /// The page and the API.
@@ -91,6 +95,7 @@ impl Settings {
             broker: Broker::read(&mut reader.section("broker")),
             database: Database::read(&mut reader.section("database")),
             ingest: Ingest::read(&mut reader.section("ingest")),
+            rejects: Rejects::read(&mut reader.section("rejects")),
             cache: Cache::read(&mut reader.section("cache")),
             http: Http::read(&mut reader.section("http")),
             admin: Admin::read(&mut reader.section("admin")),

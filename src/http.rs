@@ -11,6 +11,7 @@ mod deadline;
 mod front;
 pub mod page;
 pub mod problem;
+mod rejects;
 mod routes;
 
 use std::io;

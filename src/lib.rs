@@ -12,6 +12,7 @@ pub mod health;
 pub mod http;
 pub mod ingest;
 pub mod lookup;
+pub mod rejects;
 pub mod store;
 
 pub mod app;

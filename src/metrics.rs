@@ -7,6 +7,7 @@ mod cache;
 mod http;
 mod ingest;
 mod lag;
+mod rejects;
 mod session;
 
 use std::ops::Deref;
@@ -25,6 +26,7 @@ use cache::{CacheMetrics, LookupMetrics};
 use http::HttpMetrics;
 use ingest::IngestMetrics;
 use lag::LagMetrics;
+use rejects::RejectsMetrics;
 use session::SessionMetrics;
 
 /// All metrics. Clones share them.
@@ -45,6 +47,8 @@ pub struct Inner {
     pub http: HttpMetrics,
     /// Where the group stands in its channel.
     pub lag: LagMetrics,
+    /// What could not become an order.
+    pub rejects: RejectsMetrics,
     session: SessionMetrics,
     ready: IntGauge,
     connections: IntGaugeVec,
@@ -85,6 +89,7 @@ impl Metrics {
             lookup: LookupMetrics::new(&maker),
             http: HttpMetrics::new(&maker),
             lag: LagMetrics::new(&maker),
+            rejects: RejectsMetrics::new(&maker),
             session: SessionMetrics::new(&maker),
             ready: maker.gauge("ready", "1 when lookups are welcome here"),
             connections,
@@ -208,6 +213,7 @@ mod tests {
             "waybill_lookup_duration_seconds_count{result=\"cannot_tell\"} 0",
             "waybill_cache_misses_total 0",
             "waybill_stan_connected 0",
+            "waybill_rejects_kept 0",
             "waybill_ready 0",
         ] {
             assert!(text.contains(series), "{series} is missing in\n{text}");

@@ -22,7 +22,7 @@ pub use follow::{Cursor, Followed};
 pub use lookup::Found;
 pub use migrate::{MIGRATOR, migrate};
 pub use orders::{NewOrder, Outcome};
-pub use rejects::NewReject;
+pub use rejects::{Direction, KeptReject, NewReject, RejectFilter, RejectSpan, RejectsMeasured};
 pub use warm_up::{Progress, WarmUp};
 
 /// The orders and rejects in Postgres. Clones share one pool of connections.

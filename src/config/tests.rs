@@ -91,6 +91,7 @@ const MANUAL: &str = "
 broker: url=nats://127.0.0.1:4222 cluster_id=waybill channel=orders queue_group=waybill durable_name=waybill client_id max_in_flight=2048 ack_wait=30s ping_interval=5s ping_max_out=6 monitor_url credentials_file tls_ca_file
 database: url=postgres://waybill@127.0.0.1:5432/waybill url_file migrate_url migrate=true runtime_role max_connections=8 connect_timeout=5s
 ingest: enabled=true writers=2 batch_max_rows=500 batch_max_bytes=4MiB max_message_bytes=256KiB queue_max_bytes=256MiB
+rejects: keep_for=0s alarm_bytes=1GiB
 cache: max_bytes=512MiB warm_up=true follow_interval=1s miss_concurrency=8 miss_timeout=2s
 http: listen=0.0.0.0:8080 max_connections=10000 header_timeout=10s idle_timeout=75s workers cache_control=private,no-cache
 admin: listen=127.0.0.1:8081
@@ -136,6 +137,7 @@ fn the_manual_has_every_key_with_its_default() {
     Broker::read(&mut reader.section("broker"));
     Database::read(&mut reader.section("database"));
     Ingest::read(&mut reader.section("ingest"));
+    Rejects::read(&mut reader.section("rejects"));
     Cache::read(&mut reader.section("cache"));
     Http::read(&mut reader.section("http"));
     Admin::read(&mut reader.section("admin"));

@@ -1,4 +1,4 @@
-//! The admin port: health for the orchestrator, metrics for Prometheus.
+//! The admin port: health for the orchestrator, metrics for Prometheus, rejects for operators.
 
 use std::fmt::Write as _;
 use std::future::Future;
@@ -17,10 +17,12 @@ use tower::Service as _;
 
 use super::Body;
 use super::accept::Answer;
+use super::rejects;
 use crate::cache::Cache;
 use crate::health::Health;
 use crate::ingest;
 use crate::metrics::Metrics;
+use crate::rejects::Level;
 use crate::store::Store;
 
 /// How long a look at Postgres may take.
@@ -39,6 +41,8 @@ pub struct Admin {
     pub cache: Cache,
     /// The session with the broker; empty on a read-only replica and before it begins.
     pub session: ingest::Watch,
+    /// How much is kept among the rejects.
+    pub rejects: Level,
 }
 
 /// The routes of the admin port as an [`Answer`].
@@ -52,6 +56,7 @@ impl Routed {
                 .route("/livez", get(async || text(StatusCode::OK, "ok\n".to_owned())))
                 .route("/readyz", get(readyz))
                 .route("/metrics", get(metrics))
+                .merge(rejects::router(&admin))
                 .with_state(admin),
         )
     }
@@ -93,7 +98,10 @@ async fn readyz(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Respon
         };
         let phase = admin.health.describe();
         let cache = if ready { Ok(phase) } else { Err(phase) };
-        for (name, told) in [("cache", cache), ("postgres", postgres), ("broker", broker)] {
+        let rejects = admin.rejects.describe();
+        for (name, told) in
+            [("cache", cache), ("postgres", postgres), ("broker", broker), ("rejects", rejects)]
+        {
             let (sign, what) = match told {
                 Ok(what) => ('+', what),
                 Err(what) => ('-', what),

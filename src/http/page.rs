@@ -2,6 +2,7 @@
 
 mod moment;
 mod money;
+pub(super) mod rejects;
 
 use askama::Template;
 use axum::response::{IntoResponse, Response};

@@ -69,6 +69,23 @@ impl Store {
         let judgement = Judgement { leaders, insertion, kept };
         Ok(batch.iter().map(|order| judgement.of(order)).collect())
     }
+
+    /// Says what would become of each order of a batch now, and stores none of them. What
+    /// Postgres would refuse for its content is not foreseen.
+    #[tracing::instrument(name = "store.foresee_orders", skip_all, fields(rows = batch.len()))]
+    pub async fn foresee_orders(&self, batch: &[NewOrder<'_>]) -> Result<Vec<Outcome>, Error> {
+        let leaders = leaders(batch);
+        let mut lease = self.lease().await?;
+        let kept = fetch(&mut lease, leaders.iter().map(|leader| leader.uid).collect()).await?;
+        lease.give_back();
+
+        let new = leaders.iter().filter(|leader| !kept.contains_key(leader.uid));
+        let stored = new.map(|leader| leader.uid.to_owned()).collect();
+        let insertion = Insertion { stored, ..Insertion::default() };
+        let leaders = leaders.into_iter().map(|leader| (leader.uid, leader)).collect();
+        let judgement = Judgement { leaders, insertion, kept };
+        Ok(batch.iter().map(|order| judgement.of(order)).collect())
+    }
 }
 
 /// One order for each uid, that of the lowest sequence, sorted by uid.

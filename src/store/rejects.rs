@@ -1,5 +1,9 @@
 //! Keeping what could not become an order.
 
+mod prune;
+mod read;
+mod upkeep;
+
 use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
@@ -7,6 +11,22 @@ use sqlx::postgres::PgBindIterExt;
 
 use super::lease::answered;
 use super::{Error, Store, bigint};
+
+pub use prune::RejectSpan;
+pub use read::{Direction, KeptReject, RejectFilter};
+pub use upkeep::RejectsMeasured;
+
+/// The rejects a [`RejectFilter`] lets through, as `read::bind` binds it. A null lets all through.
+macro_rules! matching {
+    () => {
+        "($1::bigint[] is null or id = any($1)) \
+         and ($2::text[] is null or reason = any($2)) \
+         and ($3::text is null or first_seen >= $3::timestamptz) \
+         and ($4::text is null or first_seen < $4::timestamptz) \
+         and ($5::text is null or channel = $5)"
+    };
+}
+use matching;
 
 /// A message that could not become an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

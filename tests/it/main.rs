@@ -4,6 +4,7 @@ mod bounded;
 mod conflicts;
 mod end_to_end;
 mod hostile;
+mod rejects;
 mod replicas;
 mod service;
 mod settings;

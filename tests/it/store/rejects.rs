@@ -97,3 +97,53 @@ async fn writers_of_the_same_rejects_in_opposite_directions_do_not_deadlock() {
     }
     assert_eq!(store.count_rejects().await.unwrap(), 5000);
 }
+
+#[tokio::test]
+async fn one_replica_at_a_time_lets_old_rejects_go() {
+    let database = migrated().await;
+    let store = open(&database);
+    let rejects: Vec<_> = (0..5).map(|n| reject(n, b"{")).collect();
+    store.insert_rejects(&rejects).await.unwrap();
+    let age = "update rejected_messages set first_seen = first_seen - interval '1 hour' \
+               where sequence < 3";
+    super::owner(&database, age).await;
+
+    let mut other = PgConnection::connect(&database.url).await.unwrap();
+    let mut turn = other.begin().await.unwrap();
+    let lock = "select pg_advisory_xact_lock(hashtextextended('waybill rejects', 0))";
+    sqlx::query(lock).execute(&mut *turn).await.unwrap();
+    assert_eq!(store.expire_rejects(1800.0, 2).await.unwrap(), 0, "it is another's turn");
+    turn.rollback().await.unwrap();
+
+    assert_eq!(store.expire_rejects(1800.0, 2).await.unwrap(), 2);
+    assert_eq!(store.expire_rejects(1800.0, 2).await.unwrap(), 1);
+    assert_eq!(store.expire_rejects(1800.0, 2).await.unwrap(), 0);
+    assert_eq!(store.count_rejects().await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn what_is_kept_is_measured_exactly_when_little_and_closely_when_much() {
+    let database = migrated().await;
+    let store = open(&database);
+    let measured = async || {
+        let measured = store.measure_rejects().await.unwrap();
+        (measured.rows, measured.bytes)
+    };
+    assert_eq!(measured().await, (0, 0));
+    let large = vec![0; 1_000_000];
+    store.insert_rejects(&[reject(1, &large), reject(2, b"12")]).await.unwrap();
+    assert_eq!(measured().await, (2, 1_000_002));
+
+    // Five of these fill a page, so this is twice what is looked at.
+    super::owner(
+        &database,
+        "truncate rejected_messages; \
+         insert into rejected_messages (channel, sequence, sha256, reason, detail, payload) \
+         select 'orders', n, sha256(''), 'empty', '', decode(repeat('00', 1400), 'hex') \
+         from generate_series(1, 20000) as n",
+    )
+    .await;
+    let (rows, bytes) = measured().await;
+    assert!((18_000..22_000).contains(&rows), "{rows}");
+    assert!((25_200_000..30_800_000).contains(&bytes), "{bytes}");
+}

@@ -1,0 +1,50 @@
+//! `waybill rejects`: look at what could not become an order, try it again, let it go.
+
+mod export;
+mod filters;
+mod list;
+mod prune;
+mod record;
+mod replay;
+mod show;
+mod walk;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::config::Settings;
+use crate::store::Store;
+
+/// One statement at a time, and one to spare.
+const CONNECTIONS: u32 = 2;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List rejects, the newest first
+    List(list::Args),
+    /// Show one reject and its payload
+    Show(show::Args),
+    /// Write rejects with their payloads as lines of JSON, the oldest first
+    Export(export::Args),
+    /// Try rejects again, the oldest first; what becomes an order is no reject any more
+    ///
+    /// Exit code 0 when all became orders, 1 when some stay.
+    Replay(replay::Args),
+    /// Delete rejects for good
+    Prune(prune::Args),
+}
+
+/// Runs one of the commands, over the database that the service uses.
+pub(super) async fn run(command: &Command, settings: &Settings) -> anyhow::Result<ExitCode> {
+    let database = &settings.database;
+    let url = database.url()?;
+    let store = Store::new(url.expose(), CONNECTIONS, database.connect_timeout)?;
+    match command {
+        Command::List(args) => list::run(args, store).await,
+        Command::Show(args) => show::run(args, &store).await,
+        Command::Export(args) => export::run(args, store).await,
+        Command::Replay(args) => replay::run(args, store, settings).await,
+        Command::Prune(args) => prune::run(args, &store).await,
+    }
+}

@@ -1,0 +1,85 @@
+//! `waybill rejects export`: rejects with their payloads, to keep or to look into elsewhere.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, anyhow};
+
+use super::filters::Filters;
+use super::record;
+use super::walk::Walk;
+use crate::store::{Direction, Store};
+
+/// Rejects with their payloads in memory at once, and bytes of payload.
+const BATCH: (usize, usize) = (100, 4 << 20);
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    #[command(flatten)]
+    filters: Filters,
+    /// Write to this new file, readable by its owner alone, instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+pub(super) async fn run(args: &Args, store: Store) -> anyhow::Result<ExitCode> {
+    let filters = &args.filters;
+    let walk = Walk::new(store, filters.filter(), Direction::OLDEST_FIRST, filters.limit());
+    let (exported, to) = match &args.output {
+        None => {
+            let mut stdout = BufWriter::new(io::stdout());
+            let exported = copy(walk, &mut stdout).await?;
+            stdout.flush()?;
+            (exported, "standard output".to_owned())
+        }
+        Some(path) => {
+            let name = path.display();
+            let file = create(path)?;
+            let written = write_file(walk, file, path).await;
+            if written.is_err() {
+                // Half an export must not pass for a whole one.
+                let _ = fs::remove_file(path);
+            }
+            (written.with_context(|| format!("{name} is not written"))?, name.to_string())
+        }
+    };
+    writeln!(io::stderr(), "{exported} exported to {to}")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses a file that is there: it may be the only copy of what was pruned since.
+fn create(path: &Path) -> anyhow::Result<File> {
+    let name = path.display();
+    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    created.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            anyhow!("{name} is there already and is not overwritten; name another file")
+        }
+        _ => anyhow!(error).context(format!("cannot create {name}")),
+    })
+}
+
+async fn write_file(walk: Walk, file: File, path: &Path) -> anyhow::Result<u64> {
+    let mut out = BufWriter::new(file);
+    let exported = copy(walk, &mut out).await?;
+    out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+    // The name is on disk when its folder is.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+    Ok(exported)
+}
+
+async fn copy(mut walk: Walk, out: &mut impl Write) -> anyhow::Result<u64> {
+    let (rows, bytes) = BATCH;
+    let mut exported = 0;
+    while let Some(batch) = walk.batch(rows, bytes).await? {
+        for (kept, payload) in &batch {
+            record::write(out, kept, Some(payload))?;
+        }
+        exported += batch.len() as u64;
+    }
+    Ok(exported)
+}

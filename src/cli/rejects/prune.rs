@@ -1,0 +1,79 @@
+//! `waybill rejects prune`: deletes rejects for good.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use indicatif::HumanBytes;
+
+use super::filters::Filters;
+use crate::cli::USAGE;
+use crate::store::{RejectSpan, Store};
+
+/// An age moves on from one command to the next, so that the second would mean more.
+const COPY: &str = "keep a copy with `waybill rejects export --output FILE` and the same filters, \
+                    with a moment in place of an age";
+
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("scope").required(true).multiple(true).args(["all", "until"]))]
+pub(in crate::cli) struct Args {
+    #[command(flatten)]
+    filters: Filters,
+    /// However new they are
+    #[arg(long)]
+    all: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+pub(super) async fn run(args: &Args, store: &Store) -> anyhow::Result<ExitCode> {
+    let filter = args.filters.filter();
+    let span = store.reject_span(&filter, args.filters.limit()).await?;
+    if span.count == 0 {
+        writeln!(io::stdout(), "no such rejects")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let what = describe(&span);
+    if !args.yes {
+        if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+            writeln!(
+                io::stderr(),
+                "error: {what} would be deleted for good; {COPY}, then add --yes"
+            )?;
+            return Ok(ExitCode::from(USAGE));
+        }
+        if !ask(&what)? {
+            writeln!(io::stdout(), "nothing is deleted")?;
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    // Up to the newest that was told of: what comes in meanwhile nobody has agreed to.
+    let mut deleted = 0;
+    loop {
+        match store.prune_rejects(&filter, span.last_id).await? {
+            0 => break,
+            some => deleted += some,
+        }
+    }
+    let RejectSpan { first, last, .. } = span;
+    writeln!(io::stdout(), "{deleted} deleted, first seen from {first} to {last}")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn describe(span: &RejectSpan) -> String {
+    let RejectSpan { count, size_bytes, first, last, .. } = span;
+    let rejects = if *count == 1 { "reject" } else { "rejects" };
+    let size = HumanBytes(*size_bytes);
+    format!("{count} {rejects} ({size}), first seen from {first} to {last},")
+}
+
+fn ask(what: &str) -> io::Result<bool> {
+    let mut stderr = io::stderr();
+    writeln!(stderr, "{what} will be deleted for good.")?;
+    writeln!(stderr, "First {COPY}.")?;
+    write!(stderr, "Delete them? [y/N] ")?;
+    stderr.flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}

@@ -1,0 +1,95 @@
+//! `waybill rejects replay`: another try for rejects, after what was wrong is mended.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use super::filters::Filters;
+use super::walk::Walk;
+use crate::config::Settings;
+use crate::ingest::{Replay, Replayed, Retried};
+use crate::rejects::shown::Harmless;
+use crate::store::{Direction, KeptReject, RejectFilter, Store};
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// Only these rejects, by the ids that `list` shows
+    #[arg(value_name = "ID", conflicts_with_all = ["reasons", "since", "until", "channel", "limit"])]
+    ids: Vec<i64>,
+    #[command(flatten)]
+    filters: Filters,
+    /// Say what would become of them by what is stored now, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// How many came to what.
+#[derive(Default)]
+struct Tally {
+    stored: u64,
+    duplicate: u64,
+    kept: u64,
+}
+
+pub(super) async fn run(
+    args: &Args,
+    store: Store,
+    settings: &Settings,
+) -> anyhow::Result<ExitCode> {
+    let ingest = &settings.ingest;
+    let replay = Replay {
+        store: store.clone(),
+        max_message_bytes: ingest.max_message_bytes.bytes(),
+        dry_run: args.dry_run,
+    };
+    let mut missing: BTreeSet<i64> = args.ids.iter().copied().collect();
+    let ids = (!args.ids.is_empty()).then(|| args.ids.clone());
+    let filter = RejectFilter { ids, ..args.filters.filter() };
+    let mut walk = Walk::new(store, filter, Direction::OLDEST_FIRST, args.filters.limit());
+    let mut tally = Tally::default();
+    let (rows, bytes) = (ingest.batch_max_rows, ingest.batch_max_bytes.bytes());
+    while let Some(batch) = walk.batch(rows, bytes).await? {
+        let batch = batch.into_iter();
+        let batch = batch.map(|(kept, payload)| Retried { kept, payload: payload.into() });
+        let done = replay.run(batch.collect()).await?;
+        let mut stdout = io::stdout().lock();
+        for (kept, replayed) in &done {
+            missing.remove(&kept.id);
+            tally.count(replayed);
+            writeln!(stdout, "{}", describe(kept, replayed))?;
+        }
+        stdout.flush()?;
+    }
+    let mut stdout = io::stdout().lock();
+    for id in &missing {
+        writeln!(stdout, "reject {id}: there is none")?;
+    }
+    let Tally { stored, duplicate, kept } = tally;
+    let would = if args.dry_run { "would be " } else { "" };
+    writeln!(stdout, "{would}{stored} stored, {duplicate} duplicate, {kept} kept")?;
+    stdout.flush()?;
+    let is_done = kept == 0 && missing.is_empty();
+    Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+impl Tally {
+    fn count(&mut self, replayed: &Replayed) {
+        match replayed {
+            Replayed::Stored => self.stored += 1,
+            Replayed::Duplicate => self.duplicate += 1,
+            Replayed::Refused { .. } | Replayed::Unsettled => self.kept += 1,
+        }
+    }
+}
+
+fn describe(kept: &KeptReject, replayed: &Replayed) -> String {
+    let outcome = match replayed {
+        Replayed::Stored => "stored".to_owned(),
+        Replayed::Duplicate => "duplicate".to_owned(),
+        Replayed::Refused { reason, detail } => {
+            format!("kept, {reason}: {}", Harmless::line(detail))
+        }
+        Replayed::Unsettled => "kept, another of its order was in the way; try again".to_owned(),
+    };
+    format!("reject {} ({} {}): {outcome}", kept.id, Harmless::line(&kept.channel), kept.sequence)
+}

@@ -1,0 +1,164 @@
+//! The pages of the admin port: a list of rejects, and one of them.
+
+use askama::Template;
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
+use indicatif::HumanBytes;
+
+use super::html;
+use crate::order::Reason;
+use crate::rejects::shown::{Dump, Harmless, shortened, text};
+use crate::store::KeptReject;
+
+/// Rejects on a page.
+pub(in crate::http) const ROWS: u32 = 50;
+
+/// Bytes of a payload that is no text which its page shows, as a dump four times as long.
+const DUMPED_BYTES: usize = 4 << 10;
+
+/// Characters of a detail in the list.
+const DETAIL_CHARS: usize = 160;
+
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+
+#[derive(Template)]
+#[template(path = "rejects.html")]
+struct ListPage {
+    rows: Vec<Row>,
+    chosen: Option<Reason>,
+    /// Whether this is not the first page.
+    is_older: bool,
+    /// Where the next page begins.
+    next: Option<i64>,
+}
+
+/// A reject with all that is a sender's made harmless.
+struct Row {
+    id: i64,
+    /// To the second.
+    first_seen: String,
+    channel: String,
+    sequence: u64,
+    reason: String,
+    detail: String,
+    size: String,
+}
+
+#[derive(Template)]
+#[template(path = "reject.html")]
+struct OnePage<'a> {
+    kept: &'a KeptReject,
+    row: Row,
+    sha256: String,
+    payload: String,
+    is_text: bool,
+    is_cut: bool,
+}
+
+/// Every answer that shows no reject.
+#[derive(Template)]
+#[template(path = "reject_message.html")]
+struct MessagePage {
+    status: u16,
+    title: &'static str,
+    text: &'static str,
+    advice: String,
+}
+
+/// The list; one row more than [`ROWS`] says that there are more.
+pub(in crate::http) fn list(
+    mut kept: Vec<KeptReject>,
+    chosen: Option<Reason>,
+    is_older: bool,
+) -> Response {
+    let shown = ROWS as usize;
+    let has_more = kept.len() > shown;
+    kept.truncate(shown);
+    let next = kept.last().filter(|_| has_more).map(|last| last.id);
+    let rows = kept.iter().map(|kept| Row::new(kept, DETAIL_CHARS)).collect();
+    let page = ListPage { rows, chosen, is_older, next };
+    html(StatusCode::OK, &page, &HeaderValue::from_static("no-store"))
+}
+
+/// One reject, with the beginning of its payload.
+pub(in crate::http) fn one(kept: &KeptReject, payload: &[u8]) -> Response {
+    let is_cut = (payload.len() as u64) < kept.size_bytes;
+    let (payload, is_text, is_cut) = if let Some(text) = text(payload, is_cut) {
+        (Harmless::lines(text).to_string(), true, is_cut)
+    } else {
+        let shown = &payload[..payload.len().min(DUMPED_BYTES)];
+        (Dump(shown).to_string(), false, (shown.len() as u64) < kept.size_bytes)
+    };
+    let row = Row::new(kept, usize::MAX);
+    let page = OnePage { kept, row, sha256: kept.sha256_hex(), payload, is_text, is_cut };
+    html(StatusCode::OK, &page, &HeaderValue::from_static("no-store"))
+}
+
+/// 404: no such id, or no id at all.
+pub(in crate::http) fn not_found() -> Response {
+    message(
+        StatusCode::NOT_FOUND,
+        "No such reject",
+        "No reject with this id is kept.",
+        "It may have been replayed or pruned.".to_owned(),
+    )
+}
+
+/// 400: `reason` is none.
+pub(in crate::http) fn no_such_reason() -> Response {
+    let legal = Reason::ALL.map(Reason::as_str).join(", ");
+    message(
+        StatusCode::BAD_REQUEST,
+        "Not a reason",
+        "Nothing is refused for such a reason.",
+        format!("Legal are {legal}."),
+    )
+}
+
+/// 400: `before` is no id.
+pub(in crate::http) fn no_such_place() -> Response {
+    message(
+        StatusCode::BAD_REQUEST,
+        "Not a place in the list",
+        "This list cannot begin there.",
+        "Legal after before= is the id of a reject, a whole number.".to_owned(),
+    )
+}
+
+/// 503: Postgres has them and cannot be asked.
+pub(in crate::http) fn cannot_tell() -> Response {
+    let mut response = message(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Postgres does not answer",
+        "The rejects are kept there and cannot be shown right now. None is lost by this.",
+        "Reload this page in some seconds; /readyz?verbose on this port says what is away."
+            .to_owned(),
+    );
+    response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    response
+}
+
+fn message(
+    status: StatusCode,
+    title: &'static str,
+    text: &'static str,
+    advice: String,
+) -> Response {
+    let page = MessagePage { status: status.as_u16(), title, text, advice };
+    html(status, &page, &HeaderValue::from_static("no-store"))
+}
+
+impl Row {
+    fn new(kept: &KeptReject, detail_chars: usize) -> Self {
+        let first_seen = kept.first_seen.split('.').next().unwrap_or_default();
+        Self {
+            id: kept.id,
+            first_seen: first_seen.replace('T', " "),
+            channel: Harmless::line(&kept.channel).to_string(),
+            sequence: kept.sequence,
+            reason: kept.reason.clone(),
+            detail: shortened(&kept.detail, detail_chars),
+            size: HumanBytes(kept.size_bytes).to_string(),
+        }
+    }
+}

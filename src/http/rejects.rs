@@ -1,0 +1,143 @@
+//! `/rejects` on the admin port: what could not become an order, to look at and to download.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::HeaderMap;
+use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use serde::Deserialize;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::admin::Admin;
+use super::assets;
+use super::page::rejects as page;
+use crate::order::Reason;
+use crate::store::{Direction, Error, KeptReject, RejectFilter, Store};
+
+/// How long a page may wait for its turn and for Postgres.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Pages that may ask Postgres at the same time: the writers need its connections more.
+const AT_ONCE: usize = 2;
+
+/// Bytes of a payload that its page shows.
+const SHOWN_BYTES: usize = 64 << 10;
+
+#[derive(Debug, Clone)]
+struct Rejects {
+    store: Store,
+    turns: Arc<Semaphore>,
+}
+
+/// The routes; their state is their own, so they fit into any router.
+pub(super) fn router<S: Clone + Send + Sync + 'static>(admin: &Admin) -> Router<S> {
+    let turns = Arc::new(Semaphore::new(AT_ONCE));
+    Router::new()
+        .route("/rejects", get(list))
+        .route("/rejects/{id}", get(show))
+        .route("/rejects/{id}/payload", get(payload))
+        .route("/static/style.css", get(async |h: HeaderMap| assets::stylesheet(&h)))
+        .route("/static/icon.svg", get(async |h: HeaderMap| assets::icon(&h)))
+        .with_state(Rejects { store: admin.store.clone(), turns })
+}
+
+#[derive(Debug, Deserialize)]
+struct Question {
+    before: Option<String>,
+    #[serde(default)]
+    reason: String,
+}
+
+/// `GET /rejects?reason=R&before=ID`: the newest first, below that id.
+async fn list(
+    State(rejects): State<Rejects>,
+    question: Result<Query<Question>, QueryRejection>,
+) -> Response {
+    let Ok(Query(question)) = question else { return page::no_such_place() };
+    let reason = match question.reason.as_str() {
+        "" => None,
+        name => match Reason::ALL.into_iter().find(|reason| reason.as_str() == name) {
+            Some(reason) => Some(reason),
+            None => return page::no_such_reason(),
+        },
+    };
+    let before = match question.before.as_deref().map(str::parse) {
+        None => i64::MAX,
+        Some(Ok(id)) => id,
+        Some(Err(_)) => return page::no_such_place(),
+    };
+    let filter = RejectFilter {
+        reasons: reason.map(|reason| vec![reason.as_str()]),
+        ..RejectFilter::default()
+    };
+    // One more than shown tells whether there is more.
+    let limit = page::ROWS + 1;
+    let direction = Direction::NewestBelow(before);
+    match rejects.ask(rejects.store.rejects(&filter, direction, limit)).await {
+        Some(kept) => page::list(kept, reason, before != i64::MAX),
+        None => page::cannot_tell(),
+    }
+}
+
+/// `GET /rejects/{id}`.
+async fn show(State(rejects): State<Rejects>, Path(id): Path<String>) -> Response {
+    match rejects.ask(rejects.find(&id, SHOWN_BYTES)).await {
+        Some(Some((kept, payload))) => page::one(&kept, &payload),
+        Some(None) => page::not_found(),
+        None => page::cannot_tell(),
+    }
+}
+
+/// `GET /rejects/{id}/payload`: the very bytes, which no browser is to take for anything else.
+async fn payload(State(rejects): State<Rejects>, Path(id): Path<String>) -> Response {
+    match rejects.ask(rejects.find(&id, usize::MAX)).await {
+        Some(Some((kept, payload))) => {
+            let name = format!("attachment; filename=\"reject-{}.bin\"", kept.id);
+            let headers = [
+                (CONTENT_TYPE, "application/octet-stream"),
+                (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+                (CACHE_CONTROL, "no-store"),
+            ];
+            (headers, [(CONTENT_DISPOSITION, name)], payload).into_response()
+        }
+        Some(None) => page::not_found(),
+        None => page::cannot_tell(),
+    }
+}
+
+impl Rejects {
+    /// The reject of that id with the beginning of its payload. What is no id names none.
+    async fn find(
+        &self,
+        id: &str,
+        most_bytes: usize,
+    ) -> Result<Option<(KeptReject, Vec<u8>)>, Error> {
+        let Ok(id) = id.parse::<i64>() else { return Ok(None) };
+        let filter = RejectFilter { ids: Some(vec![id]), ..RejectFilter::default() };
+        let kept = self.store.rejects(&filter, Direction::OLDEST_FIRST, 1).await?.pop();
+        let payload = self.store.reject_payloads(&[id], most_bytes).await?.pop();
+        Ok(kept.zip(payload.map(|(_, payload)| payload)))
+    }
+
+    /// Waits for an answer of Postgres, but not for long; none when there is none.
+    async fn ask<T>(&self, question: impl Future<Output = Result<T, Error>>) -> Option<T> {
+        let turn = async {
+            // The semaphore is never closed.
+            let _turn = self.turns.acquire().await.ok()?;
+            match question.await {
+                Ok(answer) => Some(answer),
+                Err(error) => {
+                    tracing::warn!(%error, "The rejects cannot be shown");
+                    None
+                }
+            }
+        };
+        timeout(PATIENCE, turn).await.ok().flatten()
+    }
+}

@@ -1,0 +1,126 @@
+//! Rejects once more: the same parsing and the same writing as for a message off the channel.
+
+use bytes::Bytes;
+
+use super::batch::{Batch, Candidate, Reject};
+use crate::order::{Order, Reason};
+use crate::store::{Error, KeptReject, NewOrder, Outcome, Store};
+
+/// Gives rejects another try, after the fault that made them rejects is mended.
+#[derive(Debug, Clone)]
+pub struct Replay {
+    /// Where rejects come from and orders go.
+    pub store: Store,
+    /// Longest message that can be an order, in bytes.
+    pub max_message_bytes: usize,
+    /// Whether to say only what would become of them.
+    pub dry_run: bool,
+}
+
+/// A reject with its payload, to be tried again.
+#[derive(Debug, Clone)]
+pub struct Retried {
+    /// What is known of it.
+    pub kept: KeptReject,
+    /// The message as it came.
+    pub payload: Bytes,
+}
+
+impl Candidate for Retried {
+    fn payload(&self) -> &Bytes {
+        &self.payload
+    }
+
+    fn sequence(&self) -> u64 {
+        self.kept.sequence
+    }
+}
+
+/// What became of a reject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Replayed {
+    /// It is an order now, and no reject any more.
+    Stored,
+    /// Its order was stored already, byte for byte; it is no reject any more.
+    Duplicate,
+    /// It stays a reject, for this reason. What is kept of it is not changed.
+    Refused {
+        /// Why, now.
+        reason: Reason,
+        /// Why, for people.
+        detail: String,
+    },
+    /// It stays: an order of its id came and went at the same time.
+    Unsettled,
+}
+
+impl Replayed {
+    /// Whether it is no reject any more.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        matches!(self, Self::Stored | Self::Duplicate)
+    }
+}
+
+impl Replay {
+    /// Tries a batch, and says what became of each, the lowest id first. A reject is removed
+    /// only after its order is committed. After an error some may be orders and rejects both;
+    /// to try again is safe.
+    pub async fn run(&self, batch: Vec<Retried>) -> Result<Vec<(KeptReject, Replayed)>, Error> {
+        let Batch { orders, rejects } = Batch::parse(batch, self.max_message_bytes);
+        let mut done: Vec<_> = rejects.into_iter().map(refused).collect();
+        let outcomes = self.write(&orders).await?;
+        for ((retried, order), outcome) in orders.into_iter().zip(outcomes) {
+            done.push(match outcome {
+                Outcome::Stored => (retried.kept, Replayed::Stored),
+                Outcome::Duplicate => (retried.kept, Replayed::Duplicate),
+                Outcome::Vanished => (retried.kept, Replayed::Unsettled),
+                Outcome::Conflict { formatting_only, .. } => {
+                    refused(Reject::conflict(retried, order.uid(), formatting_only))
+                }
+                Outcome::Refused { detail } => refused(Reject::by_database(retried, detail)),
+            });
+        }
+        let settled: Vec<i64> = done
+            .iter()
+            .filter(|(_, replayed)| replayed.is_settled())
+            .map(|(kept, _)| kept.id)
+            .collect();
+        if !self.dry_run && !settled.is_empty() {
+            self.store.remove_rejects(&settled).await?;
+        }
+        done.sort_by_key(|(kept, _)| kept.id);
+        Ok(done)
+    }
+
+    async fn write(&self, orders: &[(Retried, Order)]) -> Result<Vec<Outcome>, Error> {
+        let rows: Vec<NewOrder<'_>> = orders
+            .iter()
+            .map(|(retried, order)| NewOrder {
+                uid: order.uid().as_str(),
+                document: order.document(),
+                sequence: retried.kept.sequence,
+            })
+            .collect();
+        if self.dry_run {
+            return self.store.foresee_orders(&rows).await;
+        }
+        match self.store.insert_orders(&rows).await {
+            // The guard against a constraint that refuses most of what flows in. Among rejects
+            // most may well be refused, so each is asked for alone.
+            Err(Error::Halt { .. }) => {
+                let mut outcomes = Vec::with_capacity(rows.len());
+                for row in rows.chunks(1) {
+                    outcomes.extend(self.store.insert_orders(row).await?);
+                }
+                Ok(outcomes)
+            }
+            written => written,
+        }
+    }
+}
+
+fn refused(reject: Reject<Retried>) -> (KeptReject, Replayed) {
+    let Reject { message, reason, detail, .. } = reject;
+    (message.kept, Replayed::Refused { reason, detail })
+}

@@ -1,0 +1,41 @@
+//! How much room the rejects take, at a price that does not grow with them.
+
+use super::super::lease::answered;
+use super::super::{Error, Store};
+
+/// Pages of the table that are looked at, of 8 KiB each: all of a small table, a sample of a
+/// large one. Long payloads are stored elsewhere and are not read.
+const PAGES: i32 = 2000;
+
+/// What is kept; exact for a small table, else an estimate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RejectsMeasured {
+    /// How many rejects.
+    pub rows: u64,
+    /// Bytes of their payloads.
+    pub bytes: u64,
+}
+
+impl Store {
+    /// Measures what is kept. Space that removed rows have left is not counted, unlike the
+    /// table's size on disk, so that an alarm ends when somebody prunes.
+    #[tracing::instrument(name = "store.measure_rejects", skip_all)]
+    pub async fn measure_rejects(&self) -> Result<RejectsMeasured, Error> {
+        let mut lease = self.lease().await?;
+        let question = sqlx::query_as::<_, (i64, i64)>(
+            "with sampled as ( \
+                 select count(*) as rows, coalesce(sum(length(payload)), 0) as bytes \
+                 from rejected_messages tablesample system (least(100, 100.0 * $1::int / greatest(1, \
+                     pg_relation_size('rejected_messages') / current_setting('block_size')::int))) \
+             ), share as ( \
+                 select least(1, $1::int::float8 / greatest(1, \
+                     pg_relation_size('rejected_messages') / current_setting('block_size')::int)) \
+                     as read \
+             ) \
+             select (rows / read)::bigint, (bytes::float8 / read)::bigint from sampled, share",
+        );
+        let (rows, bytes) = answered(question.bind(PAGES).fetch_one(&mut *lease)).await?;
+        lease.give_back();
+        Ok(RejectsMeasured { rows: rows.unsigned_abs(), bytes: bytes.unsigned_abs() })
+    }
+}
