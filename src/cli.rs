@@ -1,8 +1,11 @@
 //! The command line: one file a command.
 
 mod config;
+mod progress;
 mod publish;
+mod reconcile;
 mod serve;
+mod verify;
 
 use std::{
     ffi::OsString,
@@ -45,6 +48,10 @@ enum Command {
     Serve,
     /// Send orders, or anything else, into the channel
     Publish(publish::Args),
+    /// Compare the whole channel with the database, and put back what is missing
+    Reconcile(reconcile::Args),
+    /// Check that every confirmed message of `publish --receipt` is served or kept as a reject
+    Verify(verify::Args),
     /// Bring the schema of the database up to date, and leave
     Migrate,
     /// Show or check the settings
@@ -70,6 +77,10 @@ fn run(sources: &Sources, command: &Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve => serve::run(&settings)?,
         Command::Publish(args) => return serve::runtime()?.block_on(publish::run(args, &settings)),
+        Command::Reconcile(args) => {
+            return serve::runtime()?.block_on(reconcile::run(args, &settings));
+        }
+        Command::Verify(args) => return serve::runtime()?.block_on(verify::run(args, &settings)),
         Command::Migrate => serve::migrate(&settings)?,
         Command::Config(command) => config::run(command, &settings)?,
     }

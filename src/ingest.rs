@@ -18,7 +18,7 @@ use crate::cache::{Cache, Prepared};
 use crate::metrics::Metrics;
 use crate::order::Reason;
 use crate::store::{Class, Error, NewOrder, NewReject, Outcome, Store};
-use batch::{Batch, Reject};
+pub(crate) use batch::{Batch, Reject};
 pub use consume::{Consumer, Watch};
 pub use lag::{Lag, LagWatch};
 pub use verdict::Verdict;

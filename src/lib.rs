@@ -14,10 +14,14 @@ pub mod ingest;
 pub mod lookup;
 pub mod store;
 
+pub mod reconcile;
+pub mod verify;
+
 pub mod app;
 pub mod cli;
 pub mod config;
 pub mod generate;
+mod hex;
 pub mod metrics;
 pub mod shutdown;
 pub mod telemetry;

@@ -3,8 +3,10 @@
 mod conflicts;
 mod end_to_end;
 mod hostile;
+mod reconcile;
 mod replicas;
 mod service;
 mod settings;
 mod site;
 mod store;
+mod verify;

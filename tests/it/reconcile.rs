@@ -1,0 +1,110 @@
+//! `waybill reconcile`: what is lost from Postgres is found in the channel, and put back.
+
+use std::fs;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use testbed::{Postgres, SubscriptionState};
+
+use crate::service::{World, order};
+
+/// The same order with another amount: another order.
+fn other(uid: &str) -> Bytes {
+    let text = String::from_utf8(order(uid).to_vec()).expect("UTF-8");
+    Bytes::from(text.replace("1817", "1818"))
+}
+
+/// Ten messages: orders, a duplicate, a conflict, and some that are none.
+fn mix() -> Vec<Bytes> {
+    vec![
+        order("a"),
+        order("b"),
+        Bytes::from_static(b"no order"),
+        order("a"),
+        other("a"),
+        order("c"),
+        Bytes::from_static(b"{}"),
+        other("b"),
+        order("d"),
+        order("e"),
+    ]
+}
+
+/// The lines of the report of the last run.
+fn report(world: &World) -> Vec<Value> {
+    let text = fs::read_to_string(world.path().join("report")).expect("a report");
+    text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+}
+
+fn sequences(report: &[Value], finding: &str) -> Vec<u64> {
+    let of_kind = report.iter().filter(|line| line["finding"] == finding);
+    of_kind.map(|line| line["from"].as_u64().expect("a sequence")).collect()
+}
+
+/// The group's members as the monitor shows them.
+async fn group(world: &World) -> Vec<SubscriptionState> {
+    let channel = world.broker.channel("orders").await.expect("the channel");
+    channel.subscriptions.into_iter().filter(|member| !member.queue_name.is_empty()).collect()
+}
+
+/// The rows that count, to compare the database with itself.
+async fn content(world: &World, postgres: &Postgres) -> String {
+    let orders = "select order_uid, channel_sequence, encode(document, 'hex') from orders \
+                  order by 1";
+    let rejects = "select channel, sequence, reason, formatting_only, detail, \
+                   encode(payload, 'hex') from rejected_messages order by 2";
+    format!("{}\n{}", world.sql(postgres, orders).await, world.sql(postgres, rejects).await)
+}
+
+#[tokio::test]
+async fn what_a_restored_backup_lacks_is_found_and_put_back_and_nobody_is_disturbed() {
+    let (world, postgres) = (World::new().await, Postgres::shared().await.expect("Postgres"));
+    let monitor = format!("broker.monitor_url={}", world.broker.monitor_url());
+    let check = ["reconcile", "--set", &monitor, "--report", "report"];
+    let repair = [&check[..], &["--repair"]].concat();
+    let mut replica = world.serve("steady").await;
+    world.throw(mix()).await;
+    world.until_drained().await;
+
+    let (code, stdout, stderr) = world.run(&check).await;
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    assert!(stdout.starts_with("10 present, 0 missing, 0 differing, 0 gone\n"), "{stdout}");
+    assert_eq!(report(&world), Vec::<Value>::new());
+
+    let (before, members) = (content(&world, postgres).await, group(&world).await);
+    let restored = "delete from orders where order_uid in ('a', 'd'); \
+                    delete from rejected_messages where sequence in (3, 5, 8)";
+    world.sql(postgres, restored).await;
+    let (code, stdout, stderr) = world.run(&check).await;
+    assert_eq!(code, 1, "{stdout}{stderr}");
+    let found = report(&world);
+    // 4 repeats 1; b is stored, so only the reject of 8 is wanting.
+    assert_eq!(sequences(&found, "missing"), [1, 3, 4, 5, 9]);
+    assert_eq!(sequences(&found, "differing"), [8]);
+    assert_eq!(found.len(), 6);
+    assert!(stdout.contains("missing: sequences 1, 3-5, 9\n"), "{stdout}");
+    assert!(stdout.contains("differing: sequences 8\n"), "{stdout}");
+    assert_eq!((&found[0]["uid"], &found[1]["reason"]), (&json!("a"), &json!("not_json")));
+
+    let (code, stdout, stderr) = world.run(&repair).await;
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    let put_back = "put back: 2 orders stored, 1 repeated one of them, 3 rejects kept\n";
+    assert!(stdout.contains(put_back), "{stdout}");
+    let repairs: Vec<_> = report(&world).iter().map(|line| line["repair"].clone()).collect();
+    let expected = ["stored", "rejected", "duplicate", "rejected", "rejected", "stored"];
+    assert_eq!(repairs, expected.map(Value::from));
+    assert_eq!(content(&world, postgres).await, before, "the first write won again");
+
+    let (code, stdout, stderr) = world.run(&repair).await;
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    assert!(stdout.starts_with("10 present, 0 missing, 0 differing, 0 gone\n"), "{stdout}");
+
+    assert_eq!(group(&world).await, members, "the group stands where it stood");
+    let clients = world.broker.clients().await.expect("clients");
+    assert_eq!(clients.iter().map(|client| client.id.as_str()).collect::<Vec<_>>(), ["steady"]);
+    assert!(replica.metric("waybill_stan_session_rebuilds_total").await < 0.5);
+    world.throw([order("later")]).await;
+    world.until_drained().await;
+    assert_eq!(replica.order("later").await.body, order("later"));
+    assert_eq!(replica.stop().await, Some(0));
+}

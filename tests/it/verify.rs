@@ -1,0 +1,57 @@
+//! `waybill verify`: confirmed orders that are not served as published are found.
+
+use std::fs;
+
+use testbed::Postgres;
+
+use crate::service::{Replica, World};
+
+fn url(replica: &Replica) -> String {
+    format!("http://{}", replica.site)
+}
+
+async fn verify(world: &World, replicas: &[&Replica]) -> (i32, String) {
+    let mut arguments = vec!["verify".to_owned(), "--receipt".to_owned(), "receipt".to_owned()];
+    arguments.extend(replicas.iter().flat_map(|replica| ["--url".to_owned(), url(replica)]));
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (code, stdout, stderr) = world.run(&arguments).await;
+    (code, stdout + &stderr)
+}
+
+#[tokio::test]
+async fn what_was_confirmed_is_held_against_every_replica_and_the_rejects() {
+    let (world, postgres) = (World::new().await, Postgres::shared().await.expect("Postgres"));
+    let (mut a, b) = (world.serve("a").await, world.serve("b").await);
+    let mix = ["--bad-ratio", "0.1", "--duplicate-ratio", "0.1", "--seed", "11"];
+    world.publish(&[&["--generate", "500", "--receipt", "receipt"], &mix[..]].concat()).await;
+    world.until_drained().await;
+
+    let (code, output) = verify(&world, &[&a, &b]).await;
+    assert_eq!(code, 0, "{output}");
+    assert!(output.contains("0 wrong, 0 missing, 0 absent rejects, 0 unanswered"), "{output}");
+
+    // One row tampered with, one lost, one reject lost: seen by a replica that has not seen more.
+    let tampered = "update orders set document = document || '\\x20' where order_uid = \
+                    (select min(order_uid) from orders) returning order_uid";
+    let tampered = world.sql(postgres, tampered).await;
+    let lost = "delete from orders where order_uid = (select max(order_uid) from orders) \
+                returning order_uid";
+    let lost = world.sql(postgres, lost).await;
+    let pruned = "delete from rejected_messages where id = (select min(id) from rejected_messages) \
+                  returning encode(sha256, 'hex')";
+    let pruned = world.sql(postgres, pruned).await;
+    let fresh = world.serve("fresh").await;
+    let (code, output) = verify(&world, &[&b, &fresh]).await;
+    assert_eq!(code, 1, "{output}");
+    let place = url(&fresh);
+    assert!(output.contains(&format!("wrong: order {tampered} at {place}: ")), "{output}");
+    assert!(output.contains(&format!("missing: order {lost} at {place}: ")), "{output}");
+    assert!(output.contains(&format!("absent reject: sha256 {pruned}: ")), "{output}");
+    assert!(output.contains("1 wrong, 1 missing, 1 absent rejects, 0 unanswered"), "{output}");
+
+    assert_eq!(a.stop().await, Some(0));
+    let (code, output) = verify(&world, &[&a]).await;
+    assert_eq!(code, 1, "{output}");
+    assert!(output.contains(&format!("unanswered: order {tampered} at {}", url(&a))), "{output}");
+    assert!(fs::exists(world.path().join("receipt")).expect("a look"));
+}
