@@ -76,7 +76,7 @@ pub struct Tally {
     pub gone: u64,
     /// Orders put back.
     pub stored: u64,
-    /// Messages that turned out to repeat an order, after that was put back.
+    /// Orders that somebody else had stored when they were to be put back.
     pub duplicates: u64,
     /// Rejects put back.
     pub rejected: u64,
@@ -157,6 +157,9 @@ impl Reconcile {
                     let count = messages.len() as u64;
                     let batch = Batch::parse(messages, self.limits.max_message_bytes);
                     let mut findings = judge.look_at(&batch, observer).await?;
+                    if self.repair {
+                        findings = judge::one_by_one(findings);
+                    }
                     let settled = if self.repair && !findings.is_empty() {
                         judge.repair(batch, &mut findings, observer).await?
                     } else {

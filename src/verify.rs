@@ -82,7 +82,7 @@ impl Verify {
         let client = Client::new(self.patience);
         let mut answers = stream::iter(self.receipt.orders.iter())
             .map(|(uid, _)| self.ask_all(&client, uid))
-            .buffer_unordered(CONCURRENCY);
+            .buffered(CONCURRENCY);
         while let Some((uid, served)) = answers.next().await {
             self.judge(uid, &served, &mut rejects, &mut fault);
             progress();

@@ -220,10 +220,10 @@ impl Names {
         if stored + duplicates + rejected > 0 {
             writeln!(
                 stdout,
-                "put back: {} orders stored, {} repeated one of them, {} rejects kept",
+                "put back: {} orders, {} rejects; {} orders were stored meanwhile",
                 grouped(stored),
-                grouped(duplicates),
-                grouped(rejected)
+                grouped(rejected),
+                grouped(duplicates)
             )?;
         }
         stdout.flush()?;

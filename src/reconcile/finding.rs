@@ -44,7 +44,7 @@ pub enum Kind {
 pub enum Repair {
     /// The order is stored.
     Stored,
-    /// The same order is stored by now.
+    /// Somebody else had stored the order meanwhile.
     Duplicate,
     /// The message is kept as a reject.
     Rejected,

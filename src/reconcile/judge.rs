@@ -147,3 +147,57 @@ impl Judge<'_> {
         Ok(orders.into_iter().zip(outcomes))
     }
 }
+
+/// The same findings as they are when those before them are put back: what repeats one of them is
+/// present by then, and another order under its uid differs. So a repair finds the same however
+/// the messages fall into batches.
+pub(super) fn one_by_one(mut findings: Vec<Finding>) -> Vec<Finding> {
+    let mut put_back: HashMap<String, Option<String>> = HashMap::new();
+    findings.retain_mut(|finding| {
+        let (Some(uid), Kind::Missing) = (&finding.uid, finding.kind) else { return true };
+        match put_back.get(uid) {
+            Some(sha256) if *sha256 == finding.sha256 => return false,
+            Some(_) => finding.kind = Kind::Differing,
+            None => {
+                put_back.insert(uid.clone(), finding.sha256.clone());
+            }
+        }
+        true
+    });
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_takes_those_before_it_for_put_back() {
+        let missing = |sequence, uid: Option<&str>, sha256: &str| Finding {
+            kind: Kind::Missing,
+            uid: uid.map(str::to_owned),
+            sha256: Some(sha256.to_owned()),
+            ..Finding::gone(sequence, sequence)
+        };
+        let found = vec![
+            missing(1, Some("a"), "1"),
+            missing(2, None, "1"),
+            missing(3, Some("a"), "1"),
+            missing(4, Some("a"), "2"),
+            missing(5, Some("b"), "1"),
+            missing(6, None, "1"),
+            Finding { kind: Kind::Differing, ..missing(7, Some("c"), "1") },
+        ];
+        let findings: Vec<_> =
+            one_by_one(found).iter().map(|finding| (finding.from, finding.kind)).collect();
+        let expected = [
+            (1, Kind::Missing),
+            (2, Kind::Missing),
+            (4, Kind::Differing),
+            (5, Kind::Missing),
+            (6, Kind::Missing),
+            (7, Kind::Differing),
+        ];
+        assert_eq!(findings, expected);
+    }
+}
