@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures_util::future::OptionFuture;
 use stan::Messages;
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -16,7 +17,7 @@ use crate::config::Settings;
 use crate::health::{Health, Phase};
 use crate::http::admin::Admin;
 use crate::http::{Bound, Site};
-use crate::ingest::{Consumer, LagWatch, Limits, Watch, Writer};
+use crate::ingest::{Consumer, LagWatch, Limits, Losses, Watch, Writer};
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
 use crate::shutdown::{Lifecycle, Reason};
@@ -45,7 +46,7 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
 
     let metrics = Metrics::new();
     let health = Health::default();
-    let session = Watch::default();
+    let (session, losses) = (Watch::default(), Losses::default());
     let cache = Cache::new(settings.cache.max_bytes.bytes() as u64);
     let url = database.url()?;
     let store = Store::new(url.expose(), database.max_connections, database.connect_timeout)
@@ -64,6 +65,7 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
         store: store.clone(),
         cache: cache.clone(),
         session: session.clone(),
+        losses: losses.clone(),
     };
     let keeper = Keeper {
         cache: cache.clone(),
@@ -86,11 +88,18 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     serving.spawn("http", site_port.serve_site(site, http.clone(), serving.token()));
     serving.spawn("admin", admin_port.serve_admin(admin, http.clone(), serving.token()));
     serving.spawn("cache", when(schema.clone(), serving.token(), move |stop| keeper.run(stop)));
-    if let Some(lag) = LagWatch::new(&settings.broker, metrics) {
+    let lag = LagWatch::new(&settings.broker, losses, metrics);
+    let first_look = OptionFuture::from(lag.as_ref().map(LagWatch::first_look));
+    if let Some(lag) = lag {
         serving.spawn("lag", lag.run(serving.token()));
     }
     if settings.ingest.enabled {
-        ingest.spawn("ingest", when(schema, ingest.token(), move |stop| consumer.run(stop)));
+        let consume = async move |stop: CancellationToken| {
+            if stop.run_until_cancelled(first_look).await.is_some() {
+                consumer.run(stop).await;
+            }
+        };
+        ingest.spawn("ingest", when(schema, ingest.token(), consume));
     }
 
     let end = tokio::select! {

@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod config;
+mod healthcheck;
 mod progress;
 mod publish;
 mod reconcile;
@@ -52,6 +53,8 @@ enum Command {
     Reconcile(reconcile::Args),
     /// Check that every confirmed message of `publish --receipt` is served or kept as a reject
     Verify(verify::Args),
+    /// Say whether the service on this machine is alive, or ready
+    Healthcheck(healthcheck::Args),
     /// Bring the schema of the database up to date, and leave
     Migrate,
     /// Show or check the settings
@@ -81,6 +84,9 @@ fn run(sources: &Sources, command: &Command) -> anyhow::Result<ExitCode> {
             return serve::runtime()?.block_on(reconcile::run(args, &settings));
         }
         Command::Verify(args) => return serve::runtime()?.block_on(verify::run(args, &settings)),
+        Command::Healthcheck(args) => {
+            return serve::runtime()?.block_on(healthcheck::run(args, &settings));
+        }
         Command::Migrate => serve::migrate(&settings)?,
         Command::Config(command) => config::run(command, &settings)?,
     }

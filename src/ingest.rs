@@ -6,6 +6,7 @@
 mod batch;
 mod consume;
 mod lag;
+mod losses;
 mod verdict;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::store::{Class, Error, NewOrder, NewReject, Outcome, Store};
 pub(crate) use batch::{Batch, Reject};
 pub use consume::{Consumer, Watch};
 pub use lag::{Lag, LagWatch};
+pub use losses::Losses;
 pub use verdict::Verdict;
 
 /// How much goes into one batch, and what may be an order.

@@ -23,5 +23,6 @@ pub mod config;
 pub mod generate;
 mod hex;
 pub mod metrics;
+mod ranges;
 pub mod shutdown;
 pub mod telemetry;

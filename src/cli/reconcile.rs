@@ -15,14 +15,12 @@ use tokio_util::sync::CancellationToken;
 use super::progress::{Progress, grouped};
 use crate::config::Settings;
 use crate::ingest::Limits;
+use crate::ranges::Ranges;
 use crate::reconcile::{End, Finding, Kind, Observer, Reconcile, Tally};
 use crate::store::Store;
 
 /// Without a terminal, the time between two lines that tell how far it is.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
-
-/// Ranges of sequences that are named on the terminal; the report has them all.
-const NAMED: usize = 10;
 
 /// Reads the whole channel again and looks for each message in the database
 ///
@@ -111,7 +109,7 @@ struct Screen {
     names: Names,
 }
 
-/// The first ranges of sequences of each kind.
+/// The sequences of each kind; the first ranges of them are named.
 #[derive(Default)]
 struct Names {
     missing: Ranges,
@@ -213,7 +211,7 @@ impl Names {
             (&self.differing, "differing"),
             (&self.gone, "not in the channel any more"),
         ] {
-            if !ranges.first.is_empty() {
+            if !ranges.is_empty() {
                 writeln!(stdout, "{what}: sequences {ranges}")?;
             }
         }
@@ -235,55 +233,5 @@ impl Names {
         };
         writeln!(io::stderr(), "{why}; go on with --from {}", tally.next)?;
         Ok(ExitCode::FAILURE)
-    }
-}
-
-/// The first few ranges of sequences, those that touch joined.
-#[derive(Debug, Default)]
-struct Ranges {
-    first: Vec<(u64, u64)>,
-    more: bool,
-}
-
-impl Ranges {
-    fn add(&mut self, from: u64, to: u64) {
-        let full = self.first.len() == NAMED;
-        match self.first.last_mut() {
-            Some((_, end)) if !self.more && *end + 1 == from => *end = to,
-            _ if full => self.more = true,
-            _ => self.first.push((from, to)),
-        }
-    }
-}
-
-impl fmt::Display for Ranges {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, (from, to)) in self.first.iter().enumerate() {
-            let comma = if place > 0 { ", " } else { "" };
-            if from == to {
-                write!(formatter, "{comma}{from}")?;
-            } else {
-                write!(formatter, "{comma}{from}-{to}")?;
-            }
-        }
-        if self.more { formatter.write_str(", and more") } else { Ok(()) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sequences_that_touch_are_one_range_and_the_first_few_are_named() {
-        let mut ranges = Ranges::default();
-        for sequence in [1, 2, 3, 7, 9, 10] {
-            ranges.add(sequence, sequence);
-        }
-        assert_eq!(ranges.to_string(), "1-3, 7, 9-10");
-        for sequence in (20..60).step_by(2) {
-            ranges.add(sequence, sequence);
-        }
-        assert_eq!(ranges.to_string(), "1-3, 7, 9-10, 20, 22, 24, 26, 28, 30, 32, and more");
     }
 }

@@ -11,7 +11,8 @@ use super::patience::Trouble;
 use super::{Reconcile, extent};
 use crate::broker::monitor::Monitor;
 
-/// How long the broker may send nothing while messages must come, before it is asked anew.
+/// How long the broker may send nothing while messages must come, before it is asked anew; less
+/// if the whole patience is shorter.
 const SILENCE: Duration = Duration::from_secs(10);
 
 /// Messages the broker may send ahead of the comparison.
@@ -33,6 +34,7 @@ pub(super) struct Reader {
     monitor: Option<Monitor>,
     batch_max_rows: usize,
     batch_max_bytes: usize,
+    silence: Duration,
     next: u64,
     last: u64,
     connection: Option<Connection>,
@@ -62,6 +64,7 @@ impl Reader {
             monitor: Monitor::new(broker),
             batch_max_rows: limits.batch_max_rows,
             batch_max_bytes: limits.batch_max_bytes,
+            silence: SILENCE.min(reconcile.patience),
             next: reconcile.from,
             last: 0,
             connection: None,
@@ -83,7 +86,7 @@ impl Reader {
             ..self.subscription.clone()
         };
         let subscription = self.subscribe(options).await?;
-        let newest = timeout(SILENCE, subscription.messages().recv()).await;
+        let newest = timeout(self.silence, subscription.messages().recv()).await;
         let sequence = match newest {
             Ok(Some(message)) => {
                 let sequence = message.sequence;
@@ -92,8 +95,9 @@ impl Reader {
             }
             Ok(None) => Err(lost()),
             Err(_) => Err(Trouble::Lasting(anyhow!(
-                "the broker sent no message within {SILENCE:?}; whether the channel is empty only \
-                 its monitor can tell: set broker.monitor_url"
+                "the broker sent no message within {:?}; whether the channel is empty only its \
+                 monitor can tell: set broker.monitor_url",
+                self.silence
             ))),
         };
         if sequence.is_ok() {
@@ -119,7 +123,7 @@ impl Reader {
             if leg.held.is_empty() {
                 let messages = leg.subscription.messages();
                 let batch = messages.recv_batch(self.batch_max_rows, self.batch_max_bytes);
-                match timeout(SILENCE, batch).await {
+                match timeout(self.silence, batch).await {
                     Err(_) => return self.judge_silence().await,
                     Ok(batch) if batch.is_empty() => {
                         self.hang_up();
@@ -168,7 +172,8 @@ impl Reader {
             }
         }
         Err(Trouble::Passing(anyhow!(
-            "the broker sent nothing for {SILENCE:?}, though the channel goes on to {last}"
+            "the broker sent nothing for {:?}, though the channel goes on to {last}",
+            self.silence
         )))
     }
 

@@ -89,11 +89,13 @@ impl Client {
 
     async fn ask(&self, address: &str) -> Result<Answer, String> {
         let uri = address.parse().map_err(|_| "a uid that is not legal in a URL".to_owned())?;
-        let answer = self.client.get(uri).await.map_err(|error| describe(&error))?;
+        let answer = self.client.get(uri).await;
+        // With its causes, which a client's own error text leaves out.
+        let answer = answer.map_err(|error| format!("{:#}", anyhow::Error::new(error)))?;
         let (head, body) = answer.into_parts();
         // Also when it is not needed: a connection is used again only after its answer.
         let body = Limited::new(body, MAX_ANSWER).collect().await;
-        let body = body.map_err(|error| describe(&*error))?.to_bytes();
+        let body = body.map_err(|error| error.to_string())?.to_bytes();
         match head.status {
             StatusCode::OK => Ok(Answer::Told(Served::Bytes(Sha256::digest(&body).into()))),
             StatusCode::NOT_FOUND => Ok(Answer::Told(Served::Absent)),
@@ -112,16 +114,6 @@ impl Client {
 enum Answer {
     Told(Served),
     AskAgain(Duration),
-}
-
-/// An error and its causes in one line.
-fn describe(mut error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    while let Some(cause) = error.source() {
-        text = format!("{text}: {cause}");
-        error = cause;
-    }
-    text
 }
 
 #[cfg(test)]

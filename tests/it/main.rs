@@ -2,6 +2,8 @@
 
 mod conflicts;
 mod end_to_end;
+mod gaps;
+mod healthcheck;
 mod hostile;
 mod reconcile;
 mod replicas;

@@ -32,6 +32,8 @@ const ATTEMPTS: u32 = 3;
 pub struct BrokerOptions {
     /// Whether messages survive a restart: the file store, else the memory store.
     pub keeps_messages: bool,
+    /// How many messages a channel holds before the oldest are deleted; 0 is no limit.
+    pub max_messages: u32,
     /// How often each client is asked whether it lives.
     pub heartbeat_interval: Duration,
     /// How long an answer may take.
@@ -45,6 +47,7 @@ impl Default for BrokerOptions {
     fn default() -> Self {
         Self {
             keeps_messages: true,
+            max_messages: 0,
             heartbeat_interval: Duration::from_secs(1),
             heartbeat_timeout: Duration::from_millis(500),
             heartbeat_fail_count: 2,
@@ -65,7 +68,7 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Starts a fresh broker with no limits on what it keeps.
+    /// Starts a fresh broker; unless the options say so, it keeps everything.
     pub async fn start(options: BrokerOptions) -> Result<Self> {
         Self::start_somewhere(None, options).await
     }
@@ -158,7 +161,7 @@ impl Broker {
     }
 }
 
-/// The server with no limits on what it keeps, on 127.0.0.1.
+/// The server on 127.0.0.1, with no other limits on what it keeps than those of `options`.
 pub(crate) fn server(
     program: &Path,
     (port, monitor_port): (u16, u16),
@@ -173,7 +176,8 @@ pub(crate) fn server(
     } else {
         server.args(["-store", "memory"]);
     }
-    server.args(["-mc", "0", "-msu", "0", "-mm", "0", "-mb", "0"]);
+    server.args(["-mc", "0", "-msu", "0", "-mb", "0"]);
+    server.args(["-mm", &options.max_messages.to_string()]);
     let milliseconds = |time: Duration| format!("{}ms", time.as_millis());
     server.args(["-hbi", &milliseconds(options.heartbeat_interval)]);
     server.args(["-hbt", &milliseconds(options.heartbeat_timeout)]);

@@ -93,6 +93,7 @@ impl Postgres {
 pub(super) fn broker(layout: &Layout, ports: &Ports) -> Result<Wanted> {
     let options = BrokerOptions {
         keeps_messages: true,
+        max_messages: 0,
         heartbeat_interval: Duration::from_secs(5),
         heartbeat_timeout: Duration::from_secs(5),
         heartbeat_fail_count: 2,
