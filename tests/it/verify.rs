@@ -2,9 +2,10 @@
 
 use std::fs;
 
+use bytes::Bytes;
 use testbed::Postgres;
 
-use crate::service::{Replica, World};
+use crate::service::{Replica, World, order};
 
 fn url(replica: &Replica) -> String {
     format!("http://{}", replica.site)
@@ -53,5 +54,40 @@ async fn what_was_confirmed_is_held_against_every_replica_and_the_rejects() {
     let (code, output) = verify(&world, &[&a]).await;
     assert_eq!(code, 1, "{output}");
     assert!(output.contains(&format!("unanswered: order {tampered} at {}", url(&a))), "{output}");
-    assert!(fs::exists(world.path().join("receipt")).expect("a look"));
+}
+
+#[tokio::test]
+async fn after_the_loss_of_every_row_the_channel_gives_back_all_of_them() {
+    let (world, postgres) = (World::new().await, Postgres::shared().await.expect("Postgres"));
+    let mut replica = world.serve("first").await;
+    let mix = ["--bad-ratio", "0.05", "--duplicate-ratio", "0.05", "--seed", "12"];
+    world.publish(&[&["--generate", "3000", "--receipt", "receipt"], &mix[..]].concat()).await;
+    // Two orders under one uid: either may win, and the other must be kept.
+    let conflict = [order("twin"), Bytes::from([&order("twin")[..], b" "].concat())];
+    for (name, document) in [("one.json", &conflict[0]), ("two.json", &conflict[1])] {
+        fs::write(world.path().join(name), document).expect("a file");
+    }
+    world.publish(&["one.json", "two.json", "--receipt", "twins"]).await;
+    world.until_drained().await;
+    assert_eq!(replica.stop().await, Some(0));
+    world.sql(postgres, "truncate orders, rejected_messages").await;
+
+    // With room for a part of what the broker sends ahead, the rest is dropped and read again.
+    let little = ["--set", "ingest.queue_max_bytes=256KiB"];
+    let (code, stdout, stderr) =
+        world.run(&[&["reconcile", "--repair"], &little[..]].concat()).await;
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    assert!(stdout.contains(" 0 gone\n"), "{stdout}");
+
+    let (a, b) = (world.serve("a").await, world.serve("b").await);
+    let (url_a, url_b) = (url(&a), url(&b));
+    let both = ["verify", "--receipt", "receipt", "twins", "--url", &url_a, &url_b];
+    let (code, stdout, stderr) = world.run(&both).await;
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    assert!(stdout.contains(" at 2 replicas"), "{stdout}");
+
+    world.sql(postgres, "delete from rejected_messages where reason = 'conflict'").await;
+    let (code, stdout, stderr) = world.run(&both).await;
+    assert_eq!(code, 1, "{stdout}{stderr}");
+    assert!(stdout.contains("another order won its uid, and no reject is kept"), "{stdout}");
 }
