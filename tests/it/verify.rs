@@ -45,7 +45,8 @@ async fn what_was_confirmed_is_held_against_every_replica_and_the_rejects() {
     let (code, output) = verify(&world, &[&b, &fresh]).await;
     assert_eq!(code, 1, "{output}");
     let place = url(&fresh);
-    assert!(output.contains(&format!("wrong: order {tampered} at {place}: ")), "{output}");
+    let wrong = format!("wrong: order {tampered} at {place}: bytes never published");
+    assert!(output.contains(&wrong), "{output}");
     assert!(output.contains(&format!("missing: order {lost} at {place}: ")), "{output}");
     assert!(output.contains(&format!("absent reject: sha256 {pruned}: ")), "{output}");
     assert!(output.contains("1 wrong, 1 missing, 1 absent rejects, 0 unanswered"), "{output}");
