@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures_util::future::OptionFuture;
 use stan::Messages;
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -16,7 +17,7 @@ use crate::config::Settings;
 use crate::health::{Health, Phase};
 use crate::http::admin::Admin;
 use crate::http::{Bound, Site};
-use crate::ingest::{Consumer, LagWatch, Limits, Watch, Writer};
+use crate::ingest::{Consumer, LagWatch, Limits, Losses, Watch, Writer};
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
 use crate::rejects::{Level, Upkeep};
@@ -46,7 +47,7 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
 
     let metrics = Metrics::new();
     let health = Health::default();
-    let session = Watch::default();
+    let (session, losses) = (Watch::default(), Losses::default());
     let cache = Cache::new(settings.cache.max_bytes.bytes() as u64);
     let url = database.url()?;
     let store = Store::new(url.expose(), database.max_connections, database.connect_timeout)
@@ -67,6 +68,7 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
         cache: cache.clone(),
         session: session.clone(),
         rejects: rejects.clone(),
+        losses: losses.clone(),
     };
     let upkeep = Upkeep {
         store: store.clone(),
@@ -96,17 +98,35 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     serving.spawn("admin", admin_port.serve_admin(admin, http.clone(), serving.token()));
     serving.spawn("cache", when(schema.clone(), serving.token(), move |stop| keeper.run(stop)));
     serving.spawn("rejects", when(schema.clone(), serving.token(), move |stop| upkeep.run(stop)));
-    if let Some(lag) = LagWatch::new(&settings.broker, metrics) {
+    let lag = LagWatch::new(&settings.broker, losses, metrics);
+    let first_look = OptionFuture::from(lag.as_ref().map(LagWatch::first_look));
+    if let Some(lag) = lag {
         serving.spawn("lag", lag.run(serving.token()));
     }
     if settings.ingest.enabled {
-        ingest.spawn("ingest", when(schema, ingest.token(), move |stop| consumer.run(stop)));
+        let consume = async move |stop: CancellationToken| {
+            if stop.run_until_cancelled(first_look).await.is_some() {
+                consumer.run(stop).await;
+            }
+        };
+        ingest.spawn("ingest", when(schema, ingest.token(), consume));
     }
 
     let end = tokio::select! {
         reason = lifecycle.stop_requested() => Ok(reason),
         Err(wrong) = bring_up_schema(settings, &store, &schema_is_there) => Err(wrong),
     };
+    stop(&lifecycle, settings, &health, &store, end).await
+}
+
+/// Stops in the order that loses nothing: unready, then ingest, then those who serve.
+async fn stop(
+    lifecycle: &Lifecycle,
+    settings: &Settings,
+    health: &Health,
+    store: &Store,
+    end: anyhow::Result<Reason>,
+) -> anyhow::Result<()> {
     match &end {
         Ok(Reason::Signal) => tracing::info!("Stopping, as asked"),
         Ok(reason) => tracing::error!(%reason, "Stopping"),

@@ -1,4 +1,6 @@
-//! What the settings say to the STAN client.
+//! What the settings say to the STAN client, and what the broker's monitor says to us.
+
+pub mod monitor;
 
 use std::fs;
 use std::time::Duration;

@@ -1,9 +1,13 @@
 //! The command line: one file a command.
 
 mod config;
+mod healthcheck;
+mod progress;
 mod publish;
+mod reconcile;
 mod rejects;
 mod serve;
+mod verify;
 
 use std::{
     ffi::OsString,
@@ -46,6 +50,12 @@ enum Command {
     Serve,
     /// Send orders, or anything else, into the channel
     Publish(publish::Args),
+    /// Compare the whole channel with the database, and put back what is missing
+    Reconcile(reconcile::Args),
+    /// Check that every confirmed message of `publish --receipt` is served or kept as a reject
+    Verify(verify::Args),
+    /// Say whether the service on this machine is alive, or ready
+    Healthcheck(healthcheck::Args),
     /// Bring the schema of the database up to date, and leave
     Migrate,
     /// List, show, export, replay or prune what could not become an order
@@ -76,6 +86,13 @@ fn run(sources: &Sources, command: &Command) -> anyhow::Result<ExitCode> {
         Command::Publish(args) => return serve::runtime()?.block_on(publish::run(args, &settings)),
         Command::Rejects(command) => {
             return serve::runtime()?.block_on(rejects::run(command, &settings));
+        }
+        Command::Reconcile(args) => {
+            return serve::runtime()?.block_on(reconcile::run(args, &settings));
+        }
+        Command::Verify(args) => return serve::runtime()?.block_on(verify::run(args, &settings)),
+        Command::Healthcheck(args) => {
+            return serve::runtime()?.block_on(healthcheck::run(args, &settings));
         }
         Command::Migrate => serve::migrate(&settings)?,
         Command::Config(command) => config::run(command, &settings)?,

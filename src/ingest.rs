@@ -6,6 +6,7 @@
 mod batch;
 mod consume;
 mod lag;
+mod losses;
 mod replay;
 mod verdict;
 
@@ -19,9 +20,10 @@ use crate::cache::{Cache, Prepared};
 use crate::metrics::Metrics;
 use crate::order::Reason;
 use crate::store::{Class, Error, NewOrder, NewReject, Outcome, Store};
-use batch::{Batch, Reject};
+pub(crate) use batch::{Batch, Reject};
 pub use consume::{Consumer, Watch};
 pub use lag::{Lag, LagWatch};
+pub use losses::Losses;
 pub use replay::{Replay, Replayed, Retried};
 pub use verdict::Verdict;
 

@@ -15,10 +15,15 @@ pub mod lookup;
 pub mod rejects;
 pub mod store;
 
+pub mod reconcile;
+pub mod verify;
+
 pub mod app;
 pub mod cli;
 pub mod config;
 pub mod generate;
+mod hex;
 pub mod metrics;
+mod ranges;
 pub mod shutdown;
 pub mod telemetry;

@@ -1,6 +1,7 @@
 //! Everything the service asks of Postgres: all SQL is here and in `migrations/`.
 
 mod bisect;
+mod compare;
 mod copy_binary;
 mod error;
 mod follow;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use tokio::sync::Notify;
 
+pub use compare::{Claim, Standing};
 pub use error::{Class, Error, classify};
 pub use follow::{Cursor, Followed};
 pub use lookup::Found;

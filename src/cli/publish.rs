@@ -11,14 +11,13 @@ use tokio::sync::mpsc;
 
 use self::deliver::{Pace, Report, Tally, deliver};
 use self::input::Message;
-use self::progress::{Progress, grouped};
 use self::receipt::Receipt;
+use super::progress::{Progress, grouped};
 use crate::config::Settings;
 use crate::generate::{Generator, Mix};
 
 mod deliver;
 mod input;
-mod progress;
 mod receipt;
 
 /// Messages that may wait between reading and sending; few, because each may be large.

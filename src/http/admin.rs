@@ -43,6 +43,8 @@ pub struct Admin {
     pub session: ingest::Watch,
     /// How much is kept among the rejects.
     pub rejects: Level,
+    /// What the broker deleted before anybody took it.
+    pub losses: ingest::Losses,
 }
 
 /// The routes of the admin port as an [`Answer`].
@@ -108,6 +110,12 @@ async fn readyz(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Respon
             };
             // Writing to a string cannot fail.
             let _ = writeln!(report, "[{sign}] {name}: {what}");
+        }
+        let (lost, perhaps) = admin.losses.describe();
+        for (name, what) in [("lost to retention", lost), ("perhaps lost to retention", perhaps)] {
+            if let Some(what) = what {
+                let _ = writeln!(report, "[-] {name}: {what}");
+            }
         }
     }
     let _ = writeln!(report, "{}", admin.health.describe());

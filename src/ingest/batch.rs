@@ -7,7 +7,7 @@ use crate::order::{Order, OrderUid, Reason};
 use crate::store::NewReject;
 
 /// Something that may be an order: a message off the channel, or a reject once more.
-pub(super) trait Candidate {
+pub(crate) trait Candidate {
     /// What was published.
     fn payload(&self) -> &Bytes;
     /// Its sequence in its channel.
@@ -25,22 +25,22 @@ impl Candidate for Message {
 }
 
 /// What a batch of messages holds.
-pub(super) struct Batch<M = Message> {
-    pub(super) orders: Vec<(M, Order)>,
-    pub(super) rejects: Vec<Reject<M>>,
+pub(crate) struct Batch<M = Message> {
+    pub(crate) orders: Vec<(M, Order)>,
+    pub(crate) rejects: Vec<Reject<M>>,
 }
 
 /// A message that is kept as a reject.
-pub(super) struct Reject<M = Message> {
-    pub(super) message: M,
-    pub(super) reason: Reason,
-    pub(super) detail: String,
+pub(crate) struct Reject<M = Message> {
+    pub(crate) message: M,
+    pub(crate) reason: Reason,
+    pub(crate) detail: String,
     /// Of a conflict: whether it is the same JSON, written differently.
-    pub(super) formatting_only: Option<bool>,
+    pub(crate) formatting_only: Option<bool>,
 }
 
 impl<M: Candidate> Batch<M> {
-    pub(super) fn parse(messages: Vec<M>, max_message_bytes: usize) -> Self {
+    pub(crate) fn parse(messages: Vec<M>, max_message_bytes: usize) -> Self {
         let mut batch = Self { orders: Vec::with_capacity(messages.len()), rejects: Vec::new() };
         for message in messages {
             match Order::parse(message.payload().clone(), max_message_bytes) {
@@ -55,21 +55,27 @@ impl<M: Candidate> Batch<M> {
         }
         batch
     }
+
+    /// The messages alone, in no order.
+    pub(crate) fn into_messages(self) -> impl Iterator<Item = M> {
+        let orders = self.orders.into_iter().map(|(message, _)| message);
+        orders.chain(self.rejects.into_iter().map(|reject| reject.message))
+    }
 }
 
 impl<M: Candidate> Reject<M> {
-    pub(super) fn conflict(message: M, uid: &OrderUid, formatting_only: bool) -> Self {
+    pub(crate) fn conflict(message: M, uid: &OrderUid, formatting_only: bool) -> Self {
         let how =
             if formatting_only { "the same content in other formatting" } else { "other content" };
         let detail = format!("order {uid} is stored already, with {how}");
         Self { message, reason: Reason::Conflict, detail, formatting_only: Some(formatting_only) }
     }
 
-    pub(super) fn by_database(message: M, detail: String) -> Self {
+    pub(crate) fn by_database(message: M, detail: String) -> Self {
         Self { message, reason: Reason::Database, detail, formatting_only: None }
     }
 
-    pub(super) fn row<'a>(&'a self, channel: &'a str) -> NewReject<'a> {
+    pub(crate) fn row<'a>(&'a self, channel: &'a str) -> NewReject<'a> {
         NewReject {
             channel,
             sequence: self.message.sequence(),

@@ -1,51 +1,31 @@
 //! How far the group is behind, as the broker's own monitor tells it.
+//!
+//! The monitor tells how many messages a member has not acknowledged, but not which: so neither
+//! the sequence nor the age of the oldest is known here. How old messages are when they are
+//! settled, each replica measures itself.
 
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
-use bytes::Bytes;
-use http::StatusCode;
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use serde::Deserialize;
+use anyhow::Context as _;
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::Losses;
+use crate::broker::monitor::{Channel, Member, Monitor};
 use crate::config::Broker;
 use crate::metrics::Metrics;
 
 /// Time between two looks, and the most that one may take.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// The monitor lists every subscription of the channel; more than this is none of our brokers.
-const MAX_ANSWER: usize = 8 << 20;
-
 /// Looks at the channel through the broker's monitor.
 #[derive(Debug)]
 pub struct LagWatch {
-    address: String,
-    group: String,
+    monitor: Monitor,
+    losses: Losses,
     metrics: Metrics,
-    client: Client<HttpConnector, Empty<Bytes>>,
-}
-
-/// What the monitor says of a channel (`/streaming/channelsz`).
-#[derive(Debug, Deserialize)]
-struct Channel {
-    first_seq: u64,
-    last_seq: u64,
-    #[serde(default)]
-    subscriptions: Vec<Member>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Member {
-    #[serde(default)]
-    queue_name: String,
-    last_sent: u64,
-    pending_count: u64,
+    looked: watch::Sender<bool>,
 }
 
 /// Where the group stands in its channel.
@@ -59,80 +39,84 @@ pub struct Lag {
     pub pending: u64,
     /// Messages not sent to the group yet.
     pub undelivered: u64,
-    /// Messages that the broker's limits deleted before the group got them.
+    /// Messages that the broker's limits deleted before the group got them, since we look.
     pub lost_to_retention: u64,
+    /// Messages deleted between two looks, of which nobody can tell whether the group got them.
+    pub perhaps_lost_to_retention: u64,
 }
 
 impl LagWatch {
-    /// None when the settings name no monitor.
+    /// None when the settings name no monitor. What it sees deleted goes into `losses`.
     #[must_use]
-    pub fn new(settings: &Broker, metrics: Metrics) -> Option<Self> {
-        let monitor = settings.monitor_url.as_ref()?;
-        Some(Self {
-            address: format!(
-                "{}/streaming/channelsz?channel={}&subs=1",
-                monitor.trim_end_matches('/'),
-                settings.channel
-            ),
-            // The server names a durable group so.
-            group: format!("{}:{}", settings.durable_name, settings.queue_group),
-            metrics,
-            client: Client::builder(TokioExecutor::new()).build_http(),
-        })
+    pub fn new(settings: &Broker, losses: Losses, metrics: Metrics) -> Option<Self> {
+        let monitor = Monitor::new(settings)?;
+        Some(Self { monitor, losses, metrics, looked: watch::Sender::new(false) })
+    }
+
+    /// Resolves when the first look is over, however it went. A loss that happened while no
+    /// replica ran shows only until the group moves on, so whoever makes it move waits for this.
+    pub fn first_look(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut looked = self.looked.subscribe();
+        async move {
+            // An error means that the watch has ended: there will be no look.
+            let _ = looked.wait_for(|looked| *looked).await;
+        }
     }
 
     /// Looks every few seconds until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let mut looks = interval(INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut lost = 0;
         while stop.run_until_cancelled(looks.tick()).await.is_some() {
-            let looked = timeout(INTERVAL, self.look()).await;
+            let looked = timeout(INTERVAL, self.monitor.channel()).await;
             match looked.context("no answer in time").and_then(|looked| looked) {
-                Ok(lag) => {
-                    self.metrics.lag.set(Some(lag));
-                    if lag.lost_to_retention > lost {
-                        tracing::error!(
-                            messages = lag.lost_to_retention,
-                            "The broker deleted messages before anybody took them; \
-                             raise its limits, which delete the oldest without a word"
-                        );
-                    }
-                    lost = lag.lost_to_retention;
-                }
+                Ok(channel) => self.take(&channel),
                 Err(error) => {
                     self.metrics.lag.set(None);
                     tracing::debug!(error = format!("{error:#}"), "The monitor does not answer");
                 }
             }
+            self.looked.send_replace(true);
         }
     }
 
-    async fn look(&self) -> anyhow::Result<Lag> {
-        let answer = self.client.get(self.address.parse()?).await?;
-        ensure!(answer.status() == StatusCode::OK, "the monitor answers {}", answer.status());
-        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
-        let body = body.map_err(|error| anyhow::anyhow!(error))?.to_bytes();
-        Ok(lag(&serde_json::from_slice(&body)?, &self.group))
+    fn take(&self, channel: &Channel) {
+        let members: Vec<&Member> = self.monitor.members(channel).collect();
+        let news = self.losses.look(channel, last_sent(&members));
+        if !news.lost.is_empty() {
+            tracing::error!(
+                sequences = news.lost,
+                "Lost to retention: sequences {}, which the broker deleted before anybody took \
+                 them; raise its limits",
+                news.lost
+            );
+        }
+        if !news.perhaps.is_empty() {
+            tracing::warn!(
+                sequences = news.perhaps,
+                "Perhaps lost to retention: sequences {}, which the broker deleted between two \
+                 looks at it; raise its limits",
+                news.perhaps
+            );
+        }
+        self.metrics.lag.set(Some(lag(channel, &members, self.losses.counts())));
     }
 }
 
-/// A member's `last_sent` is its own; only the highest is the group's.
-fn lag(channel: &Channel, group: &str) -> Lag {
-    let members = || channel.subscriptions.iter().filter(|member| member.queue_name == group);
-    let last_sent_sequence = members().map(|member| member.last_sent).max().unwrap_or(0);
-    let begun = members().next().is_some();
+/// A member's `last_sent` is its own; only the highest is the group's. None without a group.
+fn last_sent(members: &[&Member]) -> Option<u64> {
+    members.iter().map(|member| member.last_sent).max()
+}
+
+fn lag(channel: &Channel, members: &[&Member], (lost, perhaps_lost): (u64, u64)) -> Lag {
+    let last_sent_sequence = last_sent(members).unwrap_or(0);
     Lag {
         last_sequence: channel.last_seq,
         last_sent_sequence,
-        pending: members().map(|member| member.pending_count).sum(),
+        pending: members.iter().map(|member| member.pending_count).sum(),
         undelivered: channel.last_seq.saturating_sub(last_sent_sequence),
-        // A group that has not begun has lost nothing: it begins with what there is.
-        lost_to_retention: if begun {
-            channel.first_seq.saturating_sub(last_sent_sequence + 1)
-        } else {
-            0
-        },
+        lost_to_retention: lost,
+        perhaps_lost_to_retention: perhaps_lost,
     }
 }
 
@@ -140,29 +124,17 @@ fn lag(channel: &Channel, group: &str) -> Lag {
 mod tests {
     use super::*;
 
-    fn channel(first_seq: u64, last_seq: u64, members: &[(&str, u64, u64)]) -> Channel {
-        let subscriptions = members
-            .iter()
-            .map(|&(queue_name, last_sent, pending_count)| Member {
-                queue_name: queue_name.to_owned(),
-                last_sent,
-                pending_count,
-            })
-            .collect();
-        Channel { first_seq, last_seq, subscriptions }
-    }
-
     #[test]
     fn the_groups_position_is_that_of_its_foremost_member() {
-        let channel = channel(1, 100, &[("d:g", 70, 3), ("d:g", 90, 4), ("other", 100, 9)]);
-        let lag = lag(&channel, "d:g");
+        let member = |last_sent, pending_count| Member {
+            queue_name: "d:g".to_owned(),
+            last_sent,
+            pending_count,
+        };
+        let (a, b) = (member(70, 3), member(90, 4));
+        let channel = Channel { msgs: 100, first_seq: 1, last_seq: 100, ..Channel::default() };
+        let lag = lag(&channel, &[&a, &b], (0, 0));
         assert_eq!((lag.last_sent_sequence, lag.undelivered, lag.pending), (90, 10, 7));
-        assert_eq!(lag.lost_to_retention, 0);
-    }
-
-    #[test]
-    fn messages_deleted_ahead_of_the_group_are_counted_as_lost() {
-        assert_eq!(lag(&channel(71, 100, &[("d:g", 10, 0)]), "d:g").lost_to_retention, 60);
-        assert_eq!(lag(&channel(71, 100, &[]), "d:g").lost_to_retention, 0);
+        assert_eq!(last_sent(&[]), None);
     }
 }

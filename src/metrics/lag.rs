@@ -14,6 +14,7 @@ pub struct LagMetrics {
     pending: IntGauge,
     undelivered: IntGauge,
     lost: IntGauge,
+    perhaps_lost: IntGauge,
 }
 
 impl LagMetrics {
@@ -36,7 +37,11 @@ impl LagMetrics {
             ),
             lost: maker.gauge(
                 "stan_lost_to_retention_messages",
-                "Messages the broker deleted before the group got them",
+                "Messages the broker deleted before the group got them, since the start",
+            ),
+            perhaps_lost: maker.gauge(
+                "stan_perhaps_lost_to_retention_messages",
+                "Messages deleted between two looks at the broker, perhaps before the group got them",
             ),
         }
     }
@@ -51,6 +56,7 @@ impl LagMetrics {
             (&self.pending, lag.pending),
             (&self.undelivered, lag.undelivered),
             (&self.lost, lag.lost_to_retention),
+            (&self.perhaps_lost, lag.perhaps_lost_to_retention),
         ] {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         }

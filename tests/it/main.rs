@@ -3,10 +3,14 @@
 mod bounded;
 mod conflicts;
 mod end_to_end;
+mod gaps;
+mod healthcheck;
 mod hostile;
+mod reconcile;
 mod rejects;
 mod replicas;
 mod service;
 mod settings;
 mod site;
 mod store;
+mod verify;

@@ -37,8 +37,12 @@ impl World {
     }
 
     pub(crate) async fn on(postgres: &Postgres) -> Self {
+        Self::with(BrokerOptions::default(), postgres).await
+    }
+
+    pub(crate) async fn with(broker: BrokerOptions, postgres: &Postgres) -> Self {
         Self {
-            broker: Broker::start(BrokerOptions::default()).await.expect("a broker"),
+            broker: Broker::start(broker).await.expect("a broker"),
             database: postgres.database().await.expect("a database"),
             dir: tempfile::tempdir().expect("a folder"),
         }
@@ -90,6 +94,15 @@ impl World {
         let replica = self.start(name, &[]).await;
         replica.until_ready().await;
         replica
+    }
+
+    /// Runs the command to its end: the exit code, what it printed, what it said on standard
+    /// error.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        let mut command = tokio::process::Command::from(self.command(arguments));
+        let output = command.kill_on_drop(true).output().await.expect("the command runs");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        (output.status.code().expect("an exit code"), text(output.stdout), text(output.stderr))
     }
 
     /// Runs `waybill publish` with these arguments to its end.

@@ -19,7 +19,7 @@ mod reaper;
 mod secret;
 mod tools;
 
-pub use broker::{Broker, BrokerOptions};
+pub use broker::{Broker, BrokerOptions, SubscriptionState};
 pub use postgres::{Database, Postgres};
 pub use process::{Process, Signal};
 pub use proxy::{Direction, Proxy};

@@ -13,8 +13,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::input::{Message, Origin};
-use super::progress::Progress;
 use super::receipt::{Entry, Receipt};
+use crate::cli::progress::Progress;
 
 /// How far behind its pace a slow broker may put us before what was missed is given up.
 const MAX_LAG: Duration = Duration::from_secs(1);

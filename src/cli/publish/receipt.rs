@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::input::Message;
 use crate::generate::Expected;
+use crate::hex::hex;
 use crate::order::{Order, OrderUid};
 
 /// A file of confirmed messages.
@@ -50,7 +51,7 @@ impl<W: Write> Receipt<W> {
         };
         let line = Line {
             uid: uid.as_ref().map(OrderUid::as_str),
-            sha256: hexadecimal(&Sha256::digest(payload)),
+            sha256: hex(&Sha256::digest(payload)),
             expected,
         };
         Entry(serde_json::to_string(&line).expect("strings can always be written as JSON"))
@@ -72,16 +73,6 @@ impl<W: Write> Receipt<W> {
     pub(super) fn finish(mut self) -> anyhow::Result<()> {
         self.output.flush().context("cannot write the receipt")
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-
-    bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]
@@ -111,7 +102,7 @@ mod tests {
             line(&from_file(MODEL), 10_000).to_string(),
             serde_json::json!({
                 "uid": "b563feb7b2b84b6test",
-                "sha256": hexadecimal(&Sha256::digest(MODEL)),
+                "sha256": hex(&Sha256::digest(MODEL)),
                 "expected": "stored",
             })
             .to_string()

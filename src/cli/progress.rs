@@ -1,4 +1,4 @@
-//! What a person sees meanwhile: a bar on a terminal, and failures line by line.
+//! What a person sees meanwhile: a bar on a terminal, and lines of text.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -24,7 +24,17 @@ impl Progress {
 
     /// One more message has its outcome.
     pub(super) fn advance(&self) {
-        self.bar.inc(1);
+        self.advance_by(1);
+    }
+
+    /// So many more messages have their outcome.
+    pub(super) fn advance_by(&self, count: u64) {
+        self.bar.inc(count);
+    }
+
+    /// Whether nobody sees the bar.
+    pub(super) fn is_hidden(&self) -> bool {
+        self.bar.is_hidden()
     }
 
     /// Writes a line to standard error without tearing the bar.

@@ -1,0 +1,89 @@
+//! `waybill healthcheck`: for containers without a shell.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use tokio::time::timeout;
+
+use crate::config::Settings;
+
+/// How long the whole check may take.
+const WITHIN: Duration = Duration::from_secs(2);
+
+/// The answers are one line.
+const MAX_ANSWER: usize = 4096;
+
+/// Asks the service on this machine how it is: exit code 0 when it is well, else 1
+///
+/// It asks the port of admin.listen, on the loopback address when that listens on all addresses,
+/// and waits for two seconds at most.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Ask whether it is ready for lookups, not only whether it is alive
+    #[arg(long)]
+    ready: bool,
+}
+
+/// Asks, says in one line what came of it, and tells it by the exit code.
+pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<ExitCode> {
+    let path = if args.ready { "/readyz" } else { "/livez" };
+    let address = format!("http://{}{path}", reachable(settings.admin.listen));
+    let outcome = timeout(WITHIN, ask(&address)).await;
+    let outcome = outcome.unwrap_or_else(|_| Err(format!("no answer within {WITHIN:?}")));
+    let (code, what) = match &outcome {
+        Ok(what) => (ExitCode::SUCCESS, what),
+        Err(what) => (ExitCode::FAILURE, what),
+    };
+    writeln!(io::stdout(), "{address}: {what}")?;
+    Ok(code)
+}
+
+/// The last line of the answer; an error if it is not a 200.
+async fn ask(address: &str) -> Result<String, String> {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+    let uri = address.parse().map_err(|error| format!("not an address: {error}"))?;
+    let answer = client.get(uri).await;
+    // With its causes, which a client's own error text leaves out.
+    let answer = answer.map_err(|error| format!("{:#}", anyhow::Error::new(error)))?;
+    let status = answer.status();
+    let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
+    let body = body.map_err(|error| error.to_string())?.to_bytes();
+    let text = String::from_utf8_lossy(&body);
+    let line = text.lines().last().unwrap_or_default();
+    if status == StatusCode::OK { Ok(line.to_owned()) } else { Err(format!("{status}, {line}")) }
+}
+
+/// Where a service that listens here is reached from the same machine.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_that_listens_everywhere_is_asked_on_the_loopback() {
+        for (listen, asked) in [
+            ("0.0.0.0:8081", "127.0.0.1:8081"),
+            ("[::]:8081", "[::1]:8081"),
+            ("127.0.0.2:1", "127.0.0.2:1"),
+            ("[fe80::1]:1", "[fe80::1]:1"),
+        ] {
+            let listen = listen.parse().expect("an address");
+            assert_eq!(reachable(listen).to_string(), asked);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! `waybill verify`: check that what was confirmed is served, or kept as a reject.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::progress::{Progress, grouped};
+use crate::config::Settings;
+use crate::store::Store;
+use crate::verify::{Fault, FaultKind, Receipt, Replica, Verify};
+
+/// Faults of each kind that are named.
+const NAMED: usize = 5;
+
+/// Checks that every confirmed message of `publish --receipt` is served or kept as a reject
+///
+/// Every order must be served byte for byte by every replica, every refused message must be among
+/// the rejects in the database, and none of the refused may be served. Of several orders published
+/// under one id, the replicas must serve the same one, and the others must be rejects. Let the
+/// service drain the channel first: what it has not taken yet is missing.
+///
+/// Exits with 0 when all is well, else with 1.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A receipt that `waybill publish --receipt` wrote; may be given several times
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    receipt: Vec<PathBuf>,
+    /// The address of a replica, such as `http://127.0.0.1:8080`; may be given several times
+    #[arg(long, value_name = "URL", required = true, num_args = 1..)]
+    url: Vec<Replica>,
+    /// Give up on an order when a replica answers 503 with Retry-After for so long
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    patience: Duration,
+}
+
+/// The faults found, counted, and the first few of each kind in words.
+#[derive(Default)]
+struct Faults {
+    counts: [u64; 4],
+    named: Vec<Fault>,
+}
+
+impl Faults {
+    fn add(&mut self, fault: Fault) {
+        let count = &mut self.counts[fault.kind as usize];
+        *count += 1;
+        if *count <= NAMED as u64 {
+            self.named.push(fault);
+        }
+    }
+
+    fn count(&self, kind: FaultKind) -> String {
+        grouped(self.counts[kind as usize])
+    }
+}
+
+/// Checks, tells what is wrong, and fails if anything is.
+pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<ExitCode> {
+    let mut receipt = Receipt::default();
+    for path in &args.receipt {
+        receipt.add_file(path)?;
+    }
+    let (uids, orders, refused) = (receipt.uids(), receipt.orders(), receipt.refused());
+    let database = &settings.database;
+    let store = Store::new(database.url()?.expose(), 1, database.connect_timeout)
+        .context("`database.url`")?;
+    let verify = Verify { receipt, replicas: args.url.clone(), store, patience: args.patience };
+    let progress = Progress::start(Some(uids as u64));
+    let mut faults = Faults::default();
+    let verified = verify.run(|fault| faults.add(fault), || progress.advance()).await;
+    progress.finish();
+    verify.store.close().await;
+
+    let mut stdout = io::stdout().lock();
+    faults.named.sort_by_key(|fault| fault.kind);
+    for Fault { kind, text } in &faults.named {
+        writeln!(stdout, "{kind}: {text}")?;
+    }
+    writeln!(
+        stdout,
+        "{} orders checked at {} replicas, {} refused: {} wrong, {} missing, {} absent rejects, \
+         {} unanswered",
+        grouped(orders as u64),
+        args.url.len(),
+        grouped(refused as u64),
+        faults.count(FaultKind::Wrong),
+        faults.count(FaultKind::Missing),
+        faults.count(FaultKind::AbsentReject),
+        faults.count(FaultKind::Unanswered),
+    )?;
+    stdout.flush()?;
+    verified?;
+    let well = faults.counts == [0; 4];
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

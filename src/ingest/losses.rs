@@ -1,0 +1,180 @@
+//! What the broker's limits deleted before the group got it, remembered for the life of the
+//! process.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::broker::monitor::Channel;
+use crate::ranges::Ranges;
+
+/// The losses seen so far. Clones share them.
+///
+/// The broker says nothing when its limits delete a message, and the group passes over the gap,
+/// so a loss shows only for as long as the group has not moved on. Two looks are compared for
+/// that: what was deleted between them, beyond the group's position at the earlier one, is
+/// perhaps lost. The monitor does not tell whether the group had got it before.
+#[derive(Debug, Clone, Default)]
+pub struct Losses(Arc<Mutex<Book>>);
+
+#[derive(Debug, Default)]
+struct Book {
+    /// The group's position at the last look; none if it had not begun.
+    position: Option<u64>,
+    /// The highest sequence that is in one of the books.
+    booked_to: u64,
+    lost: Ranges,
+    perhaps: Ranges,
+}
+
+/// New losses of one look, in words; empty if there are none.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct News {
+    /// Sequences that were deleted ahead of the group.
+    pub(super) lost: String,
+    /// Sequences that were deleted between two looks.
+    pub(super) perhaps: String,
+}
+
+impl Losses {
+    fn book(&self) -> MutexGuard<'_, Book> {
+        // Nothing in the critical sections panics half way, so a poisoned book is whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a look: the channel, and the newest message sent to the group, if it has begun.
+    pub(super) fn look(&self, channel: &Channel, last_sent: Option<u64>) -> News {
+        self.book().look(channel, last_sent)
+    }
+
+    /// How many messages are lost, and how many perhaps.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        let book = self.book();
+        (book.lost.count(), book.perhaps.count())
+    }
+
+    /// What is lost and what is perhaps, each in words; none if nothing is.
+    #[must_use]
+    pub fn describe(&self) -> (Option<String>, Option<String>) {
+        let book = self.book();
+        let words = |ranges: &Ranges| (!ranges.is_empty()).then(|| format!("sequences {ranges}"));
+        (words(&book.lost), words(&book.perhaps))
+    }
+}
+
+impl Book {
+    fn look(&mut self, channel: &Channel, last_sent: Option<u64>) -> News {
+        if self.position.is_some_and(|position| position > channel.last_seq) {
+            // The broker has a new store and counts from 1 again.
+            (self.position, self.booked_to) = (None, 0);
+        }
+        // A group that has not begun has lost nothing: it begins with what there is.
+        let Some(last_sent) = last_sent else {
+            self.position = None;
+            return News::default();
+        };
+        // The foremost member may have left since; its position is still the group's.
+        let before = self.position.unwrap_or(last_sent);
+        let now = last_sent.max(before);
+        self.position = Some(now);
+        let deleted_to = match channel.msgs {
+            0 => channel.last_seq,
+            _ => channel.first_seq.saturating_sub(1),
+        };
+        let perhaps = (before.max(self.booked_to) + 1, deleted_to.min(now));
+        let lost = (now.max(self.booked_to) + 1, deleted_to);
+        self.booked_to = self.booked_to.max(deleted_to);
+        News { lost: add(&mut self.lost, lost), perhaps: add(&mut self.perhaps, perhaps) }
+    }
+}
+
+fn add(ranges: &mut Ranges, (from, to): (u64, u64)) -> String {
+    if from > to {
+        return String::new();
+    }
+    ranges.add(from, to);
+    let mut news = Ranges::default();
+    news.add(from, to);
+    news.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn channel(first_seq: u64, last_seq: u64) -> Channel {
+        let msgs = (last_seq + 1).saturating_sub(first_seq);
+        Channel { msgs, first_seq, last_seq, subscriptions: Vec::new() }
+    }
+
+    fn lost(words: &str) -> News {
+        News { lost: words.to_owned(), perhaps: String::new() }
+    }
+
+    fn perhaps(words: &str) -> News {
+        News { lost: String::new(), perhaps: words.to_owned() }
+    }
+
+    #[test]
+    fn what_is_deleted_ahead_of_the_group_is_lost_and_told_once() {
+        let losses = Losses::default();
+        assert_eq!(losses.look(&channel(1, 10), Some(10)), News::default());
+        assert_eq!(losses.look(&channel(71, 100), Some(10)), lost("11–70"));
+        assert_eq!(losses.look(&channel(71, 100), Some(10)), News::default());
+        assert_eq!(losses.look(&channel(81, 110), Some(10)), lost("71–80"));
+        assert_eq!(losses.describe(), (Some("sequences 11–80".to_owned()), None));
+    }
+
+    #[test]
+    fn a_loss_is_remembered_when_the_group_has_moved_past() {
+        let losses = Losses::default();
+        assert_eq!(losses.look(&channel(71, 100), Some(10)), lost("11–70"));
+        assert_eq!(losses.look(&channel(71, 100), Some(100)), News::default());
+        assert_eq!(losses.counts(), (60, 0));
+    }
+
+    #[test]
+    fn a_group_that_jumped_between_two_looks_has_perhaps_lost_what_it_jumped_over() {
+        let losses = Losses::default();
+        assert_eq!(losses.look(&channel(1, 10), Some(10)), News::default());
+        assert_eq!(losses.look(&channel(71, 100), Some(100)), perhaps("11–70"));
+        assert_eq!(losses.look(&channel(71, 100), Some(100)), News::default());
+        assert_eq!(losses.counts(), (0, 60));
+    }
+
+    #[test]
+    fn the_deletion_of_what_the_group_had_at_the_look_before_is_no_loss() {
+        let losses = Losses::default();
+        assert_eq!(losses.look(&channel(1, 100), Some(90)), News::default());
+        assert_eq!(losses.look(&channel(91, 190), Some(150)), News::default());
+        assert_eq!(losses.counts(), (0, 0));
+    }
+
+    #[test]
+    fn a_foremost_member_that_leaves_does_not_take_the_groups_position_along() {
+        let losses = Losses::default();
+        assert_eq!(losses.look(&channel(1, 100), Some(90)), News::default());
+        assert_eq!(losses.look(&channel(76, 100), Some(70)), News::default());
+    }
+
+    #[test]
+    fn an_empty_channel_whose_messages_expired_has_lost_what_the_group_had_not_got() {
+        let losses = Losses::default();
+        let expired = Channel { last_seq: 20, ..Channel::default() };
+        assert_eq!(losses.look(&expired, Some(15)), lost("16–20"));
+    }
+
+    #[test]
+    fn a_group_that_has_not_begun_and_a_channel_that_is_new_have_lost_nothing() {
+        let losses = Losses::default();
+        assert_eq!(losses.look(&channel(71, 100), None), News::default());
+        assert_eq!(losses.look(&Channel::default(), Some(0)), News::default());
+    }
+
+    #[test]
+    fn a_broker_with_a_new_store_is_watched_from_its_beginning() {
+        let losses = Losses::default();
+        assert_eq!(losses.look(&channel(71, 100), Some(10)), lost("11–70"));
+        assert_eq!(losses.look(&channel(71, 100), Some(100)), News::default());
+        assert_eq!(losses.look(&channel(1, 5), Some(5)), News::default());
+        assert_eq!(losses.look(&channel(9, 20), Some(5)), lost("6–8"));
+    }
+}

@@ -1,0 +1,182 @@
+//! Reads the channel again and compares it with what Postgres keeps; puts back what is missing.
+//!
+//! The channel is read by a plain subscription under a client id of its own, so the position of
+//! the group is not touched and no replica is replaced. Messages are looked at strictly in the
+//! order of their sequences: what comes before [`Tally::next`] is settled, and a later run may go
+//! on from there.
+
+mod extent;
+mod finding;
+mod judge;
+mod patience;
+mod reader;
+
+use std::fmt;
+use std::time::Duration;
+
+use stan::{Message, Options};
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::monitor::Monitor;
+use crate::config::Broker;
+use crate::ingest::{Batch, Limits};
+use crate::store::Store;
+pub use finding::{Finding, Kind, Repair};
+use judge::Judge;
+use patience::Patience;
+use reader::{Reader, Step};
+
+/// What to look at, and what to do about it.
+#[derive(Debug)]
+pub struct Reconcile {
+    /// How to register with the broker; the client id is made anew for each registration.
+    pub options: Options,
+    /// The channel, and the monitor to ask for its end.
+    pub broker: Broker,
+    /// What should hold the channel's orders and rejects.
+    pub store: Store,
+    /// The size of batches, and what may be an order.
+    pub limits: Limits,
+    /// Bytes of messages that may wait to be looked at.
+    pub queue_max_bytes: usize,
+    /// The first sequence to look at.
+    pub from: u64,
+    /// The last sequence to look at, if it is before the channel's end.
+    pub to: Option<u64>,
+    /// Whether what is missing is put back.
+    pub repair: bool,
+    /// How long the broker or Postgres may be away before this gives up.
+    pub patience: Duration,
+}
+
+/// Who is told what happens, as it happens.
+pub trait Observer {
+    /// The last sequence that will be looked at; none if there is nothing to look at.
+    fn begin(&mut self, last: Option<u64>);
+    /// Something is not as it should be, or was put right just now.
+    fn finding(&mut self, finding: &Finding) -> anyhow::Result<()>;
+    /// So much is settled.
+    fn progress(&mut self, tally: &Tally);
+    /// The broker or Postgres is away, and will be tried again after a pause.
+    fn waiting(&mut self, trouble: &dyn fmt::Display, pause: Duration);
+}
+
+/// How many messages were found how.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// The first sequence that is not settled.
+    pub next: u64,
+    /// Messages whose order or reject is kept.
+    pub present: u64,
+    /// Messages of which there was no trace.
+    pub missing: u64,
+    /// Messages under whose uid other bytes are stored, and of which no reject was kept.
+    pub differing: u64,
+    /// Sequences that are not in the channel any more.
+    pub gone: u64,
+    /// Orders put back.
+    pub stored: u64,
+    /// Orders that somebody else had stored when they were to be put back.
+    pub duplicates: u64,
+    /// Rejects put back.
+    pub rejected: u64,
+}
+
+impl Tally {
+    /// Whether everything looked at is kept, by now.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.missing + self.differing == self.stored + self.duplicates + self.rejected
+    }
+
+    fn count(&mut self, finding: &Finding) {
+        match finding.kind {
+            Kind::Missing => self.missing += 1,
+            Kind::Differing => self.differing += 1,
+            Kind::Gone => self.gone += finding.to - finding.from + 1,
+        }
+        match finding.repair {
+            Some(Repair::Stored) => self.stored += 1,
+            Some(Repair::Duplicate) => self.duplicates += 1,
+            Some(Repair::Rejected) => self.rejected += 1,
+            None => {}
+        }
+    }
+}
+
+/// How a run ended; what it found until then is in the tally.
+#[derive(Debug)]
+pub enum End {
+    /// Everything asked for was looked at.
+    Complete,
+    /// Somebody wanted it to stop.
+    Interrupted,
+    /// It cannot go on.
+    Failed(anyhow::Error),
+}
+
+impl Reconcile {
+    /// Looks at everything asked for, until `stop`. What is in the tally is settled either way.
+    pub async fn run(self, stop: &CancellationToken, observer: &mut dyn Observer) -> (Tally, End) {
+        let mut tally = Tally { next: self.from, ..Tally::default() };
+        let mut reader = Reader::new(&self);
+        let work = Box::pin(self.work(&mut reader, &mut tally, observer));
+        let end = match stop.run_until_cancelled(work).await {
+            None => End::Interrupted,
+            Some(Ok(())) => End::Complete,
+            Some(Err(error)) => End::Failed(error),
+        };
+        reader.close().await;
+        (tally, end)
+    }
+
+    async fn work(
+        &self,
+        reader: &mut Reader,
+        tally: &mut Tally,
+        observer: &mut dyn Observer,
+    ) -> anyhow::Result<()> {
+        let patience = || Patience::new(self.patience);
+        let monitor = Monitor::new(&self.broker);
+        let find_last = async || extent::last_sequence(monitor.as_ref(), reader).await;
+        let last = patience().insist(observer, find_last).await?;
+        let last = self.to.map_or(last, |to| to.min(last));
+        observer.begin((self.from <= last).then_some(last));
+        let channel = self.broker.channel.as_str();
+        let judge = Judge { store: &self.store, channel, patience: self.patience };
+        reader.read_to(last);
+        while tally.next <= last {
+            match patience().insist(observer, async || reader.step().await).await? {
+                Step::Gone { from, to } => {
+                    let finding = Finding::gone(from, to);
+                    tally.count(&finding);
+                    observer.finding(&finding)?;
+                    tally.next = to + 1;
+                }
+                Step::Messages(messages) => {
+                    let count = messages.len() as u64;
+                    let batch = Batch::parse(messages, self.limits.max_message_bytes);
+                    let mut findings = judge.look_at(&batch, observer).await?;
+                    if self.repair {
+                        findings = judge::one_by_one(findings);
+                    }
+                    let settled = if self.repair && !findings.is_empty() {
+                        judge.repair(batch, &mut findings, observer).await?
+                    } else {
+                        batch.into_messages().collect()
+                    };
+                    tally.present += count - findings.len() as u64;
+                    for finding in &findings {
+                        tally.count(finding);
+                        observer.finding(finding)?;
+                    }
+                    tally.next += count;
+                    // Settled one way or the other: the broker may send what follows.
+                    settled.into_iter().for_each(Message::ack);
+                }
+            }
+            observer.progress(tally);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,203 @@
+//! Compares messages with what Postgres keeps of them, and puts back what is missing.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use anyhow::ensure;
+use sha2::{Digest as _, Sha256};
+use stan::Message;
+
+use super::Observer;
+use super::finding::{Finding, Kind, Repair};
+use super::patience::Patience;
+use crate::hex::hex;
+use crate::ingest::{Batch, Reject};
+use crate::order::Order;
+use crate::store::{Claim, NewOrder, NewReject, Outcome, Standing, Store};
+
+pub(super) struct Judge<'a> {
+    pub(super) store: &'a Store,
+    pub(super) channel: &'a str,
+    /// How long Postgres may be away.
+    pub(super) patience: Duration,
+}
+
+impl Judge<'_> {
+    /// What of the batch is missing or differing, in the order of the sequences. An error means
+    /// that Postgres could not be asked, so nothing is known.
+    pub(super) async fn look_at(
+        &self,
+        batch: &Batch,
+        observer: &mut dyn Observer,
+    ) -> anyhow::Result<Vec<Finding>> {
+        let orders =
+            batch.orders.iter().map(|(message, order)| (message, Some(order.uid().as_str()), None));
+        let rejects = batch
+            .rejects
+            .iter()
+            .map(|reject| (&reject.message, None, Some(reject.reason.as_str())));
+        let (claims, reasons): (Vec<Claim<'_>>, Vec<_>) = orders
+            .chain(rejects)
+            .map(|(message, uid, reason)| {
+                let sha256 = Sha256::digest(&message.data).into();
+                (Claim { sequence: message.sequence, sha256, uid }, reason)
+            })
+            .unzip();
+        let compare = async || Ok(self.store.compare(self.channel, &claims).await?);
+        let standings = Patience::new(self.patience).insist(observer, compare).await?;
+        let mut findings: Vec<Finding> = claims
+            .iter()
+            .zip(reasons)
+            .zip(standings)
+            .filter_map(|((claim, reason), standing)| {
+                let kind = match standing {
+                    Standing::Stored | Standing::Rejected => return None,
+                    Standing::Differing => Kind::Differing,
+                    Standing::Missing => Kind::Missing,
+                };
+                Some(Finding {
+                    from: claim.sequence,
+                    to: claim.sequence,
+                    kind,
+                    uid: claim.uid.map(str::to_owned),
+                    reason,
+                    sha256: Some(hex(&claim.sha256)),
+                    repair: None,
+                })
+            })
+            .collect();
+        findings.sort_by_key(|finding| finding.from);
+        Ok(findings)
+    }
+
+    /// Puts back what was found missing, as ingest would have written it, and says in each
+    /// finding what was done. Batches come in the order of sequences and the lowest of a batch is
+    /// first, so the first write of a uid wins again, unless a later one is stored already.
+    /// Returns the messages of the batch, to be acknowledged.
+    pub(super) async fn repair(
+        &self,
+        batch: Batch,
+        findings: &mut [Finding],
+        observer: &mut dyn Observer,
+    ) -> anyhow::Result<Vec<Message>> {
+        let mut open: HashMap<u64, &mut Finding> =
+            findings.iter_mut().map(|finding| (finding.from, finding)).collect();
+        let (orders, whole): (Vec<_>, Vec<_>) =
+            batch.orders.into_iter().partition(|(message, _)| open.contains_key(&message.sequence));
+        let (mut rejects, kept): (Vec<_>, Vec<_>) = batch
+            .rejects
+            .into_iter()
+            .partition(|reject| open.contains_key(&reject.message.sequence));
+        let mut settled: Vec<Message> = whole.into_iter().map(|(message, _)| message).collect();
+        settled.extend(kept.into_iter().map(|reject| reject.message));
+        let mut settle = |message: Message, repair| {
+            if let Some(finding) = open.get_mut(&message.sequence) {
+                finding.repair = Some(repair);
+            }
+            settled.push(message);
+        };
+
+        let mut left = orders;
+        while !left.is_empty() {
+            let before = left.len();
+            let mut vanished = Vec::new();
+            for ((message, order), outcome) in self.insert_orders(left, observer).await? {
+                match outcome {
+                    Outcome::Stored => settle(message, Repair::Stored),
+                    Outcome::Duplicate => settle(message, Repair::Duplicate),
+                    Outcome::Conflict { formatting_only, .. } => {
+                        rejects.push(Reject::conflict(message, order.uid(), formatting_only));
+                    }
+                    Outcome::Refused { detail } => {
+                        rejects.push(Reject::by_database(message, detail));
+                    }
+                    Outcome::Vanished => vanished.push((message, order)),
+                }
+            }
+            ensure!(vanished.len() < before, "orders are deleted while they are put back");
+            left = vanished;
+        }
+        let rows: Vec<NewReject<'_>> =
+            rejects.iter().map(|reject| reject.row(self.channel)).collect();
+        let insert = async || Ok(self.store.insert_rejects(&rows).await?);
+        Patience::new(self.patience).insist(observer, insert).await?;
+        drop(rows);
+        for reject in rejects {
+            settle(reject.message, Repair::Rejected);
+        }
+        Ok(settled)
+    }
+
+    async fn insert_orders(
+        &self,
+        orders: Vec<(Message, Order)>,
+        observer: &mut dyn Observer,
+    ) -> anyhow::Result<impl Iterator<Item = ((Message, Order), Outcome)> + use<>> {
+        let rows: Vec<NewOrder<'_>> = orders
+            .iter()
+            .map(|(message, order)| NewOrder {
+                uid: order.uid().as_str(),
+                document: order.document(),
+                sequence: message.sequence,
+            })
+            .collect();
+        let insert = async || Ok(self.store.insert_orders(&rows).await?);
+        let outcomes = Patience::new(self.patience).insist(observer, insert).await?;
+        drop(rows);
+        Ok(orders.into_iter().zip(outcomes))
+    }
+}
+
+/// The same findings as they are when those before them are put back: what repeats one of them is
+/// present by then, and another order under its uid differs. So a repair finds the same however
+/// the messages fall into batches.
+pub(super) fn one_by_one(mut findings: Vec<Finding>) -> Vec<Finding> {
+    let mut put_back: HashMap<String, Option<String>> = HashMap::new();
+    findings.retain_mut(|finding| {
+        let (Some(uid), Kind::Missing) = (&finding.uid, finding.kind) else { return true };
+        match put_back.get(uid) {
+            Some(sha256) if *sha256 == finding.sha256 => return false,
+            Some(_) => finding.kind = Kind::Differing,
+            None => {
+                put_back.insert(uid.clone(), finding.sha256.clone());
+            }
+        }
+        true
+    });
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_takes_those_before_it_for_put_back() {
+        let missing = |sequence, uid: Option<&str>, sha256: &str| Finding {
+            kind: Kind::Missing,
+            uid: uid.map(str::to_owned),
+            sha256: Some(sha256.to_owned()),
+            ..Finding::gone(sequence, sequence)
+        };
+        let found = vec![
+            missing(1, Some("a"), "1"),
+            missing(2, None, "1"),
+            missing(3, Some("a"), "1"),
+            missing(4, Some("a"), "2"),
+            missing(5, Some("b"), "1"),
+            missing(6, None, "1"),
+            Finding { kind: Kind::Differing, ..missing(7, Some("c"), "1") },
+        ];
+        let findings: Vec<_> =
+            one_by_one(found).iter().map(|finding| (finding.from, finding.kind)).collect();
+        let expected = [
+            (1, Kind::Missing),
+            (2, Kind::Missing),
+            (4, Kind::Differing),
+            (5, Kind::Missing),
+            (6, Kind::Missing),
+            (7, Kind::Differing),
+        ];
+        assert_eq!(findings, expected);
+    }
+}

@@ -1,0 +1,131 @@
+//! Asks replicas for orders.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::RETRY_AFTER;
+use http::uri::Scheme;
+use http::{StatusCode, Uri};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use sha2::{Digest as _, Sha256};
+use tokio::time::{Instant, sleep, timeout};
+
+/// How long one answer may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// No order is longer: the broker would not take it.
+const MAX_ANSWER: usize = 64 << 20;
+
+/// The address under which a replica, or all behind one name, serve the site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replica(String);
+
+impl FromStr for Replica {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let legal = || "a URL such as http://127.0.0.1:8080 is legal".to_owned();
+        let uri: Uri = text.parse().map_err(|_| legal())?;
+        let plain = uri.scheme() == Some(&Scheme::HTTP) && uri.query().is_none();
+        if plain { Ok(Self(text.trim_end_matches('/').to_owned())) } else { Err(legal()) }
+    }
+}
+
+impl fmt::Display for Replica {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// What a replica has under a uid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Served {
+    /// Bytes with this SHA-256.
+    Bytes([u8; 32]),
+    /// Nothing, it says.
+    Absent,
+    /// It did not say.
+    Unanswered(String),
+}
+
+/// Keeps connections to replicas open.
+pub(super) struct Client {
+    client: legacy::Client<HttpConnector, Empty<Bytes>>,
+    /// How long a replica may answer "cannot tell now".
+    patience: Duration,
+}
+
+impl Client {
+    pub(super) fn new(patience: Duration) -> Self {
+        let client = legacy::Client::builder(TokioExecutor::new()).build_http();
+        Self { client, patience }
+    }
+
+    /// Asks until there is an answer. Only "cannot tell now, ask again" is asked again; every
+    /// other failure is one.
+    pub(super) async fn order(&self, replica: &Replica, uid: &str) -> Served {
+        let address = format!("{replica}/api/v1/orders/{uid}");
+        let began = Instant::now();
+        loop {
+            let answer = timeout(ANSWER_TIMEOUT, self.ask(&address)).await;
+            match answer.unwrap_or_else(|_| Err(format!("no answer within {ANSWER_TIMEOUT:?}"))) {
+                Ok(Answer::Told(served)) => return served,
+                Ok(Answer::AskAgain(pause)) if began.elapsed() + pause <= self.patience => {
+                    sleep(pause).await;
+                }
+                Ok(Answer::AskAgain(_)) => {
+                    let patience = humantime::format_duration(self.patience);
+                    return Served::Unanswered(format!("503 for {patience}"));
+                }
+                Err(why) => return Served::Unanswered(why),
+            }
+        }
+    }
+
+    async fn ask(&self, address: &str) -> Result<Answer, String> {
+        let uri = address.parse().map_err(|_| "a uid that is not legal in a URL".to_owned())?;
+        let answer = self.client.get(uri).await;
+        // With its causes, which a client's own error text leaves out.
+        let answer = answer.map_err(|error| format!("{:#}", anyhow::Error::new(error)))?;
+        let (head, body) = answer.into_parts();
+        // Also when it is not needed: a connection is used again only after its answer.
+        let body = Limited::new(body, MAX_ANSWER).collect().await;
+        let body = body.map_err(|error| error.to_string())?.to_bytes();
+        match head.status {
+            StatusCode::OK => Ok(Answer::Told(Served::Bytes(Sha256::digest(&body).into()))),
+            StatusCode::NOT_FOUND => Ok(Answer::Told(Served::Absent)),
+            StatusCode::SERVICE_UNAVAILABLE => {
+                let seconds = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+                match seconds.and_then(|seconds| seconds.parse().ok()) {
+                    Some(seconds) => Ok(Answer::AskAgain(Duration::from_secs(seconds))),
+                    None => Err("503 without Retry-After".to_owned()),
+                }
+            }
+            status => Err(format!("answered {status}")),
+        }
+    }
+}
+
+enum Answer {
+    Told(Served),
+    AskAgain(Duration),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_http_addresses_are_legal() {
+        let replica: Replica = "http://127.0.0.1:8080/".parse().unwrap();
+        assert_eq!(replica.to_string(), "http://127.0.0.1:8080");
+        for text in ["", "127.0.0.1:8080", "https://host", "/orders", "http://host/?a"] {
+            assert!(text.parse::<Replica>().is_err(), "{text}");
+        }
+    }
+}

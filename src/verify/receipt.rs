@@ -1,0 +1,122 @@
+//! What the broker had confirmed, as `waybill publish --receipt` wrote it down.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow};
+use serde::Deserialize;
+
+use crate::hex;
+
+/// The confirmed messages, by what must have become of them.
+#[derive(Debug, Default)]
+pub struct Receipt {
+    /// By uid, the SHA-256 of each order published under it; none if all were refused.
+    pub(super) orders: BTreeMap<String, BTreeSet<[u8; 32]>>,
+    /// By SHA-256, why the message must be kept as a reject.
+    pub(super) refused: HashMap<[u8; 32], String>,
+}
+
+#[derive(Deserialize)]
+struct Line<'a> {
+    uid: Option<&'a str>,
+    sha256: &'a str,
+    expected: &'a str,
+}
+
+impl Receipt {
+    /// Adds the lines of a file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or a line that is none of a receipt; both are named.
+    pub fn add_file(&mut self, path: &Path) -> anyhow::Result<()> {
+        let name = path.display();
+        let file = File::open(path).with_context(|| format!("cannot read the receipt {name}"))?;
+        for (line, number) in BufReader::new(file).lines().zip(1..) {
+            let line = line.with_context(|| format!("cannot read the receipt {name}"))?;
+            self.add_line(&line).with_context(|| format!("the receipt {name}, line {number}"))?;
+        }
+        Ok(())
+    }
+
+    fn add_line(&mut self, line: &str) -> anyhow::Result<()> {
+        let Line { uid, sha256, expected } = serde_json::from_str(line)?;
+        let sha256 = hex::sha256(sha256)
+            .with_context(|| format!("sha256 is {sha256:?}, 64 hexadecimal digits are legal"))?;
+        match (expected, uid) {
+            ("stored" | "duplicate", Some(uid)) => {
+                self.orders.entry(uid.to_owned()).or_default().insert(sha256);
+            }
+            ("stored" | "duplicate", None) => return Err(anyhow!("an order without uid")),
+            (refused, uid) if refused.starts_with("refused:") => {
+                if let Some(uid) = uid {
+                    self.orders.entry(uid.to_owned()).or_default();
+                }
+                self.refused.insert(sha256, refused.replacen(':', " as ", 1));
+            }
+            (other, _) => {
+                return Err(anyhow!(
+                    "expected is {other:?}, legal is stored, duplicate or refused:REASON"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// How many uids are asked for.
+    #[must_use]
+    pub fn uids(&self) -> usize {
+        self.orders.len()
+    }
+
+    /// How many distinct orders must be stored or have lost their uid to another.
+    #[must_use]
+    pub fn orders(&self) -> usize {
+        self.orders.values().map(BTreeSet::len).sum()
+    }
+
+    /// How many distinct messages must be kept as rejects.
+    #[must_use]
+    pub fn refused(&self) -> usize {
+        self.refused.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_sorted_by_what_must_have_become_of_them() {
+        let mut receipt = Receipt::default();
+        let (one, two, three) = ("1".repeat(64), "2".repeat(64), "3".repeat(64));
+        for line in [
+            format!(r#"{{"uid":"a","sha256":"{one}","expected":"stored"}}"#),
+            format!(r#"{{"uid":"a","sha256":"{one}","expected":"duplicate"}}"#),
+            format!(r#"{{"uid":"a","sha256":"{two}","expected":"refused:conflict"}}"#),
+            format!(r#"{{"uid":"b","sha256":"{three}","expected":"refused:wrong_type"}}"#),
+            format!(r#"{{"uid":null,"sha256":"{three}","expected":"refused:not_json"}}"#),
+        ] {
+            receipt.add_line(&line).unwrap();
+        }
+        assert_eq!((receipt.uids(), receipt.orders(), receipt.refused()), (2, 1, 2));
+        assert_eq!(receipt.orders["a"].len(), 1);
+        assert!(receipt.orders["b"].is_empty());
+    }
+
+    #[test]
+    fn a_line_that_is_none_of_a_receipt_is_refused() {
+        let digest = "0".repeat(64);
+        for line in [
+            String::new(),
+            "{}".to_owned(),
+            r#"{"uid":"a","sha256":"12","expected":"stored"}"#.to_owned(),
+            format!(r#"{{"uid":null,"sha256":"{digest}","expected":"stored"}}"#),
+            format!(r#"{{"uid":"a","sha256":"{digest}","expected":"lost"}}"#),
+        ] {
+            assert!(Receipt::default().add_line(&line).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What the broker deletes before anybody took it is noticed, told and remembered.
+
+use std::time::Duration;
+
+use testbed::{BrokerOptions, Postgres, eventually};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
+
+use crate::service::{PATIENCE, World, order};
+
+/// A broker that keeps ten messages.
+async fn forgetful_world(postgres: &Postgres) -> World {
+    let options = BrokerOptions { max_messages: Some(10), ..BrokerOptions::default() };
+    World::with(options, postgres).await
+}
+
+async fn until_stored(world: &World, postgres: &Postgres, count: &str) {
+    eventually("what is left is stored", PATIENCE, async || {
+        let stored = world.sql(postgres, "select count(*) from orders").await;
+        (stored == count).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_retention_took_from_the_group_is_told_for_as_long_as_the_process_lives() {
+    let postgres = Postgres::shared().await.expect("Postgres");
+    let world = forgetful_world(postgres).await;
+    let monitor = world.broker.monitor_url();
+    let mut first = world.start("first", &[("WAYBILL_BROKER__MONITOR_URL", &monitor)]).await;
+    first.until_ready().await;
+    world.throw((1..=5).map(|n| order(&format!("order-{n}")))).await;
+    world.until_drained().await;
+    assert!(!first.admin("/readyz?verbose").await.text().contains("lost"));
+    assert_eq!(first.stop().await, Some(0));
+
+    // With nobody there 41 to 50 stay, and the group has taken 1 to 5. The monitor takes its
+    // time: a service that does not wait for it has moved the group past the gap by then.
+    world.throw((6..=50).map(|n| order(&format!("order-{n}")))).await;
+    let slow = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = format!("http://{}", slow.local_addr().expect("an address"));
+    let moved = async {
+        while world.lag().await != Some((0, 0)) {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let slow_monitor = async {
+        let (mut client, _) = slow.accept().await.expect("the service asks");
+        let moved = timeout(Duration::from_secs(1), moved).await;
+        let mut server =
+            TcpStream::connect(monitor.trim_start_matches("http://")).await.expect("the monitor");
+        tokio::spawn(async move { tokio::io::copy_bidirectional(&mut client, &mut server).await });
+        moved
+    };
+    let settings = [("WAYBILL_BROKER__MONITOR_URL", address.as_str())];
+    let (second, moved) = tokio::join!(world.start("second", &settings), slow_monitor);
+    assert!(moved.is_err(), "nothing is taken before the first look");
+    until_stored(&world, postgres, "15").await;
+    second.until_ready().await;
+    let ready = second.admin("/readyz?verbose").await;
+    let entry = "[-] lost to retention: sequences 6–40\n";
+    assert!(ready.text().contains(entry), "{}", ready.text());
+    assert_eq!(ready.status, 200, "what is stored is served");
+    let lost = second.metric("waybill_stan_lost_to_retention_messages").await;
+    assert!((lost - 35.0).abs() < 0.5, "{lost}");
+    let log = second.process.log();
+    assert_eq!(log.matches("Lost to retention: sequences 6–40").count(), 1, "{log}");
+}
+
+#[tokio::test]
+async fn a_monitor_that_does_not_answer_keeps_nobody_from_work() {
+    let postgres = Postgres::shared().await.expect("Postgres");
+    let world = forgetful_world(postgres).await;
+    world.throw([order("one")]).await;
+    let nobody = [("WAYBILL_BROKER__MONITOR_URL", "http://127.0.0.1:9")];
+    let replica = world.start("alone", &nobody).await;
+    replica.until_ready().await;
+    until_stored(&world, postgres, "1").await;
+}
