@@ -122,11 +122,16 @@ async fn the_admin_port_tells_health_and_metrics() {
     let (_world, replica) = with_the_model(&[]).await;
     assert_eq!(replica.admin("/livez").await.text(), "ok\n");
     assert_eq!(replica.admin("/readyz").await.text(), "ready\n");
+    eventually("the rejects are measured", PATIENCE, async || {
+        (replica.metric("waybill_rejects_alarm_bytes").await > 0.5).then_some(())
+    })
+    .await;
     let verbose = replica.admin("/readyz?verbose").await;
     insta::assert_snapshot!(verbose.text(), @"
     [+] cache: ready
     [+] postgres: answers
     [+] broker: session live
+    [+] rejects: 0 kept, 0 B
     ready
     ");
     replica.order(MODEL_UID).await;

@@ -50,7 +50,10 @@ async fn without_postgres_the_pages_say_so() {
     let settings = [("WAYBILL_DATABASE__CONNECT_TIMEOUT", "500ms")];
     let replica = world.start("alone", &settings).await;
     replica.until_ready().await;
-    assert!(replica.admin("/rejects").await.text().contains("No rejects."));
+    eventually("the page is empty", PATIENCE, async || {
+        replica.admin("/rejects").await.text().contains("No rejects.").then_some(())
+    })
+    .await;
     postgres.kill().expect("killed");
     for path in ["/rejects", "/rejects/1", "/rejects/1/payload"] {
         let reply = replica.admin(path).await;
