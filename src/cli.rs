@@ -50,11 +50,9 @@ enum Command {
     Serve,
     /// Send orders, or anything else, into the channel
     Publish(publish::Args),
-    /// Compare the whole channel with the database, and put back what is missing
+    // Described where their arguments are: a doc comment here would replace that one.
     Reconcile(reconcile::Args),
-    /// Check that every confirmed message of `publish --receipt` is served or kept as a reject
     Verify(verify::Args),
-    /// Say whether the service on this machine is alive, or ready
     Healthcheck(healthcheck::Args),
     /// Bring the schema of the database up to date, and leave
     Migrate,

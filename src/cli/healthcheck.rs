@@ -20,7 +20,7 @@ const WITHIN: Duration = Duration::from_secs(2);
 /// The answers are one line.
 const MAX_ANSWER: usize = 4096;
 
-/// Asks the service on this machine how it is: exit code 0 when it is well, else 1
+/// Ask the service on this machine how it is: exit code 0 when it is well, else 1
 ///
 /// It asks the port of admin.listen, on the loopback address when that listens on all addresses,
 /// and waits for two seconds at most.

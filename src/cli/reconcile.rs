@@ -22,8 +22,9 @@ use crate::store::Store;
 /// Without a terminal, the time between two lines that tell how far it is.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
-/// Reads the whole channel again and looks for each message in the database
+/// Compare the whole channel with the database, and put back what is missing
 ///
+/// Reads the channel again and looks for each message in the database.
 /// A message is present when an order with its very bytes is stored, or when it is kept as a
 /// reject. It is missing when there is no trace of it, differing when other bytes are stored
 /// under its order's id and it is not kept as a reject, and gone when the broker has deleted it.

@@ -15,7 +15,7 @@ use crate::verify::{Fault, FaultKind, Receipt, Replica, Verify};
 /// Faults of each kind that are named.
 const NAMED: usize = 5;
 
-/// Checks that every confirmed message of `publish --receipt` is served or kept as a reject
+/// Check that every confirmed message of `publish --receipt` is served or kept as a reject
 ///
 /// Every order must be served byte for byte by every replica, every refused message must be among
 /// the rejects in the database, and none of the refused may be served. Of several orders published
