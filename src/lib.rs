@@ -17,6 +17,7 @@ pub mod store;
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod credentials;
 pub mod generate;
 pub mod metrics;
 pub mod shutdown;

@@ -62,7 +62,9 @@ pub(super) fn is_http_url(text: &str) -> bool {
 pub(super) fn is_database_url(text: &str) -> bool {
     let is_postgres =
         ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme));
-    is_postgres && PgConnectOptions::from_str(text).is_ok()
+    // sqlx would ask for the address of `one,other`, for ever.
+    is_postgres
+        && PgConnectOptions::from_str(text).is_ok_and(|options| !options.get_host().contains(','))
 }
 
 /// Whether the text is `scheme://[login@]host[:port]`.

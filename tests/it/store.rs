@@ -5,6 +5,7 @@ mod follow;
 mod migrations;
 mod orders;
 mod rejects;
+mod replication;
 mod roles;
 mod views;
 mod warm_up;
