@@ -22,3 +22,6 @@ pub mod generate;
 pub mod metrics;
 pub mod shutdown;
 pub mod telemetry;
+
+#[cfg(test)]
+mod corpus;

@@ -2,6 +2,7 @@
 
 mod conflicts;
 mod end_to_end;
+mod faults;
 mod hostile;
 mod replicas;
 mod service;

@@ -1,8 +1,11 @@
 //! The store against a real Postgres.
 
+mod bisect;
+mod concurrency;
 mod connections;
 mod follow;
 mod migrations;
+mod model;
 mod orders;
 mod rejects;
 mod replication;

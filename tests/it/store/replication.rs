@@ -16,12 +16,12 @@ const MAKING_SURE: &str = "wait_event = 'SyncRep' and query like '%emit_message%
 
 /// A primary whose synchronous standby is held, and a database with the schema.
 async fn held() -> (Postgres, Postgres, Database) {
-    let primary = Postgres::start().await.unwrap();
-    let database = primary.database().await.unwrap();
+    let primary = Postgres::start().await.expect("a primary");
+    let database = primary.database().await.expect("a database");
     migrate(&database).await;
-    let mut standby = primary.standby().await.unwrap();
-    primary.set_synchronous(Some(&standby)).await.unwrap();
-    standby.stop().await.unwrap();
+    let mut standby = primary.standby().await.expect("a standby");
+    primary.set_synchronous(Some(&standby)).await.expect("synchronous");
+    standby.stop().await.expect("stopped");
     (primary, standby, database)
 }
 
@@ -30,7 +30,7 @@ async fn hit(primary: &Postgres, which: &str, what: &str) {
     let url = primary.superuser_url();
     let hit = format!("select {what}(pid) from pg_stat_activity where {which}");
     eventually(which, SOON, async || {
-        (primary.psql(&url, &hit).await.unwrap() == "t").then_some(())
+        (primary.psql(&url, &hit).await.expect(which) == "t").then_some(())
     })
     .await;
 }
@@ -39,7 +39,7 @@ async fn waits(primary: &Postgres, which: &str) {
     let url = primary.superuser_url();
     let ask = format!("select count(*) > 0 from pg_stat_activity where {which}");
     eventually(which, SOON, async || {
-        (primary.psql(&url, &ask).await.unwrap() == "t").then_some(())
+        (primary.psql(&url, &ask).await.expect(which) == "t").then_some(())
     })
     .await;
 }
