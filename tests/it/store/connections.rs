@@ -70,7 +70,7 @@ async fn a_store_outlives_a_restart_of_postgres() {
     let mut postgres = Postgres::start().await.unwrap();
     let database = postgres.database().await.unwrap();
     migrate(&database).await;
-    let store = Store::new(&database.url, 4, Duration::from_millis(500)).unwrap();
+    let store = Store::new(&database.url, 4, Duration::from_secs(2)).unwrap();
     assert_eq!(store.insert_orders(&[order("a", "{}", 1)]).await.unwrap(), [Outcome::Stored]);
 
     postgres.kill().unwrap();
