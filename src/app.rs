@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::broker;
 use crate::cache::{Cache, Keeper};
 use crate::config::Settings;
+use crate::credentials;
 use crate::health::{Health, Phase};
 use crate::http::admin::Admin;
 use crate::http::{Bound, Site};
@@ -97,6 +98,10 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     serving.spawn("http", site_port.serve_site(site, http.clone(), serving.token()));
     serving.spawn("admin", admin_port.serve_admin(admin, http.clone(), serving.token()));
     serving.spawn("cache", when(schema.clone(), serving.token(), move |stop| keeper.run(stop)));
+    if database.url_file.is_some() {
+        let follow = credentials::follow(database.clone(), url, store.clone(), serving.token());
+        serving.spawn("credentials", follow);
+    }
     serving.spawn("rejects", when(schema.clone(), serving.token(), move |stop| upkeep.run(stop)));
     let lag = LagWatch::new(&settings.broker, losses, metrics);
     let first_look = OptionFuture::from(lag.as_ref().map(LagWatch::first_look));
@@ -187,15 +192,14 @@ async fn bring_up_schema(
 ) -> anyhow::Result<Infallible> {
     let mut told = String::new();
     loop {
-        let error = match migrate(settings, store).await? {
-            Ok(()) => break,
-            Err(error) if error.is_wrong_setting() => return Err(error.into()),
-            Err(error) => error,
-        };
+        let Err(error) = migrate(settings, store).await else { break };
+        if error.downcast_ref().is_some_and(store::Error::is_wrong_setting) {
+            return Err(error);
+        }
         // The same trouble is told once, however long it lasts.
-        let text = error.to_string();
+        let text = format!("{error:#}");
         if text != told {
-            tracing::warn!(%error, "The schema is not there yet; trying on");
+            tracing::warn!(error = text, "The schema is not there yet; trying on");
             told = text;
         }
         sleep(SCHEMA_RETRY).await;
@@ -204,16 +208,13 @@ async fn bring_up_schema(
     std::future::pending().await
 }
 
-/// The outer error is a secret's file that cannot be read.
-async fn migrate(settings: &Settings, store: &Store) -> anyhow::Result<Result<(), store::Error>> {
+/// An error may also be that of a URL's file which is just being replaced.
+async fn migrate(settings: &Settings, store: &Store) -> anyhow::Result<()> {
     let database = &settings.database;
     if database.migrate {
         let url = database.migrate_url()?;
         let role = database.runtime_role.as_deref();
-        let migrated = store::migrate(url.expose(), role, database.connect_timeout).await;
-        if migrated.is_err() {
-            return Ok(migrated);
-        }
+        store::migrate(url.expose(), role, database.connect_timeout).await?;
     }
-    Ok(store.ping().await)
+    Ok(store.ping().await?)
 }

@@ -21,9 +21,13 @@ pub mod verify;
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod credentials;
 pub mod generate;
 mod hex;
 pub mod metrics;
 mod ranges;
 pub mod shutdown;
 pub mod telemetry;
+
+#[cfg(test)]
+mod corpus;

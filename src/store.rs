@@ -10,7 +10,9 @@ mod lookup;
 mod migrate;
 mod orders;
 mod rejects;
+mod replication;
 mod warm_up;
+mod warnings;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +28,7 @@ pub use migrate::{MIGRATOR, migrate};
 pub use orders::{NewOrder, Outcome};
 pub use rejects::{Direction, KeptReject, NewReject, RejectFilter, RejectSpan, RejectsMeasured};
 pub use warm_up::{Progress, WarmUp};
+use warnings::Warnings;
 
 /// The orders and rejects in Postgres. Clones share one pool of connections.
 #[derive(Debug, Clone)]
@@ -33,6 +36,7 @@ pub struct Store {
     pool: PgPool,
     /// Rung when a new connection turned out to commit asynchronously.
     commits_asynchronously: Arc<Notify>,
+    warnings: Warnings,
 }
 
 impl Store {
@@ -54,7 +58,14 @@ impl Store {
                 Box::pin(async move { prepare(connection, &alarm).await })
             })
             .connect_lazy_with(connect_options(url)?);
-        Ok(Self { pool, commits_asynchronously })
+        Ok(Self { pool, commits_asynchronously, warnings: Warnings::new() })
+    }
+
+    /// Opens connections from now on by another URL: the password was changed. Those that are
+    /// open stay.
+    pub fn change_url(&self, url: &str) -> Result<(), Error> {
+        self.pool.set_connect_options(connect_options(url)?);
+        Ok(())
     }
 
     /// How many connections there are now, for the metrics.
@@ -107,10 +118,11 @@ fn bigint(sequence: u64) -> i64 {
 /// Refuses a connection on which a commit could be lost, and bounds what may go wrong on it:
 /// a statement takes milliseconds, so 30 s mean that something is stuck (a commit that waits for
 /// a synchronous standby is not counted by Postgres); the only locks met are those of another
-/// writer's batch, so 10 s mean that an operator holds the table.
+/// writer's batch, so 10 s mean that an operator holds the table. How commits are done is fixed
+/// for as long as the connection lives, whatever is reloaded meanwhile.
 async fn prepare(connection: &mut PgConnection, alarm: &Notify) -> sqlx::Result<()> {
     let (synchronous_commit, _, _): (String, String, String) = sqlx::query_as(
-        "select current_setting('synchronous_commit'), \
+        "select set_config('synchronous_commit', current_setting('synchronous_commit'), false), \
          set_config('statement_timeout', '30s', false), set_config('lock_timeout', '10s', false)",
     )
     .fetch_one(connection)

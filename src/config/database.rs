@@ -15,7 +15,7 @@ use super::{
 pub struct Database {
     url: Secret,
     /// Holds the URL instead.
-    pub(super) url_file: Option<PathBuf>,
+    pub url_file: Option<PathBuf>,
     migrate_url: Option<Secret>,
     /// Whether `serve` migrates before it starts.
     pub migrate: bool,
@@ -47,7 +47,7 @@ impl Database {
     }
 
     /// The URL to connect to now. With `database.url_file` the file is read each
-    /// time, so ask again for each new connection: the password may have changed.
+    /// time, for the password may have changed.
     ///
     /// # Errors
     ///

@@ -11,7 +11,7 @@ const LONGEST_NAME: usize = 128;
 pub(super) const GROUP: &str = "1 to 128 printable ASCII characters without blanks and `:`";
 
 /// What is legal as the address of the database.
-pub(super) const DATABASE_URL: &str = "a URL such as \
+pub(super) const DATABASE_URL: &str = "a URL of one host such as \
      `postgres://user:password@host:5432/database`, special characters of the password \
      percent-encoded";
 
@@ -62,7 +62,9 @@ pub(super) fn is_http_url(text: &str) -> bool {
 pub(super) fn is_database_url(text: &str) -> bool {
     let is_postgres =
         ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme));
-    is_postgres && PgConnectOptions::from_str(text).is_ok()
+    // sqlx would ask for the address of `one,other`, for ever.
+    is_postgres
+        && PgConnectOptions::from_str(text).is_ok_and(|options| !options.get_host().contains(','))
 }
 
 /// Whether the text is `scheme://[login@]host[:port]`.
@@ -142,9 +144,15 @@ mod tests {
         ] {
             assert!(is_database_url(legal), "{legal}");
         }
-        for illegal in
-            ["", "mysql://h/db", "postgres://h:port/db", "h/db", "postgres://me:p/w@h/db"]
-        {
+        for illegal in [
+            "",
+            "mysql://h/db",
+            "postgres://h:port/db",
+            "h/db",
+            "postgres://me:p/w@h/db",
+            "postgres://one,other/db",
+            "postgres:///db?host=one,other",
+        ] {
             assert!(!is_database_url(illegal), "{illegal}");
         }
     }

@@ -6,6 +6,7 @@ use sqlx::Row;
 use sqlx::postgres::{PgBindIterExt, PgConnection};
 
 use super::lease::answered;
+use super::warnings::Warnings;
 use super::{Class, Error, NewOrder, classify};
 
 /// What became of a batch of distinct orders. Who is in neither was there before.
@@ -15,6 +16,8 @@ pub(super) struct Insertion<'a> {
     pub(super) stored: HashSet<String>,
     /// What Postgres said, by the uid of each order it refused.
     pub(super) refused: HashMap<&'a str, String>,
+    /// Whether Postgres warned of something: a commit may not be replicated as it should be.
+    pub(super) warned: bool,
 }
 
 /// Inserts orders of distinct uids, sorted by uid: writers that insert overlapping batches in
@@ -24,13 +27,16 @@ pub(super) struct Insertion<'a> {
 /// is blamed only after failing alone twice, and only while most of the batch is well.
 pub(super) async fn insert<'a>(
     connection: &mut PgConnection,
+    warnings: &Warnings,
     orders: &[&NewOrder<'a>],
 ) -> Result<Insertion<'a>, Error> {
     let mut insertion = Insertion::default();
     let mut parts = vec![orders];
     let mut alone_before = None;
     while let Some(part) = parts.pop() {
-        let error = match insert_once(connection, part).await {
+        let (answer, warned) = warnings.listen(insert_once(connection, part)).await;
+        insertion.warned |= warned;
+        let error = match answer {
             Ok(stored) => {
                 insertion.stored.extend(stored);
                 continue;

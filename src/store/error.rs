@@ -69,6 +69,10 @@ pub enum Error {
         /// What Postgres said of the last one.
         detail: String,
     },
+    /// Keep the work and try again: somebody cancelled a wait for the synchronous standby, so
+    /// that what is committed here may not be there.
+    #[error("a commit was cut short before a synchronous standby confirmed it")]
+    CutShort,
     /// The schema is not one this version can work with, and a migration cannot help.
     #[error("the schema does not fit this version: {0}")]
     Schema(MigrateError),
@@ -85,7 +89,7 @@ impl Error {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::Retry(_) => Class::Transient,
+            Self::Retry(_) | Self::CutShort => Class::Transient,
             Self::Refuse(_) => Class::Content,
             Self::RetrySlowly(_)
             | Self::Halt { .. }

@@ -19,8 +19,12 @@ impl Store {
     #[tracing::instrument(name = "store.find", skip_all)]
     pub async fn find(&self, uid: &str) -> Result<Found, Error> {
         let mut lease = self.lease().await?;
+        // A transaction that began during recovery stays read-only when a promotion ends it, and
+        // saw no more than the standby had.
         let question = sqlx::query_as::<_, (Option<Vec<u8>>, bool)>(
-            "select (select document from orders where order_uid = $1), pg_is_in_recovery()",
+            "select (select document from orders where order_uid = $1), \
+             pg_is_in_recovery() or current_setting('transaction_read_only')::boolean \
+                 and not current_setting('default_transaction_read_only')::boolean",
         );
         let (document, standby) = answered(question.bind(uid).fetch_one(&mut *lease)).await?;
         lease.give_back();

@@ -57,12 +57,15 @@ impl Store {
             return Ok(Vec::new());
         }
         let mut lease = self.lease().await?;
-        let insertion = bisect::insert(&mut lease, &leaders).await?;
+        let insertion = bisect::insert(&mut lease, &self.warnings, &leaders).await?;
         let older = leaders
             .iter()
             .map(|leader| leader.uid)
             .filter(|uid| !insertion.stored.contains(*uid) && !insertion.refused.contains_key(uid));
         let kept = fetch(&mut lease, older.collect()).await?;
+        if insertion.warned || !kept.is_empty() {
+            self.until_replicated(&mut lease).await?;
+        }
         lease.give_back();
 
         let leaders = leaders.into_iter().map(|leader| (leader.uid, leader)).collect();

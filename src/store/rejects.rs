@@ -59,7 +59,7 @@ impl Store {
         rejects.sort_by_key(|(sha256, reject)| (reject.channel, reject.sequence, *sha256));
 
         let mut lease = self.lease().await?;
-        answered(
+        let insertion = answered(
             sqlx::query(
                 "insert into rejected_messages \
                  (channel, sequence, sha256, reason, detail, formatting_only, payload) \
@@ -74,8 +74,12 @@ impl Store {
             .bind(rejects.iter().map(|(_, reject)| reject.formatting_only).bind_iter())
             .bind(rejects.iter().map(|(_, reject)| reject.payload).bind_iter())
             .execute(&mut *lease),
-        )
-        .await?;
+        );
+        let (inserted, warned) = self.warnings.listen(insertion).await;
+        let all_are_new = inserted?.rows_affected() == rejects.len() as u64;
+        if warned || !all_are_new {
+            self.until_replicated(&mut lease).await?;
+        }
         lease.give_back();
         Ok(())
     }

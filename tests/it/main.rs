@@ -3,6 +3,7 @@
 mod bounded;
 mod conflicts;
 mod end_to_end;
+mod faults;
 mod gaps;
 mod healthcheck;
 mod hostile;

@@ -69,7 +69,13 @@ impl World {
     /// A replica that has bound its ports; it may not be ready.
     pub(crate) async fn start(&self, name: &str, settings: &[(&str, &str)]) -> Replica {
         let mut command = self.command(&["serve"]);
-        command.env("WAYBILL_BROKER__CLIENT_ID", name).envs(settings.iter().copied());
+        command.envs(settings.iter().copied());
+        self.launch(name, command).await
+    }
+
+    /// The replica of this command, as [`World::start`].
+    pub(crate) async fn launch(&self, name: &str, mut command: Command) -> Replica {
+        command.env("WAYBILL_BROKER__CLIENT_ID", name);
         let log = self.dir.path().join(format!("{name}.log"));
         let process = Process::spawn(name, &command, &log).expect("the service starts");
         let started = eventually("the service binds its ports", PATIENCE, async || {

@@ -1,10 +1,14 @@
 //! The store against a real Postgres.
 
+mod bisect;
+mod concurrency;
 mod connections;
 mod follow;
 mod migrations;
+mod model;
 mod orders;
 mod rejects;
+mod replication;
 mod roles;
 mod views;
 mod warm_up;

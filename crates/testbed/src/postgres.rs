@@ -15,6 +15,7 @@ use crate::{reaper, secret};
 pub(crate) mod cluster;
 pub(crate) mod database;
 pub(crate) mod psql;
+mod standby;
 
 use cluster::Cluster;
 pub use database::Database;
@@ -46,6 +47,7 @@ pub struct Postgres {
     port: Port,
     password: String,
     databases: AtomicU32,
+    standbys: AtomicU32,
     dir: TempDir,
 }
 
@@ -58,9 +60,7 @@ impl Postgres {
     /// Starts a fresh server with settings laid over those for throw-away data, for example
     /// `("fsync", "on")`.
     pub async fn start_with(settings: &[(&str, &str)]) -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("waybill-postgres-").tempdir()?;
-        reaper::remove_at_end(dir.path())?;
-        let cluster = Cluster::in_dir(dir.path())?;
+        let (cluster, dir) = throw_away()?;
         let password = secret::random()?;
         cluster.create(&password, &["--no-sync"]).await?;
         let settings: Vec<_> = THROW_AWAY
@@ -68,6 +68,16 @@ impl Postgres {
             .chain(settings)
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
+        Self::serve(cluster, settings, password, dir).await
+    }
+
+    /// Serves a new data directory on a free port.
+    async fn serve(
+        cluster: Cluster,
+        settings: Vec<(String, String)>,
+        password: String,
+        dir: TempDir,
+    ) -> Result<Self> {
         let mut attempt = 1;
         let (process, port) = loop {
             let port = Port::lease()?;
@@ -78,8 +88,8 @@ impl Postgres {
                 Err(error) => return Err(error),
             }
         };
-        let databases = AtomicU32::new(0);
-        Ok(Self { process, cluster, settings, port, password, databases, dir })
+        let (databases, standbys) = (AtomicU32::new(0), AtomicU32::new(0));
+        Ok(Self { process, cluster, settings, port, password, databases, standbys, dir })
     }
 
     /// The one server of this test process, for tests that do not stop it.
@@ -161,6 +171,12 @@ impl Drop for Postgres {
         let _ = self.process.kill();
         self.cluster.remove_shared_memory();
     }
+}
+
+fn throw_away() -> Result<(Cluster, TempDir)> {
+    let dir = tempfile::Builder::new().prefix("waybill-postgres-").tempdir()?;
+    reaper::remove_at_end(dir.path())?;
+    Ok((Cluster::in_dir(dir.path())?, dir))
 }
 
 fn spawn(

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 const OLDEST_POSTGRES: u32 = 14;
 const BROKER: &str = "nats-streaming-server";
 
-/// The directory of `postgres`, `initdb` and `psql`, version 14 or later.
+/// The directory of `postgres`, `initdb`, `pg_basebackup` and `psql`, version 14 or later.
 pub(crate) fn postgres_bin() -> Result<PathBuf> {
     on_path("postgres")
         // Debian's PATH has wrappers and links; the programs stand where the link leads.
@@ -60,7 +60,7 @@ fn debian_postgres_bins() -> Vec<PathBuf> {
 }
 
 fn is_postgres(bin: &Path) -> bool {
-    ["initdb", "psql"].iter().all(|program| bin.join(program).is_file())
+    ["initdb", "pg_basebackup", "psql"].iter().all(|program| bin.join(program).is_file())
         && output(Command::new(bin.join("postgres")).arg("--version"))
             .and_then(|text| major_version(&text))
             .is_some_and(|version| version >= OLDEST_POSTGRES)

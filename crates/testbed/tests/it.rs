@@ -55,6 +55,43 @@ async fn the_runtime_role_may_only_what_it_is_granted() {
 }
 
 #[tokio::test]
+async fn a_standby_follows_holds_a_synchronous_commit_and_is_promoted() {
+    let mut primary = Postgres::start().await.unwrap();
+    let database = primary.database().await.unwrap();
+    let mut standby = primary.standby().await.unwrap();
+    let there = database.on(&standby);
+    primary.set_synchronous(Some(&standby)).await.unwrap();
+
+    primary.psql(&database.owner_url, "create table orders (uid text)").await.unwrap();
+    eventually("the table on the standby", SOON, async || {
+        standby.psql(&there.owner_url, "table orders").await.ok()
+    })
+    .await;
+    let refused = standby.psql(&there.owner_url, "insert into orders values ('a')").await;
+    assert!(refused.unwrap_err().to_string().contains("read-only transaction"));
+
+    standby.stop().await.unwrap();
+    let insert = "insert into orders values ('held')";
+    let url = database.owner_url.clone();
+    let held = async { primary.psql(&url, insert).await.unwrap() };
+    let release = async {
+        let waits = "select count(*) from pg_stat_activity where wait_event = 'SyncRep'";
+        eventually("a commit that waits", SOON, async || {
+            (primary.psql(&primary.superuser_url(), waits).await.unwrap() == "1").then_some(())
+        })
+        .await;
+        standby.start_again().await.unwrap();
+    };
+    tokio::join!(held, release);
+
+    primary.kill().unwrap();
+    standby.promote().await.unwrap();
+    standby.psql(&there.owner_url, "insert into orders values ('new')").await.unwrap();
+    let orders = standby.psql(&there.owner_url, "table orders order by uid").await.unwrap();
+    assert_eq!(orders, "held\nnew");
+}
+
+#[tokio::test]
 async fn settings_are_laid_over_those_for_throw_away_data() {
     let postgres =
         Postgres::start_with(&[("fsync", "on"), ("max_connections", "7")]).await.unwrap();

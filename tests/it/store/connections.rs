@@ -70,7 +70,7 @@ async fn a_store_outlives_a_restart_of_postgres() {
     let mut postgres = Postgres::start().await.unwrap();
     let database = postgres.database().await.unwrap();
     migrate(&database).await;
-    let store = Store::new(&database.url, 4, Duration::from_millis(500)).unwrap();
+    let store = Store::new(&database.url, 4, Duration::from_secs(2)).unwrap();
     assert_eq!(store.insert_orders(&[order("a", "{}", 1)]).await.unwrap(), [Outcome::Stored]);
 
     postgres.kill().unwrap();
@@ -110,22 +110,60 @@ async fn a_question_that_is_dropped_leaves_the_pool_whole() {
 }
 
 #[tokio::test]
-async fn a_standby_does_not_say_no() {
-    let database = migrated().await;
-    // The built-in functions are found first unless the path says otherwise.
+async fn a_standby_does_not_say_no_until_it_is_promoted() {
+    let primary = Postgres::start().await.unwrap();
+    let database = primary.database().await.unwrap();
+    migrate(&database).await;
+    let standby = primary.standby().await.unwrap();
+    let there = open(&database.on(&standby));
+    let here = open(&database);
+    assert_eq!(here.insert_orders(&[order("a", "{}", 1)]).await.unwrap(), [Outcome::Stored]);
+    testbed::eventually("the order on the standby", Duration::from_secs(20), async || {
+        let found = there.find("a").await.unwrap();
+        (found == Found::Document(b"{}".to_vec())).then_some(())
+    })
+    .await;
+    assert_eq!(there.find("b").await.unwrap(), Found::UnknownOnStandby);
+    assert_eq!(here.find("b").await.unwrap(), Found::Absent);
+    let error = there.insert_orders(&[order("b", "{}", 2)]).await.unwrap_err();
+    assert_eq!(error.class(), Class::Transient, "{error:?}");
+
+    standby.promote().await.unwrap();
+    assert_eq!(there.find("b").await.unwrap(), Found::Absent);
+    assert_eq!(there.insert_orders(&[order("b", "{}", 2)]).await.unwrap(), [Outcome::Stored]);
+}
+
+#[tokio::test]
+async fn a_query_begun_before_a_promotion_does_not_say_no_after_it() {
+    let primary = Postgres::start().await.unwrap();
+    let database = primary.database().await.unwrap();
+    migrate(&database).await;
+    // The statement is held after its snapshot was taken, until the standby is promoted. The
+    // built-in functions are found first unless the path says otherwise.
     owner(
         &database,
         "
-        create function pg_is_in_recovery() returns boolean language sql as 'select true'",
+        create function pg_is_in_recovery() returns boolean volatile language plpgsql as $$
+        begin
+            while pg_catalog.pg_is_in_recovery() loop perform pg_sleep(0.01); end loop;
+            return false;
+        end $$",
     )
     .await;
     let role = format!("alter role {} in database {}", database.runtime_role, database.name);
-    let superuser = Postgres::shared().await.unwrap().superuser_url();
     let path = format!("{role} set search_path = public, pg_catalog");
-    execute(&superuser, &path).await.unwrap();
-
-    let store = open(&database);
-    assert_eq!(store.find("a").await.unwrap(), Found::UnknownOnStandby);
-    store.insert_orders(&[order("a", "{}", 1)]).await.unwrap();
-    assert_eq!(store.find("a").await.unwrap(), Found::Document(b"{}".to_vec()));
+    execute(&primary.superuser_url(), &path).await.unwrap();
+    let standby = primary.standby().await.unwrap();
+    let there = open(&database.on(&standby));
+    let began = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'";
+    let promotion = async {
+        testbed::eventually("the query began", Duration::from_secs(20), async || {
+            (standby.psql(&standby.superuser_url(), began).await.unwrap() == "1").then_some(())
+        })
+        .await;
+        standby.promote().await.unwrap();
+    };
+    let (found, ()) = tokio::join!(there.find("b"), promotion);
+    assert_eq!(found.unwrap(), Found::UnknownOnStandby);
+    assert_eq!(there.find("b").await.unwrap(), Found::Absent);
 }

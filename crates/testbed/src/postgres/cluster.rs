@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use crate::account::Account;
+use crate::postgres::psql;
 use crate::tools;
 
 const SUPERUSER: &str = "postgres";
@@ -66,6 +67,24 @@ impl Cluster {
         let complaint = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "initdb failed: {}", complaint.trim());
         std::fs::rename(&unfinished, &self.data).context("cannot name the new cluster")
+    }
+
+    /// Makes the data directory a standby of the server at `url`, which then streams from it
+    /// through a slot of its own, both under the name `name`.
+    pub(crate) async fn copy(&self, url: &str, name: &str) -> Result<()> {
+        let (url, password) = psql::without_password(url)?;
+        let mut copy = self.program("pg_basebackup");
+        copy.arg("-D")
+            .arg(&self.data)
+            .args(["--dbname", &format!("{url}?application_name={name}")]);
+        copy.args(["--create-slot", "--slot", name, "--wal-method=stream", "--checkpoint=fast"]);
+        copy.args(["--write-recovery-conf", "--no-sync", "--no-password"]);
+        copy.env("PGPASSWORD", password);
+        let output = tokio::process::Command::from(self.account.command(&copy)).output().await;
+        let output = output.context("cannot start pg_basebackup")?;
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "pg_basebackup failed: {}", complaint.trim());
+        Ok(())
     }
 
     /// The server, on TCP at 127.0.0.1 alone.

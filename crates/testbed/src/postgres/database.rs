@@ -1,5 +1,7 @@
 //! A database with the two roles the service uses.
 
+use super::Postgres;
+
 /// A database, its owner for migrations and its runtime role, which may only connect until
 /// the migrations grant it more.
 #[derive(Debug, Clone)]
@@ -31,6 +33,21 @@ impl Database {
             runtime_role: name.to_owned(),
             url: login(name, &passwords.runtime),
             owner_url: login(&format!("{name}_owner"), &passwords.owner),
+        }
+    }
+
+    /// The same database on another server: a standby, or the primary it has become.
+    #[must_use]
+    pub fn on(&self, server: &Postgres) -> Self {
+        let there = |url: &str| match url.rsplit_once('@') {
+            Some((login, _)) => format!("{login}@127.0.0.1:{}/{}", server.port(), self.name),
+            None => url.to_owned(),
+        };
+        Self {
+            url: there(&self.url),
+            owner_url: there(&self.owner_url),
+            name: self.name.clone(),
+            runtime_role: self.runtime_role.clone(),
         }
     }
 }

@@ -30,7 +30,7 @@ pub(crate) async fn run(bin: &Path, url: &str, sql: &str) -> Result<String> {
 }
 
 /// Splits `postgres://user:password@host/db`.
-fn without_password(url: &str) -> Result<(String, &str)> {
+pub(crate) fn without_password(url: &str) -> Result<(String, &str)> {
     let (scheme, rest) = url.split_once("://").context("a database URL needs a scheme")?;
     let (login, place) = rest.split_once('@').context("a database URL needs a user")?;
     let (user, password) = login.split_once(':').unwrap_or((login, ""));

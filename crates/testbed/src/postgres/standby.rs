@@ -1,0 +1,57 @@
+//! A second server that streams from the first.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{Postgres, throw_away};
+use crate::wait::eventually;
+
+/// How long a server may take to read its settings again.
+const RELOAD: Duration = Duration::from_secs(30);
+
+impl Postgres {
+    /// Starts a hot standby that streams from this server, with its settings and logins, on a
+    /// port of its own. It is stopped and started like any server, which holds and releases the
+    /// commits of a primary that waits for it; its slot keeps what it misses meanwhile.
+    pub async fn standby(&self) -> Result<Self> {
+        let (cluster, dir) = throw_away()?;
+        let number = self.standbys.fetch_add(1, Ordering::Relaxed) + 1;
+        let name = format!("standby_{number}");
+        cluster.copy(&self.superuser_url(), &name).await?;
+        let mut settings = self.settings.clone();
+        settings.push(("cluster_name".to_owned(), name));
+        Self::serve(cluster, settings, self.password.clone(), dir).await
+    }
+
+    /// Has every commit wait for `standby`, or for none; in force when this returns.
+    pub async fn set_synchronous(&self, standby: Option<&Self>) -> Result<()> {
+        let name = match standby {
+            Some(standby) => standby.psql(&standby.superuser_url(), "show cluster_name").await?,
+            None => String::new(),
+        };
+        let url = self.superuser_url();
+        let set = format!(
+            "alter system set synchronous_standby_names = '{name}'; select pg_reload_conf()"
+        );
+        self.psql(&url, &set).await?;
+        let in_force = if standby.is_some() {
+            "select count(*) from pg_stat_replication where sync_state = 'sync'"
+        } else {
+            "select (current_setting('synchronous_standby_names') = '')::int"
+        };
+        eventually("the change of the synchronous standby", RELOAD, async || {
+            (self.psql(&url, in_force).await.ok()? == "1").then_some(())
+        })
+        .await;
+        Ok(())
+    }
+
+    /// Makes a standby a primary that waits for nobody.
+    pub async fn promote(&self) -> Result<()> {
+        let promote = "alter system reset synchronous_standby_names; select pg_reload_conf(); \
+                       select pg_promote()";
+        self.psql(&self.superuser_url(), promote).await.map(drop)
+    }
+}

@@ -1,0 +1,70 @@
+//! Faults of Postgres and of the way there: orders wait, none is lost and none is blamed.
+
+mod constraints;
+mod credentials;
+mod outages;
+mod permissions;
+mod standby;
+
+use bytes::Bytes;
+use http::StatusCode;
+use testbed::{Postgres, eventually};
+
+use crate::service::{PATIENCE, Replica, World, order};
+
+/// Holds the table of orders for as long as the statement sleeps: 57P01 ends it.
+const HOLD: &str = "begin; lock table orders in access exclusive mode; select pg_sleep(600)";
+const HELD: &str = "select count(*) = 1 from pg_stat_activity \
+     where datname = current_database() and wait_event = 'PgSleep'";
+const RELEASE: &str = "select pg_terminate_backend(pid) from pg_stat_activity \
+     where datname = current_database() and wait_event = 'PgSleep'";
+
+/// Waits until the service has met an error of this class.
+async fn met(replica: &Replica, class: &str) {
+    let errors = format!("waybill_ingest_errors_total{{class=\"{class}\"}}");
+    eventually(&errors, PATIENCE, async || (replica.metric(&errors).await > 0.0).then_some(()))
+        .await;
+}
+
+/// `count` orders with ids of their own.
+fn orders(name: &str, count: usize) -> Vec<Bytes> {
+    (0..count).map(|n| order(&format!("{name}-{n}"))).collect()
+}
+
+/// Each of [`orders`] is served, and nothing was rejected.
+async fn all_are_well(world: &World, postgres: &Postgres, replica: &Replica, orders: &[Bytes]) {
+    world.until_drained().await;
+    for document in orders {
+        let parsed: serde_json::Value = serde_json::from_slice(document).expect("JSON");
+        let uid = parsed["order_uid"].as_str().expect("a uid");
+        let reply = replica.order(uid).await;
+        assert_eq!((reply.status, &reply.body), (StatusCode::OK, document), "{uid}");
+    }
+    let rows = "select (select count(*) from orders), (select count(*) from rejected_messages)";
+    assert_eq!(world.sql(postgres, rows).await, format!("{}|0", orders.len()));
+}
+
+/// How many wait for the table.
+const WAITING: &str = "select count(*) from pg_locks \
+     where relation = 'orders'::regclass and not granted and database = \
+     (select oid from pg_database where datname = current_database())";
+
+/// Does `meanwhile` with the table locked, then releases it.
+async fn while_locked(world: &World, postgres: &Postgres, meanwhile: impl Future<Output = ()>) {
+    let holding = postgres.psql(&world.database.owner_url, HOLD);
+    let hitting = async {
+        until(world, postgres, HELD).await;
+        meanwhile.await;
+        world.sql(postgres, RELEASE).await;
+    };
+    let (held, ()) = tokio::join!(holding, hitting);
+    held.expect_err("its connection was ended");
+}
+
+/// Waits until the question is answered with yes.
+async fn until(world: &World, postgres: &Postgres, question: &str) {
+    eventually(question, PATIENCE, async || {
+        (world.sql(postgres, question).await == "t").then_some(())
+    })
+    .await;
+}
