@@ -26,7 +26,13 @@ async fn few_bad_orders_of_many_cost_few_statements() {
     for bad in [1, 2, 8, 32_u32] {
         owner(&database, "alter sequence statements restart; truncate orders").await;
         let uids: Vec<String> = (0..COUNT)
-            .map(|n| if n % (COUNT / bad) == COUNT / bad - 7 { format!("bad-{n}") } else { format!("good-{n}") })
+            .map(|n| {
+                if n % (COUNT / bad) == COUNT / bad - 7 {
+                    format!("bad-{n}")
+                } else {
+                    format!("good-{n}")
+                }
+            })
             .collect();
         let batch: Vec<_> = uids.iter().map(|uid| order(uid, "{}", 1)).collect();
         let began = Instant::now();
