@@ -60,11 +60,11 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "database.url=postgres://me:p/w@h/db",
-        "`database.url` from --set is `***`; legal is a URL such as `postgres://user:password@host:5432/database`, special characters of the password percent-encoded",
+        "`database.url` from --set is `***`; legal is a URL of one host such as `postgres://user:password@host:5432/database`, special characters of the password percent-encoded",
     ),
     (
         "database.url=",
-        "`database.url` from --set is empty; legal is a URL such as `postgres://user:password@host:5432/database`, special characters of the password percent-encoded",
+        "`database.url` from --set is empty; legal is a URL of one host such as `postgres://user:password@host:5432/database`, special characters of the password percent-encoded",
     ),
     ("database.migrate=yes", "`database.migrate` from --set is `yes`; legal is `true` or `false`"),
     (
