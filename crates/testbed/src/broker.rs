@@ -156,6 +156,14 @@ impl Broker {
         std::fs::remove_dir_all(store(self.dir.path())).context("cannot remove the broker's store")
     }
 
+    /// Removes what the stopped broker knows of the subscriptions of a channel, but not its
+    /// messages: what operators do when that file is damaged.
+    pub fn forget_subscriptions(&mut self, channel: &str) -> Result<()> {
+        ensure!(self.process.status()?.is_some(), "the broker still runs");
+        let file = store(self.dir.path()).join(channel).join("subs.dat");
+        std::fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))
+    }
+
     /// The state of a channel and its subscriptions; an unknown channel is an empty one.
     pub async fn channel(&self, name: &str) -> Result<ChannelState> {
         monitor::channel(self.monitor_port.number, name).await

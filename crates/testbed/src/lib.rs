@@ -22,5 +22,5 @@ mod tools;
 pub use broker::{Broker, BrokerOptions, SubscriptionState};
 pub use postgres::{Database, Postgres};
 pub use process::{Process, Signal};
-pub use proxy::{Direction, Proxy};
+pub use proxy::{Direction, Held, Proxy, Publication, Tap};
 pub use wait::eventually;

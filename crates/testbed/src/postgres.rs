@@ -1,6 +1,6 @@
 //! A throw-away Postgres on a free port.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -111,6 +111,12 @@ impl Postgres {
     #[must_use]
     pub fn superuser_url(&self) -> String {
         cluster::superuser_url(&self.password, self.port())
+    }
+
+    /// Where its data is.
+    #[must_use]
+    pub fn data_directory(&self) -> PathBuf {
+        self.dir.path().join("data")
     }
 
     /// The port on 127.0.0.1; it stays the same across restarts.

@@ -12,6 +12,10 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::port::Port;
 
+mod tap;
+
+pub use tap::{Held, Publication, Tap};
+
 /// Which way bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
@@ -27,6 +31,7 @@ pub struct Proxy {
     server: SocketAddr,
     port: Port,
     holes: Arc<Holes>,
+    tap: Option<Tap>,
     /// Owns the listener and every connection; none while cut.
     traffic: Option<JoinHandle<()>>,
 }
@@ -41,8 +46,17 @@ struct Holes {
 impl Proxy {
     /// Passes everything on to `server`.
     pub async fn start(server: SocketAddr) -> Result<Self> {
+        Self::start_with(server, None).await
+    }
+
+    /// Passes everything on to a NATS server, with a tap on what clients publish.
+    pub async fn start_tapped(server: SocketAddr, tap: Tap) -> Result<Self> {
+        Self::start_with(server, Some(tap)).await
+    }
+
+    async fn start_with(server: SocketAddr, tap: Option<Tap>) -> Result<Self> {
         let port = Port::lease()?;
-        let mut proxy = Self { server, port, holes: Arc::default(), traffic: None };
+        let mut proxy = Self { server, port, holes: Arc::default(), tap, traffic: None };
         proxy.heal().await?;
         Ok(proxy)
     }
@@ -77,7 +91,9 @@ impl Proxy {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port()))
                 .await
                 .with_context(|| format!("cannot listen on port {} for a proxy", self.port()))?;
-            self.traffic = Some(tokio::spawn(serve(listener, self.server, self.holes.clone())));
+            let to =
+                Behind { server: self.server, holes: self.holes.clone(), tap: self.tap.clone() };
+            self.traffic = Some(tokio::spawn(serve(listener, to)));
         }
         Ok(())
     }
@@ -100,16 +116,24 @@ impl Holes {
     }
 }
 
-async fn serve(listener: TcpListener, server: SocketAddr, holes: Arc<Holes>) {
+/// Where connections lead, and what is in their way.
+#[derive(Clone)]
+struct Behind {
+    server: SocketAddr,
+    holes: Arc<Holes>,
+    tap: Option<Tap>,
+}
+
+async fn serve(listener: TcpListener, to: Behind) {
     // Dropped with this task, and then all connections with it.
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
-        connections.spawn(connect(client, server, holes.clone()));
+        connections.spawn(connect(client, to.clone()));
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn connect(client: TcpStream, server: SocketAddr, holes: Arc<Holes>) {
+async fn connect(client: TcpStream, Behind { server, holes, tap }: Behind) {
     let Ok(server) = TcpStream::connect(server).await else {
         return;
     };
@@ -117,10 +141,14 @@ async fn connect(client: TcpStream, server: SocketAddr, holes: Arc<Holes>) {
     let _ = server.set_nodelay(true);
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    tokio::join!(
-        pass(from_client, to_server, holes.of(Direction::ToServer)),
-        pass(from_server, to_client, holes.of(Direction::ToClient)),
-    );
+    let hole = holes.of(Direction::ToServer);
+    let to_server = async {
+        match tap {
+            Some(tap) => tap::pass(from_client, to_server, hole, tap).await,
+            None => pass(from_client, to_server, hole).await,
+        }
+    };
+    tokio::join!(to_server, pass(from_server, to_client, holes.of(Direction::ToClient)));
 }
 
 /// Ends with either side; dropping the write half tells the other side so.

@@ -1,0 +1,212 @@
+//! The judgement after everything is healed and drained: both tables and every replica against
+//! what the channel holds.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use bytes::Bytes;
+use tokio::time::{Instant, sleep};
+
+use crate::http::Client;
+use crate::ledger::{Book, Digest, Fate, digest};
+use crate::replica::{FOLLOW_INTERVAL, Replica};
+use crate::world::{CHANNEL, World};
+
+/// Every kind of violation that can be found.
+pub(crate) const VIOLATIONS: [&str; 11] = [
+    "lost",
+    "stale",
+    "wrong",
+    "changed",
+    "unexpected",
+    "duplicated",
+    "unaccounted",
+    "acked before commit",
+    "not followed",
+    "deadlocks",
+    "stuck",
+];
+
+/// Lookups in one go.
+const AT_ONCE: usize = 50;
+
+/// Beyond twice its interval, a follower has this much time: the machine is busy.
+const FOLLOW_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What both tables hold.
+struct Tables {
+    /// Document and sequence by uid.
+    orders: HashMap<String, (Bytes, u64)>,
+    /// Reason by sequence and digest.
+    rejects: BTreeMap<(u64, Digest), String>,
+}
+
+pub(crate) async fn check(world: &World) -> Result<()> {
+    let tables = read_tables(world).await?;
+    check_tables(&mut world.ledger.book(), &tables);
+    for replica in &world.replicas {
+        check_followed(world, replica, &tables).await?;
+    }
+    // From here on every answer comes from memory, or is a "cannot tell".
+    for replica in &world.replicas {
+        replica.postgres_link.lock().await.cut().await;
+    }
+    for replica in &world.replicas {
+        check_served(world, replica, &tables, "not followed", 503).await?;
+    }
+    for replica in &world.replicas {
+        replica.postgres_link.lock().await.heal().await?;
+    }
+    for replica in &world.replicas {
+        check_served(world, replica, &tables, "lost", 404).await?;
+    }
+    Ok(())
+}
+
+async fn read_tables(world: &World) -> Result<Tables> {
+    let orders: Vec<(String, Vec<u8>, i64)> =
+        sqlx::query_as("select order_uid, document, channel_sequence from orders")
+            .fetch_all(&world.sql)
+            .await?;
+    let rejects: Vec<(String, i64, Vec<u8>, Vec<u8>, String)> =
+        sqlx::query_as("select channel, sequence, sha256, payload, reason from rejected_messages")
+            .fetch_all(&world.sql)
+            .await?;
+    let mut book = world.ledger.book();
+    let tally = &mut book.tally;
+    tally.orders += orders.len() as u64;
+    tally.rejects += rejects.len() as u64;
+    let mut tables = Tables { orders: HashMap::new(), rejects: BTreeMap::new() };
+    for (uid, document, sequence) in orders {
+        let row = (Bytes::from(document), sequence.cast_unsigned());
+        if tables.orders.insert(uid.clone(), row).is_some() {
+            tally.violation("duplicated", format!("order {uid} is there twice"));
+        }
+    }
+    for (channel, sequence, sha256, payload, reason) in rejects {
+        let sequence = sequence.cast_unsigned();
+        let key = (sequence, digest(&payload));
+        if channel != CHANNEL || sha256 != key.1 {
+            tally.violation("wrong", format!("reject {sequence} bears another channel or digest"));
+        }
+        if tables.rejects.insert(key, reason).is_some() {
+            tally.violation("duplicated", format!("reject {sequence} is there twice"));
+        }
+    }
+    Ok(tables)
+}
+
+/// Every message has its one outcome, and every row its message.
+fn check_tables(book: &mut Book, Tables { orders, rejects }: &Tables) {
+    let Book { published, channel, tally, .. } = book;
+    tally.messages += channel.len() as u64;
+    let mut copies: HashMap<Digest, u64> = HashMap::new();
+    let mut expected_rejects = HashSet::new();
+    for (expected, (&sequence, entry)) in (1..).zip(channel.iter()) {
+        if sequence != expected {
+            tally.violation("unaccounted", format!("the channel has no message {expected}"));
+            break;
+        }
+        *copies.entry(entry.digest).or_default() += 1;
+        let Some(message) = published.get(&entry.digest) else { continue };
+        let reason = match &message.fate {
+            Fate::Refused(reason) => *reason,
+            Fate::Order(uid) => match orders.get(uid) {
+                Some((document, _)) if *document == message.payload => continue,
+                Some(_) => "conflict",
+                None => {
+                    tally.violation("lost", format!("message {sequence}: no order {uid}"));
+                    continue;
+                }
+            },
+        };
+        match rejects.get(&(sequence, entry.digest)) {
+            Some(found) if found == reason => {}
+            Some(found) => tally
+                .violation("wrong", format!("reject {sequence} says {found} instead of {reason}")),
+            None => tally.violation("lost", format!("message {sequence}: no reject ({reason})")),
+        }
+        expected_rejects.insert((sequence, entry.digest));
+        if !entry.acked {
+            tally.violation("unaccounted", format!("nobody acknowledged message {sequence}"));
+        }
+    }
+    for (sequence, _) in rejects.keys().filter(|key| !expected_rejects.contains(*key)) {
+        tally.violation("unexpected", format!("reject {sequence} has no reason to be there"));
+    }
+    for (uid, (document, sequence)) in orders {
+        let message = channel.get(sequence).and_then(|entry| published.get(&entry.digest));
+        if !message.is_some_and(|message| message.payload == *document) {
+            tally.violation("unexpected", format!("order {uid} is not message {sequence}"));
+        }
+    }
+    for (digest, message) in published.iter() {
+        let copies = copies.get(digest).copied().unwrap_or(0);
+        let legal = message.confirmed..=message.confirmed + message.maybe;
+        if !legal.contains(&copies) {
+            let kind = if copies < message.confirmed { "lost" } else { "unexpected" };
+            let what = format!("the channel has {copies} copies of a message, legal are {legal:?}");
+            tally.violation(kind, what);
+        }
+    }
+}
+
+/// Every order is in the replica's memory soon, also those that others have stored.
+async fn check_followed(world: &World, replica: &Replica, tables: &Tables) -> Result<()> {
+    let began = Instant::now();
+    let patience = 2 * FOLLOW_INTERVAL + FOLLOW_PATIENCE;
+    loop {
+        let entries = replica.metric("waybill_cache_entries").await?;
+        #[expect(clippy::cast_precision_loss, reason = "a number of orders")]
+        let missing = tables.orders.len() as f64 - entries;
+        if missing < 0.5 {
+            return Ok(());
+        }
+        if began.elapsed() > patience {
+            let what = format!("{} lacks {missing} orders after {patience:?}", replica.name);
+            world.ledger.violation("not followed", what);
+            return Ok(());
+        }
+        sleep(FOLLOW_INTERVAL / 4).await;
+    }
+}
+
+/// Every order is served as it is stored; `missing` is the violation when it is not there, and
+/// what nobody published is answered with `absent`.
+async fn check_served(
+    world: &World,
+    replica: &Replica,
+    tables: &Tables,
+    missing: &'static str,
+    absent: u16,
+) -> Result<()> {
+    let address = (*replica.address.borrow()).context("every replica runs")?;
+    let mut client = Client::connect(address.site).await?;
+    let orders: Vec<_> = tables.orders.iter().collect();
+    let name = &replica.name;
+    for part in orders.chunks(AT_ONCE) {
+        let paths: Vec<_> = part.iter().map(|(uid, _)| format!("/api/v1/orders/{uid}")).collect();
+        let paths: Vec<_> = paths.iter().map(String::as_str).collect();
+        let answers = client.get_all(&paths).await?;
+        let mut book = world.ledger.book();
+        let Book { served, tally, .. } = &mut *book;
+        for ((uid, (document, _)), (status, body)) in part.iter().zip(answers) {
+            tally.final_lookups += 1;
+            if status != 200 {
+                tally.violation(missing, format!("{name} answers {status} for {uid}"));
+            } else if body != *document {
+                tally.violation("wrong", format!("{name} serves {uid} otherwise than stored"));
+            }
+            if served.get(*uid).is_some_and(|before| before != document) {
+                tally.violation("changed", format!("{uid} is stored otherwise than served before"));
+            }
+        }
+    }
+    let (status, _) = client.get("/api/v1/orders/nobody-published-this").await?;
+    if status != absent {
+        let what = format!("{name} answers {status} for an unknown order instead of {absent}");
+        world.ledger.violation("wrong", what);
+    }
+    Ok(())
+}

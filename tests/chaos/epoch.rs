@@ -1,0 +1,143 @@
+//! One world from its beginning to its check: load, faults, drain, judgement.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::checker;
+use crate::faults::inject;
+use crate::ledger::{Ledger, now};
+use crate::plan::Fault;
+use crate::report::Tally;
+use crate::world::World;
+
+/// Faults at work at the same time.
+const AT_ONCE: usize = 3;
+
+/// How long the group may take until everything is acknowledged.
+const DRAIN: Duration = Duration::from_secs(90);
+
+/// How long one fault may take to be recovered from, where it stands alone.
+const RECOVERY: Duration = Duration::from_secs(60);
+
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What happens in one world.
+#[derive(Debug, Clone)]
+pub(crate) struct Epoch {
+    pub(crate) seed: u64,
+    pub(crate) rate: f64,
+    pub(crate) replicas: usize,
+    pub(crate) binary: PathBuf,
+    /// One after the other, each recovered from before the next.
+    pub(crate) alone: Vec<Fault>,
+    /// One into the other.
+    pub(crate) mixed: Vec<Fault>,
+}
+
+impl Epoch {
+    /// The tally, and a folder with the logs when something was found.
+    pub(crate) async fn run(self) -> Result<(Tally, Option<PathBuf>)> {
+        let Self { seed, rate, replicas, binary, alone, mixed } = self;
+        let mut world = World::begin(seed, rate, replicas, binary).await?;
+        world.start_replicas().await?;
+        for fault in alone {
+            one(fault, &world).await?;
+        }
+        mix(mixed, &world).await?;
+        world.end_load().await?;
+        drain(&world).await;
+        checker::check(&world).await?;
+        let ledger = Arc::clone(&world.ledger);
+        let logs = world.end(!ledger.book().tally.is_clean()).await?;
+        let tally = std::mem::take(&mut ledger.book().tally);
+        Ok((tally, logs))
+    }
+}
+
+async fn one(fault: Fault, world: &World) -> Result<()> {
+    world.ledger.book().tally.fault(fault.kind);
+    inject(fault, world).await?;
+    recovery(fault, Arc::clone(&world.ledger), RECOVERY).await;
+    Ok(())
+}
+
+/// Begins each fault when its time has come, also while others are at work.
+async fn mix(faults: Vec<Fault>, world: &World) -> Result<()> {
+    let mut at_work = FuturesUnordered::new();
+    let mut recoveries = JoinSet::new();
+    let mut faults = faults.into_iter().peekable();
+    let mut next = Instant::now();
+    while faults.peek().is_some() || !at_work.is_empty() {
+        let may_begin = faults.peek().is_some() && at_work.len() < AT_ONCE;
+        tokio::select! {
+            () = sleep_until(next), if may_begin => {
+                let Some(fault) = faults.next() else { continue };
+                next = Instant::now() + fault.gap;
+                world.ledger.book().tally.fault(fault.kind);
+                at_work.push(async move { inject(fault, world).await.map(|()| fault) });
+            }
+            Some(healed) = at_work.next() => {
+                recoveries.spawn(recovery(healed?, Arc::clone(&world.ledger), RECOVERY));
+            }
+        }
+    }
+    recoveries.join_all().await;
+    Ok(())
+}
+
+/// Measures from the end of a fault on.
+async fn recovery(fault: Fault, ledger: Arc<Ledger>, patience: Duration) {
+    let (healed, moment) = (Instant::now(), now());
+    let until = async |condition: &(dyn Fn() -> bool + Sync)| {
+        while !condition() && healed.elapsed() < patience {
+            sleep(PAUSE).await;
+        }
+        (healed.elapsed() < patience).then(|| healed.elapsed())
+    };
+    let flowing = until(&|| ledger.flows_since(moment)).await;
+    let caught_up = until(&|| ledger.has_caught_up_with(moment)).await;
+    let mut book = ledger.book();
+    match (flowing, caught_up) {
+        (Some(flowing), Some(caught_up)) => {
+            book.tally.recovered(fault.kind, flowing, caught_up);
+        }
+        _ => {
+            let what = format!("{} is not recovered from after {patience:?}", fault.kind.name());
+            book.tally.violation("stuck", what);
+        }
+    }
+}
+
+/// Waits until the group has taken and acknowledged everything, and the witness has seen it.
+async fn drain(world: &World) {
+    let began = Instant::now();
+    let drained = async || -> Result<()> {
+        ensure!(world.lag().await == Some((0, 0)), "the group has not taken everything");
+        let last = world.broker.lock().await.channel(crate::world::CHANNEL).await?.last_seq;
+        let book = world.ledger.book();
+        let seen = book.channel.len() as u64;
+        ensure!(seen == last, "the witness has seen {seen} messages of {last}");
+        Ok(())
+    };
+    loop {
+        match drained().await {
+            Ok(()) => break,
+            Err(error) if began.elapsed() > DRAIN => {
+                let lag = world.lag().await;
+                let what =
+                    format!("{error} after {DRAIN:?}; undelivered and unacknowledged: {lag:?}");
+                return world.ledger.violation("stuck", what);
+            }
+            Err(_) => sleep(PAUSE).await,
+        }
+    }
+    let tally = &mut world.ledger.book().tally;
+    tally.slowest_drain = tally.slowest_drain.max(began.elapsed());
+}

@@ -1,0 +1,220 @@
+//! Each fault: done, held, undone. It returns when all is as before, at least in its own part.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, raw_sql};
+use testbed::broker::CLUSTER_ID;
+use testbed::{Direction, Proxy, Signal};
+use tokio::sync::Mutex;
+use tokio::time::sleep;
+
+use crate::load::Storm;
+use crate::plan::{Fault, Kind};
+use crate::replica::{MAX_IN_FLIGHT, Replica};
+use crate::world::{CHANNEL, World};
+
+/// How long a rolling restart waits for one replica before it goes on to the next.
+const ROLL: Duration = Duration::from_secs(5);
+
+/// Orders of which each comes four times.
+const CONTESTED: usize = 150;
+
+/// How long an attempt to take a replica's name may go on.
+const IMPERSONATION: Duration = Duration::from_secs(3);
+
+pub(crate) async fn inject(fault: Fault, world: &World) -> Result<()> {
+    let replica = &world.replicas[fault.target];
+    let hold = fault.hold;
+    match fault.kind {
+        Kind::KillReplica => kill(std::slice::from_ref(replica), hold).await,
+        Kind::KillAllReplicas => kill(&world.replicas, hold).await,
+        Kind::StopReplica => {
+            let mut process = replica.process.lock().await;
+            replica.stop(&mut process).await?;
+            sleep(hold).await;
+            replica.start(&mut process).await
+        }
+        Kind::RollingRestart => {
+            for replica in &world.replicas {
+                let mut process = replica.process.lock().await;
+                replica.stop(&mut process).await?;
+                replica.start(&mut process).await?;
+                // A roll-out goes on in the end, ready or not: Postgres may be away.
+                let _ = replica.until_ready(ROLL).await;
+            }
+            Ok(())
+        }
+        Kind::PauseReplica => pause(std::slice::from_ref(replica), hold).await,
+        Kind::PauseAllReplicas => pause(&world.replicas, hold).await,
+        Kind::KillPostgres | Kind::RestartPostgres => {
+            let mut postgres = world.postgres.lock().await;
+            world.note_deadlocks(&postgres);
+            if fault.kind == Kind::KillPostgres {
+                postgres.kill()?;
+            } else {
+                postgres.stop().await?;
+            }
+            sleep(hold).await;
+            postgres.start_again().await
+        }
+        Kind::TerminateBackends => terminate(world).await,
+        Kind::ExhaustConnections => exhaust(world, hold).await,
+        Kind::LockTables => lock(world, fault).await,
+        Kind::FillDisk => fill_disk(world, hold).await,
+        Kind::KillBroker | Kind::RestartBroker | Kind::ForgetSubscriptions => {
+            let mut broker = world.broker.lock().await;
+            if fault.kind == Kind::RestartBroker {
+                broker.stop().await?;
+            } else {
+                broker.kill()?;
+            }
+            if fault.kind == Kind::ForgetSubscriptions {
+                broker.forget_subscriptions(CHANNEL)?;
+            }
+            sleep(hold).await;
+            broker.start_again().await
+        }
+        Kind::CutBroker => cut(&replica.broker_link, hold).await,
+        Kind::CutPostgres => cut(&replica.postgres_link, hold).await,
+        Kind::SilenceBroker => silence(&replica.broker_link, fault).await,
+        Kind::SilencePostgres => silence(&replica.postgres_link, fault).await,
+        Kind::DropAcks => {
+            let _link = replica.broker_link.lock().await;
+            replica.acks_vanish.store(true, std::sync::atomic::Ordering::SeqCst);
+            sleep(hold).await;
+            replica.acks_vanish.store(false, std::sync::atomic::Ordering::SeqCst);
+            Ok(())
+        }
+        Kind::ImpersonateReplica => impersonate(world, replica, hold).await,
+        Kind::PoisonStorm => storm(world, Storm::Poison(MAX_IN_FLIGHT + 1)),
+        Kind::Contest => storm(world, Storm::Contest(CONTESTED)),
+    }
+}
+
+async fn kill(replicas: &[std::sync::Arc<Replica>], hold: Duration) -> Result<()> {
+    let mut halted = Vec::new();
+    for replica in replicas {
+        let mut process = replica.process.lock().await;
+        replica.kill(&mut process)?;
+        halted.push((replica, process));
+    }
+    sleep(hold).await;
+    for (replica, process) in &mut halted {
+        replica.start(process).await?;
+    }
+    Ok(())
+}
+
+async fn pause(replicas: &[std::sync::Arc<Replica>], hold: Duration) -> Result<()> {
+    let mut halted = Vec::new();
+    for replica in replicas {
+        let mut process = replica.process.lock().await;
+        process.as_mut().map_or(Ok(()), |process| process.signal(Signal::STOP))?;
+        halted.push(process);
+    }
+    sleep(hold).await;
+    for process in &mut halted {
+        process.as_mut().map_or(Ok(()), |process| process.signal(Signal::CONT))?;
+    }
+    Ok(())
+}
+
+async fn terminate(world: &World) -> Result<()> {
+    let _postgres = world.postgres.lock().await;
+    let terminate = "select pg_terminate_backend(pid) from pg_stat_activity \
+                     where application_name = 'waybill'";
+    raw_sql(terminate).execute(&world.sql).await?;
+    Ok(())
+}
+
+/// Takes every connection there is and then ends those of the service.
+async fn exhaust(world: &World, hold: Duration) -> Result<()> {
+    let postgres = world.postgres.lock().await;
+    let mut taken = Vec::new();
+    while let Ok(connection) = PgConnection::connect(&world.database.url).await {
+        taken.push(connection);
+    }
+    let terminate = "select pg_terminate_backend(pid) from pg_stat_activity \
+                     where application_name = 'waybill'";
+    raw_sql(terminate).execute(&world.sql).await?;
+    while let Ok(connection) = PgConnection::connect(&world.database.url).await {
+        taken.push(connection);
+    }
+    sleep(hold).await;
+    drop(taken);
+    drop(postgres);
+    Ok(())
+}
+
+/// Holds a lock on one of the tables: against writers, or against everybody.
+async fn lock(world: &World, fault: Fault) -> Result<()> {
+    let _postgres = world.postgres.lock().await;
+    let table = if fault.variant & 1 == 0 { "orders" } else { "rejected_messages" };
+    let mode = if fault.variant & 2 == 0 { "exclusive" } else { "access exclusive" };
+    let mut holding = world.sql.begin().await?;
+    let lock = format!("lock table {table} in {mode} mode");
+    raw_sql(AssertSqlSafe(lock)).execute(&mut *holding).await?;
+    sleep(fault.hold).await;
+    holding.rollback().await?;
+    Ok(())
+}
+
+async fn fill_disk(world: &World, hold: Duration) -> Result<()> {
+    let _postgres = world.postgres.lock().await;
+    let disk = world.disk.as_ref().context("there is no small disk")?;
+    disk.fill()?;
+    sleep(hold).await;
+    disk.empty()
+}
+
+async fn cut(link: &Mutex<Proxy>, hold: Duration) -> Result<()> {
+    let mut link = link.lock().await;
+    link.cut().await;
+    sleep(hold).await;
+    link.heal().await
+}
+
+/// Swallows what goes one way, or both. At the end the connections that lost bytes end too, as
+/// they do when a firewall has forgotten them: no TCP connection goes on with a gap.
+async fn silence(link: &Mutex<Proxy>, fault: Fault) -> Result<()> {
+    let mut link = link.lock().await;
+    if fault.variant % 3 != 0 {
+        link.black_hole(Direction::ToServer);
+    }
+    if fault.variant % 3 != 1 {
+        link.black_hole(Direction::ToClient);
+    }
+    sleep(fault.hold).await;
+    link.cut().await;
+    link.heal().await
+}
+
+/// Registers under the replica's client id while its link is down.
+async fn impersonate(world: &World, replica: &Replica, hold: Duration) -> Result<()> {
+    let mut link = replica.broker_link.lock().await;
+    link.cut().await;
+    let mut options = stan::Options::new(&world.broker_url, CLUSTER_ID, &replica.name);
+    options.request_timeout = Duration::from_secs(1);
+    let connecting = async {
+        loop {
+            match stan::Connection::connect(options.clone()).await {
+                Ok(connection) => return connection,
+                Err(_) => sleep(Duration::from_millis(50)).await,
+            }
+        }
+    };
+    // The broker may be away for longer; then nobody is impersonated.
+    let impostor = tokio::time::timeout(IMPERSONATION, connecting).await;
+    link.heal().await?;
+    sleep(hold).await;
+    if let Ok(impostor) = impostor {
+        // It may have been lost meanwhile, like any other.
+        let _ = impostor.close().await;
+    }
+    Ok(())
+}
+
+fn storm(world: &World, storm: Storm) -> Result<()> {
+    world.storms.send(storm).context("the publisher has ended")
+}

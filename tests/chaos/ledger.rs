@@ -1,0 +1,260 @@
+//! What was published, what the channel holds, what was acknowledged and what was served.
+//!
+//! Everybody writes down here what they see, and some contradictions show at once: an order
+//! that changes, a "no" after an acknowledgement. The rest is left to the checker at the end.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use waybill::generate::{Expected, Generated};
+
+use crate::report::Tally;
+
+pub(crate) type Digest = [u8; 32];
+
+pub(crate) fn digest(payload: &[u8]) -> Digest {
+    Sha256::digest(payload).into()
+}
+
+/// Nanoseconds since 1970, as the broker stamps messages.
+pub(crate) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// What must become of a message with certain bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is an order: stored, or a reject when other bytes have its uid.
+    Order(String),
+    /// It is a reject with this reason.
+    Refused(&'static str),
+}
+
+/// How a publish ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The broker has it.
+    Confirmed,
+    /// Nobody knows.
+    Maybe,
+    /// It was never sent.
+    Unsent,
+}
+
+/// Everything that was published with the same bytes.
+#[derive(Debug)]
+pub(crate) struct Published {
+    pub(crate) payload: Bytes,
+    pub(crate) fate: Fate,
+    pub(crate) confirmed: u64,
+    pub(crate) maybe: u64,
+    pub(crate) unsent: u64,
+}
+
+/// One message of the channel.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry {
+    pub(crate) digest: Digest,
+    pub(crate) timestamp: i64,
+    pub(crate) acked: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    pub(crate) published: HashMap<Digest, Published>,
+    /// Uids of messages that are about to be published.
+    announced: Vec<String>,
+    /// By sequence, as an ordinary subscriber sees the channel.
+    pub(crate) channel: BTreeMap<u64, Entry>,
+    /// All before this one are acknowledged.
+    first_unacked: u64,
+    newest_acked: i64,
+    /// Uids of acknowledged orders, and when that was seen first.
+    acked: Vec<(String, Instant)>,
+    acked_uids: HashSet<String>,
+    /// What was served first under each uid.
+    pub(crate) served: HashMap<String, Bytes>,
+    pub(crate) tally: Tally,
+}
+
+/// The book, shared by all who write in it.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger(Mutex<Book>);
+
+impl Ledger {
+    pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
+        // A panic of one writer is reported on its own; the book is whole between statements.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn announce(&self, uid: &str) {
+        self.book().announced.push(uid.to_owned());
+    }
+
+    /// A message is about to be sent.
+    pub(crate) fn publish(&self, message: &Generated) -> Digest {
+        let digest = digest(&message.payload);
+        let fate = match (message.expected, &message.uid) {
+            (Expected::Refused(reason), _) => Fate::Refused(reason.as_str()),
+            (_, Some(uid)) => Fate::Order(uid.as_str().to_owned()),
+            (_, None) => Fate::Refused("an order without a uid"),
+        };
+        let payload = message.payload.clone();
+        let fresh = Published { payload, fate, confirmed: 0, maybe: 0, unsent: 0 };
+        self.book().published.entry(digest).or_insert(fresh);
+        digest
+    }
+
+    pub(crate) fn published(&self, digest: Digest, outcome: Outcome) {
+        let mut book = self.book();
+        let book = &mut *book;
+        let Some(published) = book.published.get_mut(&digest) else { return };
+        let (one, all) = match outcome {
+            Outcome::Confirmed => (&mut published.confirmed, &mut book.tally.confirmed),
+            Outcome::Maybe => (&mut published.maybe, &mut book.tally.maybe),
+            Outcome::Unsent => (&mut published.unsent, &mut book.tally.unsent),
+        };
+        *one += 1;
+        *all += 1;
+    }
+
+    /// The channel holds this message.
+    pub(crate) fn witness(&self, sequence: u64, timestamp: i64, payload: &[u8]) {
+        let digest = digest(payload);
+        let mut book = self.book();
+        if !book.published.contains_key(&digest) {
+            book.tally
+                .violation("unexpected", format!("message {sequence} was published by nobody"));
+        }
+        let entry = Entry { digest, timestamp, acked: false };
+        let before = book.channel.entry(sequence).or_insert(entry).digest;
+        if before != digest {
+            book.tally.violation("wrong", format!("the broker changed its message {sequence}"));
+        }
+    }
+
+    /// What is known of a message that was acknowledged: its digest and, of an order, its uid.
+    pub(crate) fn message(&self, sequence: u64) -> Option<(Digest, Option<String>)> {
+        let book = self.book();
+        let digest = book.channel.get(&sequence)?.digest;
+        let uid = match &book.published.get(&digest)?.fate {
+            Fate::Order(uid) => Some(uid.clone()),
+            Fate::Refused(_) => None,
+        };
+        Some((digest, uid))
+    }
+
+    /// The service has acknowledged this message.
+    pub(crate) fn acked(&self, sequence: u64, uid: Option<String>, at: Instant) {
+        let mut book = self.book();
+        let book = &mut *book;
+        let Some(entry) = book.channel.get_mut(&sequence) else { return };
+        entry.acked = true;
+        book.newest_acked = book.newest_acked.max(entry.timestamp);
+        let unacked = book.channel.range(book.first_unacked..).find(|(_, entry)| !entry.acked);
+        book.first_unacked = match unacked {
+            Some((sequence, _)) => *sequence,
+            None => book.channel.last_key_value().map_or(0, |(last, _)| last + 1),
+        };
+        if let Some(uid) = uid
+            && book.acked_uids.insert(uid.clone())
+        {
+            book.acked.push((uid, at));
+        }
+    }
+
+    /// Whether something published after `moment` is acknowledged.
+    pub(crate) fn flows_since(&self, moment: i64) -> bool {
+        self.book().newest_acked > moment
+    }
+
+    /// Whether everything published before `moment` is acknowledged.
+    pub(crate) fn has_caught_up_with(&self, moment: i64) -> bool {
+        let book = self.book();
+        match book.channel.get(&book.first_unacked) {
+            Some(entry) => entry.timestamp > moment,
+            // The broker may be away, and the witness not there yet.
+            None => book.newest_acked > moment,
+        }
+    }
+
+    /// A uid to ask for: of an order just acknowledged, of any, of one yet to come, of none.
+    pub(crate) fn pick(&self, rng: &mut fastrand::Rng) -> String {
+        const RECENT: usize = 100;
+        let book = self.book();
+        let recent = |all: usize, rng: &mut fastrand::Rng| {
+            (all > 0).then(|| all - 1 - rng.usize(0..all.min(RECENT)))
+        };
+        let acked = book.acked.len();
+        let uid = match rng.u8(0..20) {
+            0 => None,
+            1..=5 => recent(book.announced.len(), rng).map(|at| &book.announced[at]),
+            6..=12 => recent(acked, rng).map(|at| &book.acked[at].0),
+            _ => (acked > 0).then(|| &book.acked[rng.usize(0..acked)].0),
+        };
+        uid.cloned().unwrap_or_else(|| format!("nobody-published-{:016x}", rng.u64(..)))
+    }
+
+    /// A replica served this.
+    pub(crate) fn served(&self, replica: &str, uid: &str, body: Bytes) {
+        let mut book = self.book();
+        let book = &mut *book;
+        book.tally.lookups += 1;
+        let fate = book.published.get(&digest(&body)).map(|published| &published.fate);
+        match fate {
+            Some(Fate::Order(published)) if published == uid => {}
+            Some(_) => {
+                book.tally.violation("wrong", format!("{replica} serves another's bytes as {uid}"))
+            }
+            None => book.tally.violation(
+                "unexpected",
+                format!("{replica} serves {uid}, which nobody published so"),
+            ),
+        }
+        let first = book.served.entry(uid.to_owned()).or_insert_with(|| body.clone());
+        if *first != body {
+            book.tally
+                .violation("changed", format!("{replica} serves {uid} otherwise than before"));
+        }
+    }
+
+    /// A replica said at `answered` that there is no such order, when asked at `asked`.
+    pub(crate) fn denied(&self, replica: &str, uid: &str, asked: Instant, answered: Instant) {
+        let mut book = self.book();
+        book.tally.lookups += 1;
+        book.tally.absent += 1;
+        if !book.acked_uids.contains(uid) {
+            return;
+        }
+        let acked = book.acked.iter().rev().find(|(acked, _)| acked == uid).map(|(_, at)| *at);
+        if let Some(acked) = acked
+            && acked < asked
+        {
+            let late = answered.duration_since(acked);
+            book.tally.stale(late);
+            book.tally.violation(
+                "stale",
+                format!("{replica} denies {uid} {late:?} after its acknowledgement"),
+            );
+        }
+    }
+
+    pub(crate) fn cannot_tell(&self, took: Duration) {
+        let mut book = self.book();
+        book.tally.lookups += 1;
+        book.tally.cannot_tell += 1;
+        book.tally.slowest_cannot_tell = book.tally.slowest_cannot_tell.max(took);
+    }
+
+    pub(crate) fn no_answer(&self) {
+        self.book().tally.no_answer += 1;
+    }
+
+    pub(crate) fn violation(&self, kind: &'static str, what: String) {
+        self.book().tally.violation(kind, what);
+    }
+}

@@ -1,0 +1,131 @@
+//! Faults under load, again and again, and the proof that nothing was lost and nothing wrong.
+//!
+//! See `docs/reliability.md`. `cargo test --test chaos` makes every fault once; `make chaos`
+//! makes as many as asked for.
+
+mod arguments;
+mod checker;
+mod disk;
+mod epoch;
+mod faults;
+mod http;
+mod ledger;
+mod load;
+mod notary;
+mod plan;
+mod readers;
+mod replica;
+mod report;
+mod witness;
+mod world;
+
+use std::io::{Write as _, stdout};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+
+use arguments::Arguments;
+use epoch::Epoch;
+use plan::{Kind, each, mixed};
+use report::Tally;
+
+/// Faults in one world; then everything is healed, drained and checked, and a new one begins.
+const KILLS_IN_A_WORLD: usize = 50;
+
+/// Faults at the same time that end the short run.
+const MIXED_IN_THE_SHORT_RUN: usize = 8;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            say(&format!("chaos: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether nothing was found.
+fn run() -> Result<bool> {
+    let Some(arguments) = Arguments::parse(std::env::args().skip(1))? else {
+        return Ok(true);
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let began = Instant::now();
+    let mut whole = Tally::default();
+    for epoch in epochs(&arguments) {
+        let again = again(&arguments, &epoch);
+        say(&format!(
+            "world of seed {}: {} faults",
+            epoch.seed,
+            epoch.alone.len() + epoch.mixed.len()
+        ));
+        let ran = runtime.block_on(epoch.run());
+        let (tally, logs) = ran.with_context(|| format!("again with: {again}"))?;
+        let clean = tally.is_clean();
+        whole.add(tally);
+        say(&format!("  {} faults so far, {:.0} s", whole.kills(), began.elapsed().as_secs_f64()));
+        if !clean {
+            say(&format!("  failed; again with: {again}"));
+            if let Some(logs) = logs {
+                say(&format!("  logs: {}", logs.display()));
+            }
+        }
+    }
+    say(&whole.text(began.elapsed()));
+    if let Some(file) = &arguments.report {
+        std::fs::write(file, whole.markdown(began.elapsed()))
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(whole.is_clean())
+}
+
+fn epochs(arguments: &Arguments) -> Vec<Epoch> {
+    let mut kinds: Vec<Kind> =
+        if arguments.only.is_empty() { Kind::all().collect() } else { arguments.only.clone() };
+    if !disk::is_possible() && kinds.contains(&Kind::FillDisk) {
+        say("fill-disk is left out: it needs root");
+        kinds.retain(|kind| *kind != Kind::FillDisk);
+    }
+    let &Arguments { seed, rate, replicas, .. } = arguments;
+    let epoch = |seed, alone, mixed| Epoch {
+        seed,
+        rate,
+        replicas,
+        binary: arguments.binary.clone(),
+        alone,
+        mixed,
+    };
+    let Some(kills) = arguments.kills else {
+        let alone = each(seed, replicas, &kinds);
+        let mixed = mixed(seed, MIXED_IN_THE_SHORT_RUN, replicas, &kinds);
+        return vec![epoch(seed, alone, mixed)];
+    };
+    (seed..)
+        .zip((0..kills).step_by(KILLS_IN_A_WORLD))
+        .map(|(seed, done)| {
+            let count = KILLS_IN_A_WORLD.min(kills - done);
+            epoch(seed, Vec::new(), mixed(seed, count, replicas, &kinds))
+        })
+        .collect()
+}
+
+/// The command that makes the same world again.
+fn again(arguments: &Arguments, epoch: &Epoch) -> String {
+    let mut words = format!("make chaos SEED={}", epoch.seed);
+    if arguments.kills.is_some() {
+        words += &format!(" KILLS={}", epoch.mixed.len());
+    }
+    if !arguments.only.is_empty() {
+        let only: Vec<_> = arguments.only.iter().map(|kind| kind.name()).collect();
+        words += &format!(" ONLY={}", only.join(","));
+    }
+    words
+}
+
+fn say(text: &str) {
+    // Nobody listens: then there is nobody to tell either.
+    let _ = writeln!(stdout(), "{text}");
+}
