@@ -3,7 +3,7 @@
 //! Everybody writes down here what they see, and some contradictions show at once: an order
 //! that changes, a "no" after an acknowledgement. The rest is left to the checker at the end.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -70,8 +70,7 @@ pub(crate) struct Book {
     announced: Vec<String>,
     /// By sequence, as an ordinary subscriber sees the channel.
     pub(crate) channel: BTreeMap<u64, Entry>,
-    /// All before this one are acknowledged.
-    first_unacked: u64,
+    unacked: BTreeSet<u64>,
     newest_acked: i64,
     /// Uids of acknowledged orders, and when that was seen first.
     acked: Vec<(String, Instant)>,
@@ -130,8 +129,13 @@ impl Ledger {
             book.tally
                 .violation("unexpected", format!("message {sequence} was published by nobody"));
         }
+        let book = &mut *book;
         let entry = Entry { digest, timestamp, acked: false };
-        let before = book.channel.entry(sequence).or_insert(entry).digest;
+        let before = book.channel.entry(sequence).or_insert_with(|| {
+            book.unacked.insert(sequence);
+            entry
+        });
+        let before = before.digest;
         if before != digest {
             book.tally.violation("wrong", format!("the broker changed its message {sequence}"));
         }
@@ -155,11 +159,7 @@ impl Ledger {
         let Some(entry) = book.channel.get_mut(&sequence) else { return };
         entry.acked = true;
         book.newest_acked = book.newest_acked.max(entry.timestamp);
-        let unacked = book.channel.range(book.first_unacked..).find(|(_, entry)| !entry.acked);
-        book.first_unacked = match unacked {
-            Some((sequence, _)) => *sequence,
-            None => book.channel.last_key_value().map_or(0, |(last, _)| last + 1),
-        };
+        book.unacked.remove(&sequence);
         if let Some(uid) = uid
             && book.acked_uids.insert(uid.clone())
         {
@@ -175,7 +175,7 @@ impl Ledger {
     /// Whether everything published before `moment` is acknowledged.
     pub(crate) fn has_caught_up_with(&self, moment: i64) -> bool {
         let book = self.book();
-        match book.channel.get(&book.first_unacked) {
+        match book.unacked.first().and_then(|first| book.channel.get(first)) {
             Some(entry) => entry.timestamp > moment,
             // The broker may be away, and the witness not there yet.
             None => book.newest_acked > moment,
