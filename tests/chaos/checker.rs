@@ -42,6 +42,9 @@ struct Tables {
     rejects: BTreeMap<(u64, Digest), String>,
 }
 
+/// Channel, sequence, digest, payload and reason.
+type RejectRow = (String, i64, Vec<u8>, Vec<u8>, String);
+
 pub(crate) async fn check(world: &World) -> Result<()> {
     let tables = read_tables(world).await?;
     check_tables(&mut world.ledger.book(), &tables);
@@ -69,7 +72,7 @@ async fn read_tables(world: &World) -> Result<Tables> {
         sqlx::query_as("select order_uid, document, channel_sequence from orders")
             .fetch_all(&world.sql)
             .await?;
-    let rejects: Vec<(String, i64, Vec<u8>, Vec<u8>, String)> =
+    let rejects: Vec<RejectRow> =
         sqlx::query_as("select channel, sequence, sha256, payload, reason from rejected_messages")
             .fetch_all(&world.sql)
             .await?;
@@ -137,7 +140,7 @@ fn check_tables(book: &mut Book, Tables { orders, rejects }: &Tables) {
     }
     for (uid, (document, sequence)) in orders {
         let message = channel.get(sequence).and_then(|entry| published.get(&entry.digest));
-        if !message.is_some_and(|message| message.payload == *document) {
+        if message.is_none_or(|message| message.payload != *document) {
             tally.violation("unexpected", format!("order {uid} is not message {sequence}"));
         }
     }

@@ -15,7 +15,7 @@ use crate::faults::inject;
 use crate::ledger::{Ledger, now};
 use crate::plan::Fault;
 use crate::report::Tally;
-use crate::world::World;
+use crate::world::{Settings, World};
 
 /// Faults at work at the same time.
 const AT_ONCE: usize = 3;
@@ -24,17 +24,14 @@ const AT_ONCE: usize = 3;
 const DRAIN: Duration = Duration::from_secs(90);
 
 /// How long one fault may take to be recovered from, where it stands alone.
-const RECOVERY: Duration = Duration::from_secs(60);
+const RECOVERY: Duration = Duration::from_mins(1);
 
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// What happens in one world.
 #[derive(Debug, Clone)]
 pub(crate) struct Epoch {
-    pub(crate) seed: u64,
-    pub(crate) rate: f64,
-    pub(crate) replicas: usize,
-    pub(crate) binary: PathBuf,
+    pub(crate) settings: Settings,
     /// One after the other, each recovered from before the next.
     pub(crate) alone: Vec<Fault>,
     /// One into the other.
@@ -44,8 +41,8 @@ pub(crate) struct Epoch {
 impl Epoch {
     /// The tally, and a folder with the logs when something was found.
     pub(crate) async fn run(self) -> Result<(Tally, Option<PathBuf>)> {
-        let Self { seed, rate, replicas, binary, alone, mixed } = self;
-        let mut world = World::begin(seed, rate, replicas, binary).await?;
+        let Self { settings, alone, mixed } = self;
+        let mut world = World::begin(&settings).await?;
         world.start_replicas().await?;
         for fault in alone {
             one(fault, &world).await?;
@@ -55,7 +52,8 @@ impl Epoch {
         drain(&world).await;
         checker::check(&world).await?;
         let ledger = Arc::clone(&world.ledger);
-        let logs = world.end(!ledger.book().tally.is_clean()).await?;
+        let failed = !ledger.book().tally.is_clean();
+        let logs = world.end(failed).await?;
         let tally = std::mem::take(&mut ledger.book().tally);
         Ok((tally, logs))
     }
@@ -104,14 +102,11 @@ async fn recovery(fault: Fault, ledger: Arc<Ledger>, patience: Duration) {
     let flowing = until(&|| ledger.flows_since(moment)).await;
     let caught_up = until(&|| ledger.has_caught_up_with(moment)).await;
     let mut book = ledger.book();
-    match (flowing, caught_up) {
-        (Some(flowing), Some(caught_up)) => {
-            book.tally.recovered(fault.kind, flowing, caught_up);
-        }
-        _ => {
-            let what = format!("{} is not recovered from after {patience:?}", fault.kind.name());
-            book.tally.violation("stuck", what);
-        }
+    if let (Some(flowing), Some(caught_up)) = (flowing, caught_up) {
+        book.tally.recovered(fault.kind, flowing, caught_up);
+    } else {
+        let what = format!("{} is not recovered from after {patience:?}", fault.kind.name());
+        book.tally.violation("stuck", what);
     }
 }
 

@@ -9,6 +9,7 @@ use testbed::{Direction, Proxy, Signal};
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
+use crate::failover;
 use crate::load::Storm;
 use crate::plan::{Fault, Kind};
 use crate::replica::{MAX_IN_FLIGHT, Replica};
@@ -58,10 +59,11 @@ pub(crate) async fn inject(fault: Fault, world: &World) -> Result<()> {
             sleep(hold).await;
             postgres.start_again().await
         }
-        Kind::TerminateBackends => terminate(world).await,
+        Kind::TerminateBackends => terminate(world, fault).await,
         Kind::ExhaustConnections => exhaust(world, hold).await,
         Kind::LockTables => lock(world, fault).await,
         Kind::FillDisk => fill_disk(world, hold).await,
+        Kind::FailOver => failover::fail_over(world, hold).await,
         Kind::KillBroker | Kind::RestartBroker | Kind::ForgetSubscriptions => {
             let mut broker = world.broker.lock().await;
             if fault.kind == Kind::RestartBroker {
@@ -120,25 +122,35 @@ async fn pause(replicas: &[std::sync::Arc<Replica>], hold: Duration) -> Result<(
     Ok(())
 }
 
-async fn terminate(world: &World) -> Result<()> {
+const TERMINATE: &str = "select pg_terminate_backend(pid) from pg_stat_activity \
+                         where application_name = 'waybill'";
+
+/// Ends the service's connections: at once, or when statements have piled up before a lock.
+async fn terminate(world: &World, fault: Fault) -> Result<()> {
     let _postgres = world.postgres.lock().await;
-    let terminate = "select pg_terminate_backend(pid) from pg_stat_activity \
-                     where application_name = 'waybill'";
-    raw_sql(terminate).execute(&world.sql).await?;
+    if fault.variant & 4 == 0 {
+        raw_sql(TERMINATE).execute(&world.sql).await?;
+    } else {
+        let mut holding = world.sql.begin().await?;
+        let lock = "lock table orders, rejected_messages in exclusive mode";
+        raw_sql(lock).execute(&mut *holding).await?;
+        sleep(fault.hold).await;
+        raw_sql(TERMINATE).execute(&mut *holding).await?;
+        holding.rollback().await?;
+    }
     Ok(())
 }
 
 /// Takes every connection there is and then ends those of the service.
 async fn exhaust(world: &World, hold: Duration) -> Result<()> {
     let postgres = world.postgres.lock().await;
+    let url = world.database.on(&postgres).url;
     let mut taken = Vec::new();
-    while let Ok(connection) = PgConnection::connect(&world.database.url).await {
+    while let Ok(connection) = PgConnection::connect(&url).await {
         taken.push(connection);
     }
-    let terminate = "select pg_terminate_backend(pid) from pg_stat_activity \
-                     where application_name = 'waybill'";
-    raw_sql(terminate).execute(&world.sql).await?;
-    while let Ok(connection) = PgConnection::connect(&world.database.url).await {
+    raw_sql(TERMINATE).execute(&world.sql).await?;
+    while let Ok(connection) = PgConnection::connect(&url).await {
         taken.push(connection);
     }
     sleep(hold).await;
@@ -179,7 +191,7 @@ async fn cut(link: &Mutex<Proxy>, hold: Duration) -> Result<()> {
 /// they do when a firewall has forgotten them: no TCP connection goes on with a gap.
 async fn silence(link: &Mutex<Proxy>, fault: Fault) -> Result<()> {
     let mut link = link.lock().await;
-    if fault.variant % 3 != 0 {
+    if !fault.variant.is_multiple_of(3) {
         link.black_hole(Direction::ToServer);
     }
     if fault.variant % 3 != 1 {

@@ -77,6 +77,8 @@ pub(crate) struct Book {
     acked_uids: HashSet<String>,
     /// What was served first under each uid.
     pub(crate) served: HashMap<String, Bytes>,
+    /// While commits that an old primary lost are being put back, nobody is blamed.
+    pub(crate) amnesty: bool,
     pub(crate) tally: Tally,
 }
 
@@ -200,23 +202,21 @@ impl Ledger {
     }
 
     /// A replica served this.
-    pub(crate) fn served(&self, replica: &str, uid: &str, body: Bytes) {
+    pub(crate) fn served(&self, replica: &str, uid: &str, body: &Bytes) {
         let mut book = self.book();
         let book = &mut *book;
         book.tally.lookups += 1;
-        let fate = book.published.get(&digest(&body)).map(|published| &published.fate);
-        match fate {
-            Some(Fate::Order(published)) if published == uid => {}
-            Some(_) => {
-                book.tally.violation("wrong", format!("{replica} serves another's bytes as {uid}"))
-            }
-            None => book.tally.violation(
-                "unexpected",
-                format!("{replica} serves {uid}, which nobody published so"),
-            ),
+        let fate = book.published.get(&digest(body)).map(|published| &published.fate);
+        let (kind, whose) = match fate {
+            Some(Fate::Order(published)) if published == uid => ("", ""),
+            Some(_) => ("wrong", "another's bytes"),
+            None => ("unexpected", "bytes that nobody published"),
+        };
+        if !kind.is_empty() {
+            book.tally.violation(kind, format!("{replica} serves {whose} as {uid}"));
         }
         let first = book.served.entry(uid.to_owned()).or_insert_with(|| body.clone());
-        if *first != body {
+        if first != body && !book.amnesty {
             book.tally
                 .violation("changed", format!("{replica} serves {uid} otherwise than before"));
         }
@@ -227,14 +227,14 @@ impl Ledger {
         let mut book = self.book();
         book.tally.lookups += 1;
         book.tally.absent += 1;
-        if !book.acked_uids.contains(uid) {
+        if book.amnesty || !book.acked_uids.contains(uid) {
             return;
         }
-        let acked = book.acked.iter().rev().find(|(acked, _)| acked == uid).map(|(_, at)| *at);
-        if let Some(acked) = acked
-            && acked < asked
+        let known = book.acked.iter().rev().find(|(known, _)| known == uid).map(|(_, at)| *at);
+        if let Some(since) = known
+            && since < asked
         {
-            let late = answered.duration_since(acked);
+            let late = answered.duration_since(since);
             book.tally.stale(late);
             book.tally.violation(
                 "stale",
@@ -252,6 +252,17 @@ impl Ledger {
 
     pub(crate) fn no_answer(&self) {
         self.book().tally.no_answer += 1;
+    }
+
+    /// The new primary lacks what these uids name: what was served of them may come out
+    /// otherwise, because another of two rivals may be the first to be put back.
+    pub(crate) fn lost_with_a_primary(&self, present: &HashSet<String>) {
+        let mut book = self.book();
+        let book = &mut *book;
+        for uid in book.acked_uids.difference(present) {
+            book.served.remove(uid);
+            book.tally.lost_and_repaired += 1;
+        }
     }
 
     pub(crate) fn violation(&self, kind: &'static str, what: String) {

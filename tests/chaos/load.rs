@@ -90,7 +90,7 @@ impl Load {
                 self.publish(&connection, &mut storms).await;
             }
         };
-        stop.run_until_cancelled(publishing).await;
+        stop.run_until_cancelled(Box::pin(publishing)).await;
         while self.outcomes.join_next().await.is_some() {}
         Ok(())
     }

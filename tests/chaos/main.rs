@@ -7,6 +7,7 @@ mod arguments;
 mod checker;
 mod disk;
 mod epoch;
+mod failover;
 mod faults;
 mod http;
 mod ledger;
@@ -29,6 +30,7 @@ use arguments::Arguments;
 use epoch::Epoch;
 use plan::{Kind, each, mixed};
 use report::Tally;
+use world::Settings;
 
 /// Faults in one world; then everything is healed, drained and checked, and a new one begins.
 const KILLS_IN_A_WORLD: usize = 50;
@@ -57,11 +59,8 @@ fn run() -> Result<bool> {
     let mut whole = Tally::default();
     for epoch in epochs(&arguments) {
         let again = again(&arguments, &epoch);
-        say(&format!(
-            "world of seed {}: {} faults",
-            epoch.seed,
-            epoch.alone.len() + epoch.mixed.len()
-        ));
+        let faults = epoch.alone.len() + epoch.mixed.len();
+        say(&format!("world of seed {}: {faults} faults", epoch.settings.seed));
         let ran = runtime.block_on(epoch.run());
         let (tally, logs) = ran.with_context(|| format!("again with: {again}"))?;
         let clean = tally.is_clean();
@@ -89,40 +88,49 @@ fn epochs(arguments: &Arguments) -> Vec<Epoch> {
         say("fill-disk is left out: it needs root");
         kinds.retain(|kind| *kind != Kind::FillDisk);
     }
+    // A base backup does not copy a disk of its own, so a world has one or the other.
+    let without = |other: Kind| -> Vec<Kind> {
+        let both = kinds.contains(&Kind::FillDisk) && kinds.contains(&Kind::FailOver);
+        kinds.iter().copied().filter(|kind| !both || *kind != other).collect()
+    };
+    let (with_disk, with_failover) = (without(Kind::FailOver), without(Kind::FillDisk));
     let &Arguments { seed, rate, replicas, .. } = arguments;
-    let epoch = |seed, alone, mixed| Epoch {
-        seed,
-        rate,
-        replicas,
-        binary: arguments.binary.clone(),
-        alone,
-        mixed,
+    let epoch = |seed, alone: Vec<_>, mixed: Vec<plan::Fault>| {
+        let with_disk = alone.iter().chain(&mixed).any(|fault| fault.kind == Kind::FillDisk);
+        let binary = arguments.binary.clone();
+        Epoch { settings: Settings { seed, rate, replicas, binary, with_disk }, alone, mixed }
     };
     let Some(kills) = arguments.kills else {
-        let alone = each(seed, replicas, &kinds);
-        let mixed = mixed(seed, MIXED_IN_THE_SHORT_RUN, replicas, &kinds);
-        return vec![epoch(seed, alone, mixed)];
+        let rest: Vec<_> =
+            with_failover.iter().copied().filter(|kind| !with_disk.contains(kind)).collect();
+        let mut epochs = vec![epoch(seed, each(seed, replicas, &with_disk), Vec::new())];
+        if arguments.only.is_empty() {
+            let mixed = mixed(seed, MIXED_IN_THE_SHORT_RUN, replicas, &with_failover);
+            epochs.push(epoch(seed, each(seed, replicas, &rest), mixed));
+        }
+        return epochs;
     };
     (seed..)
         .zip((0..kills).step_by(KILLS_IN_A_WORLD))
         .map(|(seed, done)| {
             let count = KILLS_IN_A_WORLD.min(kills - done);
-            epoch(seed, Vec::new(), mixed(seed, count, replicas, &kinds))
+            let kinds = if seed.is_multiple_of(2) { &with_failover } else { &with_disk };
+            epoch(seed, Vec::new(), mixed(seed, count, replicas, kinds))
         })
         .collect()
 }
 
 /// The command that makes the same world again.
 fn again(arguments: &Arguments, epoch: &Epoch) -> String {
-    let mut words = format!("make chaos SEED={}", epoch.seed);
+    let mut words = vec![format!("make chaos SEED={}", epoch.settings.seed)];
     if arguments.kills.is_some() {
-        words += &format!(" KILLS={}", epoch.mixed.len());
+        words.push(format!("KILLS={}", epoch.mixed.len()));
     }
     if !arguments.only.is_empty() {
         let only: Vec<_> = arguments.only.iter().map(|kind| kind.name()).collect();
-        words += &format!(" ONLY={}", only.join(","));
+        words.push(format!("ONLY={}", only.join(",")));
     }
-    words
+    words.join(" ")
 }
 
 fn say(text: &str) {

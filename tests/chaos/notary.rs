@@ -86,7 +86,7 @@ impl Notary {
         let name = &self.replica.name;
         for Acked { sequence, uid, at, held, .. } in acks {
             let settled = !unsettled.contains(&sequence.cast_signed());
-            if !settled {
+            if !settled && !self.ledger.book().amnesty {
                 let what = format!("{name} acknowledged message {sequence}, which is nowhere");
                 self.ledger.violation("acked before commit", what);
             }

@@ -17,6 +17,7 @@ pub(crate) enum Kind {
     ExhaustConnections,
     LockTables,
     FillDisk,
+    FailOver,
     KillBroker,
     RestartBroker,
     ForgetSubscriptions,
@@ -32,7 +33,7 @@ pub(crate) enum Kind {
 
 /// Each kind, its name, and how often it comes in a random mix. The names are what `--only`
 /// takes and the report shows.
-const KINDS: [(Kind, &str, u32); 23] = [
+const KINDS: [(Kind, &str, u32); 24] = [
     (Kind::KillReplica, "kill-replica", 24),
     (Kind::KillAllReplicas, "kill-all-replicas", 5),
     (Kind::StopReplica, "stop-replica", 8),
@@ -45,6 +46,7 @@ const KINDS: [(Kind, &str, u32); 23] = [
     (Kind::ExhaustConnections, "exhaust-connections", 2),
     (Kind::LockTables, "lock-tables", 3),
     (Kind::FillDisk, "fill-disk", 2),
+    (Kind::FailOver, "fail-over", 1),
     (Kind::KillBroker, "kill-broker", 10),
     (Kind::RestartBroker, "restart-broker", 4),
     (Kind::ForgetSubscriptions, "forget-subscriptions", 1),

@@ -61,7 +61,7 @@ impl Reader {
             return None;
         };
         match status {
-            200 => self.ledger.served(name, &uid, body),
+            200 => self.ledger.served(name, &uid, &body),
             404 => self.ledger.denied(name, &uid, asked, Instant::now()),
             503 => self.ledger.cannot_tell(asked.elapsed()),
             other => self.ledger.violation("wrong", format!("{name} answers {other} for {uid}")),

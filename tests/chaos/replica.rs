@@ -105,14 +105,20 @@ impl Replica {
 
     /// Starts the process and waits until it listens; it may not be ready.
     pub(crate) async fn start(&self, process: &mut Option<Process>) -> Result<()> {
-        let mut command = Command::new(&self.binary);
-        command.arg("serve").current_dir(&self.dir).env_clear();
-        command.envs(self.settings.iter().map(|(key, value)| (key, value)));
+        let command = self.command("serve");
         let log = self.dir.join(format!("{}.log", self.name));
         let started = process.insert(Process::spawn(&self.name, &command, &log)?);
         started.ready(PATIENCE, async |process: &Process| address(process).is_some()).await?;
         self.address.send_replace(address(started));
         Ok(())
+    }
+
+    /// The service's program with this replica's settings.
+    pub(crate) fn command(&self, subcommand: &str) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.arg(subcommand).current_dir(&self.dir).env_clear();
+        command.envs(self.settings.iter().map(|(key, value)| (key, value)));
+        command
     }
 
     /// `kill -9`.

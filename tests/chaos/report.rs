@@ -27,6 +27,7 @@ pub(crate) struct Tally {
     pub(crate) no_answer: u64,
     pub(crate) final_lookups: u64,
     pub(crate) slowest_drain: Duration,
+    pub(crate) lost_and_repaired: u64,
     max_stale: Duration,
     faults: BTreeMap<Kind, Recoveries>,
     violations: BTreeMap<&'static str, u64>,
@@ -44,10 +45,10 @@ struct Recoveries {
 }
 
 impl Tally {
-    pub(crate) fn violation(&mut self, kind: &'static str, what: String) {
+    pub(crate) fn violation(&mut self, kind: &'static str, what: impl Into<String>) {
         *self.violations.entry(kind).or_default() += 1;
         if self.shown.len() < SHOWN {
-            self.shown.push(format!("{kind}: {what}"));
+            self.shown.push(format!("{kind}: {}", what.into()));
         }
     }
 
@@ -89,6 +90,7 @@ impl Tally {
         self.slowest_cannot_tell = self.slowest_cannot_tell.max(other.slowest_cannot_tell);
         self.no_answer += other.no_answer;
         self.final_lookups += other.final_lookups;
+        self.lost_and_repaired += other.lost_and_repaired;
         self.slowest_drain = self.slowest_drain.max(other.slowest_drain);
         self.max_stale = self.max_stale.max(other.max_stale);
         for (kind, more) in other.faults {
@@ -164,6 +166,7 @@ impl Tally {
             ("… answered 503", self.cannot_tell.to_string()),
             ("slowest 503", milliseconds(self.slowest_cannot_tell)),
             ("… without an answer (replica down)", self.no_answer.to_string()),
+            ("orders an old primary took along, put back", self.lost_and_repaired.to_string()),
             ("lookups of the final checks", self.final_lookups.to_string()),
             ("slowest full drain", milliseconds(self.slowest_drain)),
             ("longest staleness", milliseconds(self.max_stale)),

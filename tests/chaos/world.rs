@@ -1,5 +1,6 @@
 //! Servers, replicas, and everything that watches them.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use tempfile::TempDir;
-use testbed::{Broker, BrokerOptions, Database, Postgres};
+use testbed::{Broker, BrokerOptions, Database, Postgres, Proxy};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -32,12 +33,27 @@ const POSTGRES_CONNECTIONS: &str = "40";
 /// How long the watchers may take to end.
 const END: Duration = Duration::from_secs(20);
 
+/// What a world is made of.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) seed: u64,
+    /// Messages a second.
+    pub(crate) rate: f64,
+    pub(crate) replicas: usize,
+    /// The service.
+    pub(crate) binary: PathBuf,
+    /// Whether the tables lie on a small disk of their own, which needs root.
+    pub(crate) with_disk: bool,
+}
+
 pub(crate) struct World {
     pub(crate) broker: Mutex<Broker>,
     pub(crate) postgres: Mutex<Postgres>,
     pub(crate) database: Database,
-    /// Straight to Postgres, as the superuser: it finds a connection when others do not.
+    /// To Postgres past the faulty links, as the superuser: it finds a connection when others do
+    /// not.
     pub(crate) sql: PgPool,
+    pub(crate) sql_link: Mutex<Proxy>,
     pub(crate) replicas: Vec<Arc<Replica>>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) storms: mpsc::UnboundedSender<Storm>,
@@ -54,19 +70,21 @@ pub(crate) struct World {
 
 impl World {
     /// Fresh servers with publishers, readers and replicas at work.
-    pub(crate) async fn begin(
-        seed: u64,
-        rate: f64,
-        replicas: usize,
-        binary: PathBuf,
-    ) -> Result<Self> {
+    pub(crate) async fn begin(settings: &Settings) -> Result<Self> {
+        let &Settings { seed, rate, replicas, with_disk, .. } = settings;
+        let binary = settings.binary.clone();
         let options = BrokerOptions::default();
-        let settings = [("max_connections", POSTGRES_CONNECTIONS)];
+        let limits = [("max_connections", POSTGRES_CONNECTIONS)];
         let (broker, postgres) =
-            tokio::try_join!(Broker::start(options), Postgres::start_with(&settings))?;
+            tokio::try_join!(Broker::start(options), Postgres::start_with(&limits))?;
         let database = postgres.database().await?;
-        let sql = superuser_pool(&postgres, &database)?;
-        let disk = Disk::for_tables(&postgres, &sql, &database).await?;
+        let sql_link = Proxy::start((Ipv4Addr::LOCALHOST, postgres.port()).into()).await?;
+        let sql = superuser_pool(&postgres, &database, sql_link.port())?;
+        let disk = if with_disk {
+            Some(Disk::for_tables(&postgres, &sql, &database).await?)
+        } else {
+            None
+        };
         let dir = tempfile::Builder::new().prefix("waybill-chaos-").tempdir()?;
         let common = Common {
             broker_port: broker.port(),
@@ -108,6 +126,7 @@ impl World {
             postgres: Mutex::new(postgres),
             database,
             sql,
+            sql_link: Mutex::new(sql_link),
             replicas: all,
             ledger,
             storms,
@@ -128,7 +147,7 @@ impl World {
             replica.start(&mut *replica.process.lock().await).await?;
         }
         for replica in &self.replicas {
-            replica.until_ready(Duration::from_secs(60)).await?;
+            replica.until_ready(Duration::from_mins(1)).await?;
         }
         Ok(())
     }
@@ -186,9 +205,9 @@ async fn end(tasks: &mut JoinSet<Result<()>>) -> Result<()> {
     tokio::time::timeout(END, all).await.context("a watcher did not end")?
 }
 
-fn superuser_pool(postgres: &Postgres, database: &Database) -> Result<PgPool> {
+fn superuser_pool(postgres: &Postgres, database: &Database, port: u16) -> Result<PgPool> {
     let options: PgConnectOptions = postgres.superuser_url().parse()?;
-    let options = options.database(&database.name).application_name("chaos");
+    let options = options.port(port).database(&database.name).application_name("chaos");
     let pool = PgPoolOptions::new().max_connections(3).acquire_timeout(Duration::from_secs(1));
     Ok(pool.test_before_acquire(true).connect_lazy_with(options))
 }

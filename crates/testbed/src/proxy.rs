@@ -76,6 +76,13 @@ impl Proxy {
         }
     }
 
+    /// Leads to another server from now on; the connections to the one before are dropped.
+    pub async fn redirect(&mut self, server: SocketAddr) -> Result<()> {
+        self.cut().await;
+        self.server = server;
+        self.heal().await
+    }
+
     /// Swallows the bytes of one direction, while connections stay open and new ones are
     /// taken: as a firewall does that has forgotten them. Both directions by two calls.
     pub fn black_hole(&self, direction: Direction) {

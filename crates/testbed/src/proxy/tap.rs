@@ -107,12 +107,12 @@ async fn write(mut frames: mpsc::Receiver<Frame>, mut to: OwnedWriteHalf, hole: 
                 None => return,
                 Some(Frame::Passing(bytes)) => Some(bytes),
                 Some(Frame::Held { bytes, mut decision, since }) => {
-                    match timeout_at(since + KEEPS_ITS_PLACE, &mut decision).await {
-                        Ok(decided) => decided.unwrap_or(false).then_some(bytes),
-                        Err(_) => {
-                            late.spawn(async { decision.await.ok()?.then_some(bytes) });
-                            None
-                        }
+                    let in_time = timeout_at(since + KEEPS_ITS_PLACE, &mut decision).await;
+                    if let Ok(decided) = in_time {
+                        decided.unwrap_or(false).then_some(bytes)
+                    } else {
+                        late.spawn(async { decision.await.ok()?.then_some(bytes) });
+                        None
                     }
                 }
             },
