@@ -79,6 +79,8 @@ pub(crate) struct Book {
     pub(crate) served: HashMap<String, Bytes>,
     /// While commits that an old primary lost are being put back, nobody is blamed.
     pub(crate) amnesty: bool,
+    /// Whether a primary took commits along.
+    pub(crate) failed_over: bool,
     pub(crate) tally: Tally,
 }
 
@@ -259,6 +261,7 @@ impl Ledger {
     pub(crate) fn lost_with_a_primary(&self, present: &HashSet<String>) {
         let mut book = self.book();
         let book = &mut *book;
+        book.failed_over = true;
         for uid in book.acked_uids.difference(present) {
             book.served.remove(uid);
             book.tally.lost_and_repaired += 1;

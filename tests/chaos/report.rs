@@ -28,6 +28,7 @@ pub(crate) struct Tally {
     pub(crate) final_lookups: u64,
     pub(crate) slowest_drain: Duration,
     pub(crate) lost_and_repaired: u64,
+    pub(crate) superfluous_rejects: u64,
     max_stale: Duration,
     faults: BTreeMap<Kind, Recoveries>,
     violations: BTreeMap<&'static str, u64>,
@@ -91,6 +92,7 @@ impl Tally {
         self.no_answer += other.no_answer;
         self.final_lookups += other.final_lookups;
         self.lost_and_repaired += other.lost_and_repaired;
+        self.superfluous_rejects += other.superfluous_rejects;
         self.slowest_drain = self.slowest_drain.max(other.slowest_drain);
         self.max_stale = self.max_stale.max(other.max_stale);
         for (kind, more) in other.faults {
@@ -167,6 +169,7 @@ impl Tally {
             ("slowest 503", milliseconds(self.slowest_cannot_tell)),
             ("… without an answer (replica down)", self.no_answer.to_string()),
             ("orders an old primary took along, put back", self.lost_and_repaired.to_string()),
+            ("… kept as conflicts beside that", self.superfluous_rejects.to_string()),
             ("lookups of the final checks", self.final_lookups.to_string()),
             ("slowest full drain", milliseconds(self.slowest_drain)),
             ("longest staleness", milliseconds(self.max_stale)),
