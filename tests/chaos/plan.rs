@@ -127,6 +127,6 @@ fn fault(kind: Kind, replicas: usize, rng: &mut fastrand::Rng) -> Fault {
         target: rng.usize(0..replicas),
         hold: between(rng, 200, 1500),
         variant: rng.u8(..),
-        gap: between(rng, 300, 2500),
+        gap: between(rng, 200, 1900),
     }
 }

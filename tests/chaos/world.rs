@@ -208,6 +208,8 @@ async fn end(tasks: &mut JoinSet<Result<()>>) -> Result<()> {
 fn superuser_pool(postgres: &Postgres, database: &Database, port: u16) -> Result<PgPool> {
     let options: PgConnectOptions = postgres.superuser_url().parse()?;
     let options = options.port(port).database(&database.name).application_name("chaos");
-    let pool = PgPoolOptions::new().max_connections(3).acquire_timeout(Duration::from_secs(1));
+    // Else a look at a few orders reads and hashes all of them while the statistics are old.
+    let options = options.options([("enable_hashjoin", "off"), ("enable_mergejoin", "off"), ("enable_seqscan", "off")]);
+    let pool = PgPoolOptions::new().max_connections(6).acquire_timeout(Duration::from_secs(1));
     Ok(pool.test_before_acquire(true).connect_lazy_with(options))
 }

@@ -173,6 +173,7 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, hole: &AtomicBool
 mod tests {
     use std::time::Duration;
 
+    use tokio::sync::mpsc;
     use tokio::time::timeout;
 
     use super::*;
@@ -235,6 +236,58 @@ mod tests {
         proxy.heal().await.unwrap();
         far.write_u8(3).await.unwrap();
         assert_eq!(timeout(SOON, near.read_u8()).await.unwrap().unwrap(), 3);
+    }
+
+    /// A tapped proxy's two ends, and what it holds: publications to `acks`.
+    async fn tapped() -> (Proxy, TcpStream, TcpStream, mpsc::UnboundedReceiver<Held>) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let (held, holding) = mpsc::unbounded_channel();
+        let tap = Tap { holds: |seen| seen.subject == "acks", held };
+        let proxy = Proxy::start_tapped(listener.local_addr().unwrap(), tap).await.unwrap();
+        let near = client(&proxy).await.unwrap();
+        let (far, _) = listener.accept().await.unwrap();
+        (proxy, near, far, holding)
+    }
+
+    async fn expect(far: &mut TcpStream, expected: &[u8]) {
+        let mut bytes = vec![0; expected.len()];
+        timeout(SOON, far.read_exact(&mut bytes)).await.unwrap().unwrap();
+        assert_eq!(bytes, expected);
+    }
+
+    #[tokio::test]
+    async fn what_is_held_keeps_its_place_or_vanishes() {
+        let (_proxy, mut near, mut far, mut holding) = tapped().await;
+        near.write_all(b"PUB acks 1\r\na\r\nPUB acks 1\r\nb\r\nPING\r\n").await.unwrap();
+        let (a, b) = (holding.recv().await.unwrap(), holding.recv().await.unwrap());
+        assert_eq!((&a.payload[..], &b.payload[..]), (&b"a"[..], &b"b"[..]));
+        b.pass();
+        a.swallow();
+        expect(&mut far, b"PUB acks 1\r\nb\r\nPING\r\n").await;
+    }
+
+    #[tokio::test]
+    async fn what_is_not_decided_on_holds_up_nobody_for_long() {
+        let (_proxy, mut near, mut far, mut holding) = tapped().await;
+        near.write_all(b"PUB acks 1\r\na\r\nPING\r\n").await.unwrap();
+        let held = holding.recv().await.unwrap();
+        expect(&mut far, b"PING\r\n").await;
+        held.pass();
+        expect(&mut far, b"PUB acks 1\r\na\r\n").await;
+    }
+
+    #[tokio::test]
+    async fn a_redirected_proxy_drops_its_connections_and_leads_elsewhere() {
+        let mut proxy = Proxy::start(echo_server().await).await.unwrap();
+        let mut stream = client(&proxy).await.unwrap();
+        assert_eq!(echo(&mut stream, 1).await.unwrap(), 1);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        proxy.redirect(listener.local_addr().unwrap()).await.unwrap();
+        assert!(timeout(SOON, stream.read_u8()).await.unwrap().is_err());
+        let mut near = client(&proxy).await.unwrap();
+        let (mut far, _) = timeout(SOON, listener.accept()).await.unwrap().unwrap();
+        near.write_u8(7).await.unwrap();
+        assert_eq!(timeout(SOON, far.read_u8()).await.unwrap().unwrap(), 7);
     }
 
     #[tokio::test]
