@@ -159,13 +159,19 @@ async fn exhaust(world: &World, hold: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Holds a lock on one of the tables: against writers, or against everybody.
+/// Holds a lock on one of the tables, against writers or against everybody; or on the place of
+/// an order that is about to come, so that a batch waits half written.
 async fn lock(world: &World, fault: Fault) -> Result<()> {
     let _postgres = world.postgres.lock().await;
     let table = if fault.variant & 1 == 0 { "orders" } else { "rejected_messages" };
     let mode = if fault.variant & 2 == 0 { "exclusive" } else { "access exclusive" };
     let mut holding = world.sql.begin().await?;
-    let lock = format!("lock table {table} in {mode} mode");
+    let uid = world.ledger.next_announced().filter(|_| fault.variant & 4 == 0);
+    let lock = match uid {
+        // An announced uid is made of hexadecimal digits.
+        Some(uid) => format!("insert into orders values ('{uid}', '', 0) on conflict do nothing"),
+        None => format!("lock table {table} in {mode} mode"),
+    };
     raw_sql(AssertSqlSafe(lock)).execute(&mut *holding).await?;
     sleep(fault.hold).await;
     holding.rollback().await?;

@@ -98,6 +98,11 @@ impl Ledger {
         self.book().announced.push(uid.to_owned());
     }
 
+    /// A uid that is published soon.
+    pub(crate) fn next_announced(&self) -> Option<String> {
+        self.book().announced.last().cloned()
+    }
+
     /// A message is about to be sent.
     pub(crate) fn publish(&self, message: &Generated) -> Digest {
         let digest = digest(&message.payload);

@@ -209,7 +209,11 @@ fn superuser_pool(postgres: &Postgres, database: &Database, port: u16) -> Result
     let options: PgConnectOptions = postgres.superuser_url().parse()?;
     let options = options.port(port).database(&database.name).application_name("chaos");
     // Else a look at a few orders reads and hashes all of them while the statistics are old.
-    let options = options.options([("enable_hashjoin", "off"), ("enable_mergejoin", "off"), ("enable_seqscan", "off")]);
+    let options = options.options([
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+        ("enable_seqscan", "off"),
+    ]);
     let pool = PgPoolOptions::new().max_connections(6).acquire_timeout(Duration::from_secs(1));
     Ok(pool.test_before_acquire(true).connect_lazy_with(options))
 }
