@@ -9,6 +9,8 @@ use crate::plan::Kind;
 /// How much, of what, from which seed.
 #[derive(Debug, Clone)]
 pub(crate) struct Arguments {
+    /// How often every kind is made alone, and nothing else.
+    pub(crate) alone: Option<usize>,
     /// Faults to make; none for the short run.
     pub(crate) kills: Option<usize>,
     pub(crate) seed: u64,
@@ -24,15 +26,17 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) const USAGE: &str = "\
-usage: chaos [--kills N] [--seed S] [--only KIND,KIND] [--rate N] [--replicas N]
+usage: chaos [--kills N | --alone N] [--seed S] [--only KIND,KIND] [--rate N] [--replicas N]
              [--binary FILE] [--report FILE]
-Without --kills, every kind of fault once, alone, and then some at the same time.";
+--alone makes every kind of fault so often, each recovered from before the next. Without it and
+--kills, every kind once, alone, and then some at the same time.";
 
 impl Arguments {
     /// None when the test runner asks for something that is not this: another test by name, a
     /// list of tests.
     pub(crate) fn parse(words: impl IntoIterator<Item = String>) -> Result<Option<Self>> {
         let mut arguments = Self {
+            alone: None,
             kills: None,
             seed: 1,
             only: Vec::new(),
@@ -46,6 +50,7 @@ impl Arguments {
             let mut value = || words.next().with_context(|| format!("{word} needs a value"));
             match word.as_str() {
                 "--kills" => arguments.kills = Some(value()?.parse().context("--kills")?),
+                "--alone" => arguments.alone = Some(value()?.parse().context("--alone")?),
                 "--seed" => arguments.seed = value()?.parse().context("--seed")?,
                 "--rate" => arguments.rate = value()?.parse().context("--rate")?,
                 "--replicas" => arguments.replicas = value()?.parse().context("--replicas")?,

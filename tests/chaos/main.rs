@@ -100,14 +100,16 @@ fn epochs(arguments: &Arguments) -> Vec<Epoch> {
         let binary = arguments.binary.clone();
         Epoch { settings: Settings { seed, rate, replicas, binary, with_disk }, alone, mixed }
     };
+    let rounds = arguments.alone.unwrap_or(1);
+    let alone = |kinds: &[Kind]| each(seed, replicas, &kinds.repeat(rounds));
     let Some(kills) = arguments.kills else {
         let rest: Vec<_> =
             with_failover.iter().copied().filter(|kind| !with_disk.contains(kind)).collect();
-        let mut epochs = vec![epoch(seed, each(seed, replicas, &with_disk), Vec::new())];
-        if arguments.only.is_empty() {
-            let mixed = mixed(seed, MIXED_IN_THE_SHORT_RUN, replicas, &with_failover);
-            epochs.push(epoch(seed, each(seed, replicas, &rest), mixed));
-        }
+        let mut epochs = vec![epoch(seed, alone(&with_disk), Vec::new())];
+        let mixed_count = if arguments.alone.is_some() { 0 } else { MIXED_IN_THE_SHORT_RUN };
+        let mixed = mixed(seed, mixed_count, replicas, &with_failover);
+        epochs.push(epoch(seed, alone(&rest), mixed));
+        epochs.retain(|epoch| !epoch.alone.is_empty() || !epoch.mixed.is_empty());
         return epochs;
     };
     (seed..)
@@ -125,6 +127,9 @@ fn again(arguments: &Arguments, epoch: &Epoch) -> String {
     let mut words = vec![format!("make chaos SEED={}", epoch.settings.seed)];
     if arguments.kills.is_some() {
         words.push(format!("KILLS={}", epoch.mixed.len()));
+    }
+    if let Some(rounds) = arguments.alone {
+        words.push(format!("ALONE={rounds}"));
     }
     if !arguments.only.is_empty() {
         let only: Vec<_> = arguments.only.iter().map(|kind| kind.name()).collect();

@@ -189,7 +189,7 @@ fn quantiles(times: &[Duration]) -> String {
     match times.last() {
         None => "–".to_owned(),
         Some(max) => {
-            let p50 = times[times.len() / 2].as_secs_f64();
+            let p50 = times[(times.len() - 1) / 2].as_secs_f64();
             format!("{p50:.2} s / {:.2} s", max.as_secs_f64())
         }
     }
