@@ -21,10 +21,10 @@ use crate::world::{Settings, World};
 const AT_ONCE: usize = 3;
 
 /// How long the group may take until everything is acknowledged.
-const DRAIN: Duration = Duration::from_secs(90);
+const DRAIN: Duration = Duration::from_mins(2);
 
-/// How long one fault may take to be recovered from, where it stands alone.
-const RECOVERY: Duration = Duration::from_mins(1);
+/// How long it may take to recover from a fault, also while others follow.
+const RECOVERY: Duration = Duration::from_mins(2);
 
 const PAUSE: Duration = Duration::from_millis(20);
 

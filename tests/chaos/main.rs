@@ -62,7 +62,12 @@ fn run() -> Result<bool> {
         let faults = epoch.alone.len() + epoch.mixed.len();
         say(&format!("world of seed {}: {faults} faults", epoch.settings.seed));
         let ran = runtime.block_on(epoch.run());
-        let (tally, logs) = ran.with_context(|| format!("again with: {again}"))?;
+        // A world that broke down is no reason not to make the others.
+        let (tally, logs) = ran.unwrap_or_else(|error| {
+            let mut broken = Tally::default();
+            broken.violation("stuck", format!("the world broke down: {error:#}"));
+            (broken, None)
+        });
         let clean = tally.is_clean();
         whole.add(tally);
         say(&format!("  {} faults so far, {:.0} s", whole.kills(), began.elapsed().as_secs_f64()));
