@@ -1,0 +1,68 @@
+{{/* The rules that several NetworkPolicies share. */}}
+
+{{- define "waybill.egress.dns" -}}
+- to:
+    {{- toYaml .Values.networkPolicy.dnsTo | nindent 4 }}
+  ports:
+    - port: 53
+      protocol: UDP
+    - port: 53
+      protocol: TCP
+{{- end }}
+
+{{/* To the broker, its monitor included. */}}
+{{- define "waybill.egress.broker" -}}
+{{- if .Values.broker.existingSecret -}}
+- {{- include "waybill.egress.outside" (list .Values.networkPolicy.brokerTo .Values.networkPolicy.brokerPorts) | nindent 2 }}
+{{- else -}}
+- {{- include "waybill.egress.component" (list . "nats-streaming" (list 4222 8222)) | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "waybill.egress.database" -}}
+{{- if .Values.database.existingSecret -}}
+- {{- include "waybill.egress.outside" (list .Values.networkPolicy.databaseTo .Values.networkPolicy.databasePorts) | nindent 2 }}
+{{- else -}}
+- {{- include "waybill.egress.component" (list . "postgres" (list 5432)) | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "waybill.egress.otlp" -}}
+{{- if dig "telemetry" "otlp_endpoint" "" .Values.settings -}}
+- {{- include "waybill.egress.outside" (list .Values.networkPolicy.otlpTo (list .Values.networkPolicy.otlpPort)) | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* Called with (list $ "component" ports). */}}
+{{- define "waybill.egress.component" -}}
+to:
+  - podSelector:
+      matchLabels:
+        {{- include "waybill.selector" . | nindent 8 }}
+ports:
+  {{- range index . 2 }}
+  - port: {{ . }}
+  {{- end }}
+{{- end }}
+
+{{/* Called with (list peers ports). No peers: whoever listens on those ports. */}}
+{{- define "waybill.egress.outside" -}}
+{{- with index . 0 }}
+to:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+ports:
+  {{- range index . 1 }}
+  - port: {{ . | int }}
+  {{- end }}
+{{- end }}
+
+{{/* Peers of this release, called with (list $ "component"…). */}}
+{{- define "waybill.peers" -}}
+{{- $root := first . -}}
+{{- range rest . }}
+- podSelector:
+    matchLabels:
+      {{- include "waybill.selector" (list $root .) | nindent 6 }}
+{{- end }}
+{{- end }}
