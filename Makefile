@@ -38,8 +38,13 @@ clean-data: | $(testbed) ## Stop everything and remove ./.waybill
 
 .PHONY: test
 test: ## Run every test, against real servers that the tests start themselves
-	@scripts/install-tools
+	@scripts/install-tools --chart
+	@scripts/chart-check
 	$(CARGO) test --workspace --locked
+
+.PHONY: cluster-test
+cluster-test: ## Prove the chart on the cluster of KUBECONFIG with IMAGE, which must be on its nodes
+	@scripts/cluster-test $(or $(IMAGE),$(error say which image: make cluster-test IMAGE=waybill:0.1.0))
 
 .PHONY: lint
 lint: ## Check the format and run clippy

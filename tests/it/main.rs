@@ -1,5 +1,6 @@
 //! The whole service, tested from outside.
 
+mod chart;
 mod conflicts;
 mod end_to_end;
 mod hostile;

@@ -13,56 +13,57 @@
 {{/* To the broker, its monitor included. */}}
 {{- define "waybill.egress.broker" -}}
 {{- if .Values.broker.existingSecret -}}
-- {{- include "waybill.egress.outside" (list .Values.networkPolicy.brokerTo .Values.networkPolicy.brokerPorts) | nindent 2 }}
+{{ include "waybill.egress.outside" (list .Values.networkPolicy.brokerTo .Values.networkPolicy.brokerPorts) }}
 {{- else -}}
-- {{- include "waybill.egress.component" (list . "nats-streaming" (list 4222 8222)) | nindent 2 }}
+{{ include "waybill.egress.component" (list . "nats-streaming" (list 4222 8222)) }}
 {{- end }}
 {{- end }}
 
 {{- define "waybill.egress.database" -}}
 {{- if .Values.database.existingSecret -}}
-- {{- include "waybill.egress.outside" (list .Values.networkPolicy.databaseTo .Values.networkPolicy.databasePorts) | nindent 2 }}
+{{ include "waybill.egress.outside" (list .Values.networkPolicy.databaseTo .Values.networkPolicy.databasePorts) }}
 {{- else -}}
-- {{- include "waybill.egress.component" (list . "postgres" (list 5432)) | nindent 2 }}
+{{ include "waybill.egress.component" (list . "postgres" (list 5432)) }}
 {{- end }}
 {{- end }}
 
 {{- define "waybill.egress.otlp" -}}
 {{- if dig "telemetry" "otlp_endpoint" "" .Values.settings -}}
-- {{- include "waybill.egress.outside" (list .Values.networkPolicy.otlpTo (list .Values.networkPolicy.otlpPort)) | nindent 2 }}
+{{ include "waybill.egress.outside" (list .Values.networkPolicy.otlpTo (list .Values.networkPolicy.otlpPort)) }}
 {{- end }}
 {{- end }}
 
 {{/* Called with (list $ "component" ports). */}}
 {{- define "waybill.egress.component" -}}
-to:
-  - podSelector:
-      matchLabels:
-        {{- include "waybill.selector" . | nindent 8 }}
-ports:
-  {{- range index . 2 }}
-  - port: {{ . }}
-  {{- end }}
+- to:
+    - podSelector:
+        matchLabels:
+          {{- include "waybill.selector" . | nindent 10 }}
+  ports:
+    {{- range index . 2 }}
+    - port: {{ . }}
+    {{- end }}
 {{- end }}
 
 {{/* Called with (list peers ports). No peers: whoever listens on those ports. */}}
 {{- define "waybill.egress.outside" -}}
-{{- with index . 0 }}
-to:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-ports:
-  {{- range index . 1 }}
-  - port: {{ . | int }}
+- ports:
+    {{- range index . 1 }}
+    - port: {{ . | int }}
+    {{- end }}
+  {{- with index . 0 }}
+  to:
+    {{- toYaml . | nindent 4 }}
   {{- end }}
 {{- end }}
 
 {{/* Peers of this release, called with (list $ "component"…). */}}
 {{- define "waybill.peers" -}}
 {{- $root := first . -}}
-{{- range rest . }}
+{{- range $index, $component := rest . }}
+{{- if $index }}{{ "\n" }}{{ end -}}
 - podSelector:
     matchLabels:
-      {{- include "waybill.selector" (list $root .) | nindent 6 }}
+      {{- include "waybill.selector" (list $root $component) | nindent 6 }}
 {{- end }}
 {{- end }}
