@@ -4,6 +4,14 @@ set -eu
 now=$(date -u +%Y%m%dT%H%M%SZ)
 dump=/dumps/waybill-$now.dump
 
+# At an install Postgres is just being made, and the tables by the service.
+tries=0
+until psql --dbname="$DATABASE_URL" --quiet --command='select from orders limit 0' >/dev/null; do
+    tries=$((tries + 1))
+    test "$tries" -lt 60 || exit 1
+    sleep 5
+done
+
 # Half a dump of an earlier run that was cut off is of no use to anybody.
 rm -f /dumps/*.part
 

@@ -22,10 +22,11 @@ impl Pod {
         let (template, job) = match object.kind() {
             "Pod" => (&object.0, &Value::Null),
             "Deployment" | "StatefulSet" => (object.at("/spec/template"), &Value::Null),
+            "Job" => (object.at("/spec/template"), object.at("/spec")),
             "CronJob" => {
                 (object.at("/spec/jobTemplate/spec/template"), object.at("/spec/jobTemplate/spec"))
             }
-            "Job" | "DaemonSet" | "ReplicaSet" => panic!("no rules for {}", object.kind()),
+            "DaemonSet" | "ReplicaSet" => panic!("no rules for {}", object.kind()),
             _ => return None,
         };
         Some(Self {
