@@ -29,13 +29,14 @@ attack() { vegeta attack -targets="$targets" -timeout=5s -max-body=0 "$@"; }
 # The number after a name in vegeta's JSON report.
 figure() { sed -n "s|.*\"$1\":\([-+.0-9eE]*\).*|\1|p" "$2"; }
 
-# What was published a moment ago may not be stored yet; each is asked for once until all are.
-each=$(wc -l <"$targets")
+# What was published a moment ago may not be stored yet; each is asked for once until all are. An
+# attack that runs out of targets reports that as one more request, so the answers are counted.
+each=$(($(wc -l <"$targets")))
 report=$RESULTS/warm-up.json
 tries=0
 until attack -name=warm-up -rate=0 -max-workers=4 -lazy -output="$RESULTS/warm-up.bin" &&
     vegeta report -type=json -output="$report" "$RESULTS/warm-up.bin" &&
-    test "$(figure success "$report")" = 1; do
+    test "$(figure 200 "$report")" = "$each"; do
     tries=$((tries + 1))
     test "$tries" -lt 60 || { echo "attack: the orders are not there after a minute" >&2; cat "$report" >&2; exit 2; }
     sleep 1
