@@ -10,12 +10,13 @@
       protocol: TCP
 {{- end }}
 
-{{/* To the broker, its monitor included. */}}
+{{/* Called with (list $ ports): 4222 for its clients, 8222 for its monitor. */}}
 {{- define "waybill.egress.broker" -}}
-{{- if .Values.broker.existingSecret -}}
-{{ include "waybill.egress.outside" (list .Values.networkPolicy.brokerTo .Values.networkPolicy.brokerPorts) }}
+{{- $root := index . 0 -}}
+{{- if $root.Values.broker.existingSecret -}}
+{{ include "waybill.egress.outside" (list $root.Values.networkPolicy.brokerTo $root.Values.networkPolicy.brokerPorts) }}
 {{- else -}}
-{{ include "waybill.egress.component" (list . "nats-streaming" (list 4222 8222)) }}
+{{ include "waybill.egress.component" (list $root "nats-streaming" (index . 1)) }}
 {{- end }}
 {{- end }}
 
