@@ -8,7 +8,7 @@ with (list $ arguments). The tests and the load look up what it confirmed.
   image: {{ include "waybill.image" (list $root $root.Values.image) }}
   imagePullPolicy: {{ $root.Values.image.pullPolicy }}
   args: [publish, --receipt, /work/receipt.ndjson, {{ join ", " (index . 1) }}]
-  {{- include "waybill.environment" $root | nindent 2 }}
+  {{- include "waybill.environment" (list $root "variable") | nindent 2 }}
   resources:
     {{- include "waybill.toolResources" $root | nindent 4 }}
   {{- include "waybill.container" $root | nindent 2 }}

@@ -31,12 +31,17 @@ migrate-url
 {{ ternary .Values.database.urlKey "url" (ne .Values.database.existingSecret "") }}
 {{- end }}
 
-{{/* The environment of our binary. extraEnv comes last and wins. */}}
+{{/*
+The environment of our binary, called with (list $ "variable") or, where the Secret is mounted at
+/etc/waybill/database, (list $ "file"): a file is looked at again, so a new password needs no restart.
+extraEnv comes last and wins.
+*/}}
 {{- define "waybill.environment" -}}
+{{- $root := index . 0 -}}
 envFrom:
   - configMapRef:
-      name: {{ include "waybill.fullname" . }}
-  {{- with .Values.extraEnvFrom }}
+      name: {{ include "waybill.fullname" $root }}
+  {{- with $root.Values.extraEnvFrom }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
 env:
@@ -48,21 +53,26 @@ env:
   - name: WAYBILL_BROKER__URL
     valueFrom:
       secretKeyRef:
-        name: {{ include "waybill.brokerSecret" . }}
-        key: {{ ternary .Values.broker.urlKey "url" (ne .Values.broker.existingSecret "") }}
+        name: {{ include "waybill.brokerSecret" $root }}
+        key: {{ ternary $root.Values.broker.urlKey "url" (ne $root.Values.broker.existingSecret "") }}
+  {{- if eq (index . 1) "file" }}
+  - name: WAYBILL_DATABASE__URL_FILE
+    value: /etc/waybill/database/url
+  {{- else }}
   - name: WAYBILL_DATABASE__URL
     valueFrom:
       secretKeyRef:
-        name: {{ include "waybill.databaseSecret" . }}
-        key: {{ include "waybill.urlKey" . }}
-  {{- with include "waybill.migrateUrlKey" . }}
+        name: {{ include "waybill.databaseSecret" $root }}
+        key: {{ include "waybill.urlKey" $root }}
+  {{- end }}
+  {{- with include "waybill.migrateUrlKey" $root }}
   - name: WAYBILL_DATABASE__MIGRATE_URL
     valueFrom:
       secretKeyRef:
-        name: {{ include "waybill.databaseSecret" $ }}
+        name: {{ include "waybill.databaseSecret" $root }}
         key: {{ . }}
   {{- end }}
-  {{- with .Values.extraEnv }}
+  {{- with $root.Values.extraEnv }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- end }}

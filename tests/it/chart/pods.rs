@@ -42,7 +42,7 @@ impl Pod {
         self.labels["app.kubernetes.io/component"].as_str().expect("a component")
     }
 
-    fn containers(&self) -> impl Iterator<Item = &Value> {
+    pub(super) fn containers(&self) -> impl Iterator<Item = &Value> {
         let of = |list: &str| self.spec[list].as_array().into_iter().flatten();
         of("initContainers").chain(of("containers"))
     }

@@ -5,7 +5,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::{CASES, rendered, text};
+use super::pods::Pod;
+use super::{CASES, Object, rendered, text};
 
 /// Settings that the chart makes itself: addresses, secrets, and what belongs to one pod.
 const MADE_BY_THE_CHART: [&str; 7] = [
@@ -55,19 +56,50 @@ fn the_chart_takes_every_setting_and_no_other() {
     assert_eq!(taken, there);
 }
 
+/// The environment of a container with stand-ins for what comes out of Secrets.
+fn environment(objects: &[Object], container: &Value) -> Vec<(String, String)> {
+    let mut variables = Vec::new();
+    for source in container["envFrom"].as_array().into_iter().flatten() {
+        let name = &source["configMapRef"]["name"];
+        let there = objects.iter().find(|o| o.kind() == "ConfigMap" && o.name() == name);
+        let there = there.and_then(|settings| settings.at("/data").as_object());
+        for (variable, value) in there.into_iter().flatten() {
+            variables.push((variable.clone(), value.as_str().expect("a string").to_owned()));
+        }
+    }
+    for entry in container["env"].as_array().into_iter().flatten() {
+        let variable = entry["name"].as_str().expect("a name");
+        let value = match (variable, entry["value"].as_str()) {
+            (_, Some(value)) => value,
+            ("WAYBILL_BROKER__CLIENT_ID", None) => "waybill-0",
+            ("WAYBILL_BROKER__URL", None) => "nats://waybill:secret@broker:4222",
+            (_, None) => "postgres://waybill:secret@postgres:5432/waybill",
+        };
+        variables.push((variable.to_owned(), value.to_owned()));
+    }
+    variables
+}
+
 #[test]
-fn the_service_understands_the_environment_that_the_chart_makes() {
+fn our_binary_understands_the_environment_that_the_chart_makes() {
+    let mut seen = BTreeSet::new();
     for case in CASES {
         let objects = rendered(case);
-        let name = objects.iter().find(|o| o.kind() == "Deployment").expect("the service").name();
-        let settings = objects.iter().find(|o| o.kind() == "ConfigMap" && o.name() == name);
-        let settings = settings.expect("settings").at("/data").as_object().expect("variables");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_waybill"));
-        command.args(["config", "check"]).env_clear();
-        for (variable, value) in settings {
-            command.env(variable, value.as_str().expect("a string"));
+        for pod in objects.iter().filter_map(Pod::of) {
+            for container in pod.containers() {
+                let environment = environment(objects, container);
+                if !environment.iter().any(|(name, _)| name.starts_with("WAYBILL_")) {
+                    continue;
+                }
+                seen.insert(container["name"].to_string());
+                let mut command = Command::new(env!("CARGO_BIN_EXE_waybill"));
+                let output =
+                    command.args(["config", "check"]).env_clear().envs(environment).output();
+                let output = output.expect("it runs");
+                let errors = String::from_utf8_lossy(&output.stderr);
+                assert!(output.status.success(), "{case}: {}: {errors}", pod.made_by);
+            }
         }
-        let output = command.output().expect("it runs");
-        assert!(output.status.success(), "{case}: {}", String::from_utf8_lossy(&output.stderr));
     }
+    assert!(seen.contains("\"waybill\"") && seen.contains("\"publish\""), "{seen:?}");
 }
