@@ -38,7 +38,8 @@ clean-data: | $(testbed) ## Stop everything and remove ./.waybill
 
 .PHONY: test
 test: ## Run every test, against real servers that the tests start themselves
-	@scripts/install-tools
+	@scripts/install-tools --chart
+	@scripts/chart-check
 	$(CARGO) test --workspace --locked
 
 # One after another: each is judged by what its process takes.
@@ -57,6 +58,10 @@ chaos: ## Make faults under load and check that nothing is lost or wrong, for ex
 .PHONY: mutants
 mutants: ## Check that the chaos run notices each of the faults that are put into a copy of the service
 	@scripts/mutants
+
+.PHONY: cluster-test
+cluster-test: ## Prove the chart on the cluster of KUBECONFIG with IMAGE, which must be on its nodes
+	@scripts/cluster-test $(or $(IMAGE),$(error say which image: make cluster-test IMAGE=waybill:0.1.0))
 
 .PHONY: lint
 lint: ## Check the format and run clippy

@@ -2,6 +2,8 @@
 
 pub mod monitor;
 
+mod login;
+
 use std::fs;
 use std::time::Duration;
 
@@ -24,6 +26,9 @@ pub fn options(settings: &Broker, client_id: &str) -> anyhow::Result<Options> {
     options.ping_interval = settings.ping_interval;
     options.ping_max_out = settings.ping_max_out;
     let mut nats = ConnectOptions::new();
+    if let Some((user, password)) = login::login(settings.url.expose()) {
+        nats = nats.user_and_password(user, password);
+    }
     if let Some(file) = &settings.tls_ca_file {
         nats = nats.add_root_certificates(file.clone());
     }

@@ -1,6 +1,7 @@
 //! The whole service, tested from outside.
 
 mod bounded;
+mod chart;
 mod conflicts;
 mod end_to_end;
 mod faults;

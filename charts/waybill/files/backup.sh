@@ -1,0 +1,29 @@
+# Dumps the database of $DATABASE_URL into /dumps and keeps the newest $KEEP dumps.
+set -eu
+
+now=$(date -u +%Y%m%dT%H%M%SZ)
+dump=/dumps/waybill-$now.dump
+
+# At an install Postgres is just being made, and the tables by the service.
+tries=0
+until psql --dbname="$DATABASE_URL" --quiet --command='select from orders limit 0' >/dev/null; do
+    tries=$((tries + 1))
+    test "$tries" -lt 60 || exit 1
+    sleep 5
+done
+
+# Half a dump of an earlier run that was cut off is of no use to anybody.
+rm -f /dumps/*.part
+
+pg_dump --format=custom --compress=6 --dbname="$DATABASE_URL" --file="$dump.part"
+# A dump whose table of contents cannot be read is none.
+pg_restore --list "$dump.part" | grep -q 'TABLE DATA public orders'
+sync
+mv "$dump.part" "$dump"
+echo "$dump: $(stat -c %s "$dump") bytes"
+
+# Only now: a failing dump must not cost the older ones.
+ls -1 /dumps/waybill-*.dump | sort -r | tail -n "+$((KEEP + 1))" | while read -r old; do
+    rm -f "$old"
+    echo "$old: removed"
+done

@@ -1,0 +1,69 @@
+# What `helm test` checks with the receipt of what it has just published. Every replica is asked by
+# its own address: $REPLICAS is the name of the headless Service.
+set -eu
+
+fail() {
+    echo "FAIL $*"
+    exit 1
+}
+
+# busybox' nslookup does not complete names.
+domain=$(sed -n 's/^search \([^ ]*\).*/\1/p' /etc/resolv.conf)
+replicas=$(nslookup "$REPLICAS.$domain" | awk '/^Name:/ { found = 1 } found && /^Address/ { print $NF }' | sort -u)
+test -n "$replicas" || fail "no replica behind $REPLICAS.$domain"
+host() { # ADDRESS: as it stands in a URL
+    case $1 in *:*) echo "[$1]" ;; *) echo "$1" ;; esac
+}
+
+# Waits for a command to succeed: what was published a moment ago is on its way.
+eventually() { # WHAT COMMAND...
+    what=$1
+    shift
+    tries=0
+    until "$@"; do
+        tries=$((tries + 1))
+        test "$tries" -lt 60 || fail "$what"
+        sleep 1
+    done
+}
+
+metric() { # ADDRESS SERIES
+    wget -qO- -T 5 "http://$(host "$1"):8081/metrics" | awk -v series="$2" '$1 == series { print $2 }'
+}
+
+wget -qO- -T 5 "$SITE/" | grep -q '<form' || fail "the page at $SITE/"
+echo "PASS the page at $SITE/"
+
+same_bytes() { # URL SHA256
+    test "$(wget -qO- -T 5 "$1" | sha256sum | cut -d' ' -f1)" = "$2"
+}
+sed -n 's/.*"uid":"\([^"]*\)".*"sha256":"\([^"]*\)".*"expected":"stored".*/\1 \2/p' /work/receipt.ndjson >/work/stored
+orders=$(wc -l </work/stored)
+test "$orders" -gt 0 || fail "no order was published"
+for address in $replicas; do
+    while read -r uid sha256; do
+        eventually "order $uid from $address, byte for byte" \
+            same_bytes "http://$(host "$address"):8080/api/v1/orders/$uid" "$sha256"
+    done </work/stored
+    echo "PASS $orders orders from $address, byte for byte"
+done
+
+# Of what must be refused, every replica counts what it was sent itself.
+refused=$(grep -c '"expected":"refused:' /work/receipt.ndjson) || fail "nothing to refuse was published"
+kept() {
+    sum=0
+    for address in $replicas; do
+        count=$(metric "$address" 'waybill_ingest_messages_total{result="refused"}')
+        sum=$((sum + ${count:-0}))
+    done
+    test "$sum" -ge "$refused"
+}
+eventually "$refused messages are refused and kept" kept
+echo "PASS $refused messages are refused and kept"
+
+for address in $replicas; do
+    for series in waybill_ready waybill_stan_connected; do
+        test "$(metric "$address" $series)" = 1 || fail "$series of $address is not 1"
+    done
+done
+echo "PASS every replica is ready and has a session with the broker"

@@ -1,0 +1,56 @@
+{{/* What all pods have in common. Every one of them passes the restricted profile. */}}
+
+{{/* Called with (list $ uid). fsGroup lets the user write to volumes that belong to root. */}}
+{{- define "waybill.pod" -}}
+{{- $root := index . 0 -}}
+{{- $uid := index . 1 -}}
+serviceAccountName: {{ include "waybill.serviceAccountName" $root }}
+automountServiceAccountToken: false
+# Otherwise the variables of other Services mix with the settings.
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: {{ $uid }}
+  runAsGroup: {{ $uid }}
+  fsGroup: {{ $uid }}
+  # A large volume is not walked through at every start.
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile:
+    type: RuntimeDefault
+{{- with $root.Values.global.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- with $root.Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $root.Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $root.Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- end }}
+
+{{- define "waybill.container" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+{{- end }}
+
+{{/* A claim, called with a persistence section. */}}
+{{- define "waybill.claim" -}}
+accessModes: [ReadWriteOnce]
+{{- with .storageClass }}
+storageClassName: {{ . }}
+{{- end }}
+resources:
+  requests:
+    storage: {{ .size }}
+{{- end }}

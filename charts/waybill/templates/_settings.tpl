@@ -1,0 +1,78 @@
+{{/* How the settings reach the service and the Jobs that use its binary. */}}
+
+{{/* Whole numbers come out of YAML as floating point, and 1000000 would be printed as 1e+06. */}}
+{{- define "waybill.scalar" -}}
+{{- if and (kindIs "float64" .) (eq (floor .) .) -}}
+{{ int64 . }}
+{{- else -}}
+{{ . }}
+{{- end }}
+{{- end }}
+
+{{- define "waybill.brokerSecret" -}}
+{{ default (printf "%s-nats-streaming" (include "waybill.fullname" .)) .Values.broker.existingSecret }}
+{{- end }}
+
+{{- define "waybill.databaseSecret" -}}
+{{ default (printf "%s-postgres" (include "waybill.fullname" .)) .Values.database.existingSecret }}
+{{- end }}
+
+{{/* The key of the owner's URL, or nothing when there is one role for both. */}}
+{{- define "waybill.migrateUrlKey" -}}
+{{- if .Values.database.existingSecret -}}
+{{ .Values.database.migrateUrlKey }}
+{{- else -}}
+migrate-url
+{{- end }}
+{{- end }}
+
+{{/* The key of the service's URL. */}}
+{{- define "waybill.urlKey" -}}
+{{ ternary .Values.database.urlKey "url" (ne .Values.database.existingSecret "") }}
+{{- end }}
+
+{{/*
+The environment of our binary, called with (list $ "variable") or, where the Secret is mounted at
+/etc/waybill/database, (list $ "file"): a file is looked at again, so a new password needs no restart.
+extraEnv comes last and wins.
+*/}}
+{{- define "waybill.environment" -}}
+{{- $root := index . 0 -}}
+envFrom:
+  - configMapRef:
+      name: {{ include "waybill.fullname" $root }}
+  {{- with $root.Values.extraEnvFrom }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+env:
+  # One session a pod: two of one name would throw each other out.
+  - name: WAYBILL_BROKER__CLIENT_ID
+    valueFrom:
+      fieldRef:
+        fieldPath: metadata.name
+  - name: WAYBILL_BROKER__URL
+    valueFrom:
+      secretKeyRef:
+        name: {{ include "waybill.brokerSecret" $root }}
+        key: {{ ternary $root.Values.broker.urlKey "url" (ne $root.Values.broker.existingSecret "") }}
+  {{- if eq (index . 1) "file" }}
+  - name: WAYBILL_DATABASE__URL_FILE
+    value: /etc/waybill/database/url
+  {{- else }}
+  - name: WAYBILL_DATABASE__URL
+    valueFrom:
+      secretKeyRef:
+        name: {{ include "waybill.databaseSecret" $root }}
+        key: {{ include "waybill.urlKey" $root }}
+  {{- end }}
+  {{- with include "waybill.migrateUrlKey" $root }}
+  - name: WAYBILL_DATABASE__MIGRATE_URL
+    valueFrom:
+      secretKeyRef:
+        name: {{ include "waybill.databaseSecret" $root }}
+        key: {{ . }}
+  {{- end }}
+  {{- with $root.Values.extraEnv }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}

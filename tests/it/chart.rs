@@ -1,0 +1,194 @@
+//! The Helm chart: what it renders for each file of values in `charts/waybill/ci`.
+
+mod dashboards;
+mod network;
+mod pods;
+mod settings;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+/// The files in `charts/waybill/ci`, without their ending.
+const CASES: [&str; 5] = ["defaults", "minimal", "ha", "external", "everything"];
+
+/// A file or folder of the repository.
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The text of a file of the repository.
+fn text(path: &str) -> String {
+    std::fs::read_to_string(repository(path)).expect(path)
+}
+
+/// The files directly in a folder of the repository.
+fn files(folder: &str) -> impl Iterator<Item = PathBuf> {
+    std::fs::read_dir(repository(folder))
+        .expect(folder)
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.is_file())
+}
+
+/// Runs `helm template` with these arguments.
+fn helm(arguments: &[&str]) -> Output {
+    // The place where scripts/install-tools puts it, or wherever else it is.
+    let here = repository(".tools/bin/helm");
+    let program = if here.is_file() { here } else { "helm".into() };
+    Command::new(program)
+        .args(["template", "waybill"])
+        .arg(repository("charts/waybill"))
+        .args(arguments)
+        .output()
+        .expect("helm, which scripts/install-tools installs")
+}
+
+/// An object of the chart.
+#[derive(Debug, Clone)]
+struct Object(Value);
+
+impl Object {
+    fn kind(&self) -> &str {
+        self.at("/kind").as_str().expect("a kind")
+    }
+
+    fn name(&self) -> &str {
+        self.at("/metadata/name").as_str().expect("a name")
+    }
+
+    /// What stands at a JSON pointer; null when nothing does.
+    fn at(&self, pointer: &str) -> &Value {
+        self.0.pointer(pointer).unwrap_or(&Value::Null)
+    }
+}
+
+/// All objects for one of the [`CASES`].
+fn rendered(case: &str) -> &'static [Object] {
+    static RENDERED: LazyLock<BTreeMap<&str, Vec<Object>>> =
+        LazyLock::new(|| CASES.into_iter().map(|case| (case, render(case))).collect());
+    &RENDERED[case]
+}
+
+fn render(case: &str) -> Vec<Object> {
+    let values = repository(&format!("charts/waybill/ci/{case}.yaml"));
+    let output = helm(&["--namespace", "orders", "-f", values.to_str().expect("UTF-8")]);
+    assert!(output.status.success(), "{case}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let objects = serde_saphyr::from_multiple::<Value>(&text).expect("YAML");
+    objects.into_iter().map(Object).collect()
+}
+
+/// Whether every label that a selector asks for is there.
+fn selects(selector: &Value, labels: &Value) -> bool {
+    let selector = selector.as_object().expect("labels to match");
+    !selector.is_empty() && selector.iter().all(|(name, value)| labels[name.as_str()] == *value)
+}
+
+#[test]
+fn no_two_objects_have_one_name() {
+    for case in CASES {
+        let mut names: Vec<_> =
+            rendered(case).iter().map(|o| format!("{} {}", o.kind(), o.name())).collect();
+        names.sort();
+        let all = names.len();
+        names.dedup();
+        assert_eq!(all, names.len(), "{case}: {names:#?}");
+    }
+}
+
+#[test]
+fn what_each_values_file_brings() {
+    let mut kinds = String::new();
+    for case in CASES {
+        let mut names: Vec<_> =
+            rendered(case).iter().map(|o| format!("{}/{}", o.kind(), o.name())).collect();
+        names.sort();
+        writeln!(kinds, "{case}: {}", names.join(" ")).expect("a string takes all");
+    }
+    insta::assert_snapshot!(kinds);
+}
+
+#[test]
+fn mistakes_in_the_values_are_refused_with_what_is_wrong() {
+    for (set, complaint) in [
+        ("replicaCuont=2", "replicaCuont"),
+        ("settings.broker.chanel=x", "chanel"),
+        ("settings.http.listen=0.0.0.0:80", "listen"),
+        ("natsStreaming.image.tag=latest", "tag"),
+        ("postgres.settings.synchronous_commit=off", "synchronous_commit"),
+        ("postgres.auth.password=a@b", "password"),
+        ("natsStreaming.enabled=false", "broker.existingSecret"),
+        ("postgres.enabled=false", "database.existingSecret"),
+        ("autoscaling.enabled=true,keda.enabled=true", "exclude each other"),
+        ("replicaCount=40", "max_connections"),
+        ("httpRoute.enabled=true", "parentRefs"),
+    ] {
+        let output = helm(&["--set", set]);
+        assert!(!output.status.success(), "{set} is taken");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(errors.contains(complaint), "{set}: {errors}");
+    }
+}
+
+#[test]
+fn every_service_and_every_budget_selects_pods_and_names_their_ports() {
+    for case in CASES {
+        let objects = rendered(case);
+        let pods: Vec<_> = objects.iter().filter_map(pods::Pod::of).collect();
+        for object in objects {
+            let selector = match object.kind() {
+                "Service" => object.at("/spec/selector"),
+                "PodDisruptionBudget" => object.at("/spec/selector/matchLabels"),
+                _ => continue,
+            };
+            let selected: Vec<_> =
+                pods.iter().filter(|pod| selects(selector, &pod.labels)).collect();
+            let what = format!("{case}: {} {}", object.kind(), object.name());
+            assert_eq!(selected.len(), 1, "{what} selects one kind of pod");
+            for port in object.at("/spec/ports").as_array().into_iter().flatten() {
+                let target = &port["targetPort"];
+                assert!(selected[0].ports().any(|port| port["name"] == *target), "{what} {target}");
+            }
+        }
+    }
+}
+
+#[test]
+fn passwords_are_in_secrets_and_nowhere_else() {
+    for object in rendered("everything") {
+        let text = object.0.to_string();
+        for password in ["given1", "given2", "given3", "given4"] {
+            let kind = object.kind();
+            assert!(kind == "Secret" || !text.contains(password), "{kind} {}", object.name());
+        }
+    }
+}
+
+#[test]
+fn what_holds_orders_or_passwords_outlives_an_uninstall() {
+    for object in rendered("everything") {
+        if matches!(object.kind(), "Secret" | "PersistentVolumeClaim") {
+            let policy = object.at("/metadata/annotations/helm.sh~1resource-policy");
+            assert_eq!(policy, "keep", "{} {}", object.kind(), object.name());
+        }
+        if object.kind() == "StatefulSet" {
+            let retention = object.at("/spec/persistentVolumeClaimRetentionPolicy/whenDeleted");
+            assert_eq!(retention, "Retain", "{}", object.name());
+        }
+    }
+}
+
+#[test]
+fn an_autoscaler_alone_decides_on_the_replicas() {
+    for (case, replicas) in
+        [("defaults", Value::from(2)), ("ha", Value::Null), ("everything", Value::Null)]
+    {
+        let objects = rendered(case);
+        let deployment = objects.iter().find(|o| o.kind() == "Deployment").expect("one");
+        assert_eq!(*deployment.at("/spec/replicas"), replicas, "{case}");
+    }
+}
