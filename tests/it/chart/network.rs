@@ -1,4 +1,4 @@
-//! Who may speak to whom: the NetworkPolicies read as the cluster reads them.
+//! Who may speak to whom: the `NetworkPolicies` read as the cluster reads them.
 
 use std::collections::BTreeSet;
 

@@ -48,7 +48,7 @@ impl Pod {
     }
 
     pub(super) fn ports(&self) -> impl Iterator<Item = &Value> {
-        self.containers().flat_map(|container| container["ports"].as_array()).flatten()
+        self.containers().filter_map(|container| container["ports"].as_array()).flatten()
     }
 
     fn is_served(&self) -> bool {
@@ -171,7 +171,7 @@ fn every_container_mounts_volumes_that_are_there_and_every_volume_is_mounted() {
             there.extend(volumes.map(|volume| volume["name"].clone()));
             let mut mounted: Vec<_> = pod
                 .containers()
-                .flat_map(|container| container["volumeMounts"].as_array())
+                .filter_map(|container| container["volumeMounts"].as_array())
                 .flatten()
                 .map(|mount| mount["name"].clone())
                 .collect();
