@@ -102,14 +102,18 @@ fn no_two_objects_have_one_name() {
 
 #[test]
 fn what_each_values_file_brings() {
-    let mut kinds = String::new();
+    let mut brought = String::new();
     for case in CASES {
-        let mut names: Vec<_> =
-            rendered(case).iter().map(|o| format!("{}/{}", o.kind(), o.name())).collect();
+        let name = |object: &Object| match (object.kind(), object.name().rsplit_once('-')) {
+            // What follows is a sum over what the Job does.
+            ("Job", Some((name, _))) => format!("Job/{name}-*"),
+            (kind, _) => format!("{kind}/{}", object.name()),
+        };
+        let mut names: Vec<_> = rendered(case).iter().map(name).collect();
         names.sort();
-        writeln!(kinds, "{case}: {}", names.join(" ")).expect("a string takes all");
+        writeln!(brought, "{case}: {}", names.join(" ")).expect("a string takes all");
     }
-    insta::assert_snapshot!(kinds);
+    insta::assert_snapshot!(brought);
 }
 
 #[test]

@@ -27,3 +27,6 @@ ls -1 /dumps/waybill-*.dump | sort -r | tail -n "+$((KEEP + 1))" | while read -r
     rm -f "$old"
     echo "$old: removed"
 done
+
+# So that the log of any run tells which there are.
+ls -l /dumps
