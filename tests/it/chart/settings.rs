@@ -1,6 +1,7 @@
 //! The settings that the chart passes on, against those that there are.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::process::Command;
 
 use serde_json::Value;
@@ -82,12 +83,19 @@ fn environment(objects: &[Object], container: &Value) -> Vec<(String, String)> {
 
 #[test]
 fn our_binary_understands_the_environment_that_the_chart_makes() {
+    // In the place of a mounted Secret.
+    let mut secret = tempfile::NamedTempFile::new().expect("a file");
+    write!(secret, "postgres://waybill:secret@postgres:5432/waybill").expect("written");
     let mut seen = BTreeSet::new();
     for case in CASES {
         let objects = rendered(case);
         for pod in objects.iter().filter_map(Pod::of) {
             for container in pod.containers() {
-                let environment = environment(objects, container);
+                let mut environment = environment(objects, container);
+                for (_, value) in environment.iter_mut().filter(|(name, _)| name.ends_with("_FILE"))
+                {
+                    *value = secret.path().display().to_string();
+                }
                 if !environment.iter().any(|(name, _)| name.starts_with("WAYBILL_")) {
                     continue;
                 }
