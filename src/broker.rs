@@ -21,7 +21,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// # Errors
 /// A credentials file that cannot be read or holds none.
 pub fn options(settings: &Broker, client_id: &str) -> anyhow::Result<Options> {
-    let mut options = Options::new(settings.url.expose(), &settings.cluster_id, client_id);
+    let servers = login::without_login(settings.url.expose());
+    let mut options = Options::new(&servers, &settings.cluster_id, client_id);
     options.request_timeout = REQUEST_TIMEOUT;
     options.ping_interval = settings.ping_interval;
     options.ping_max_out = settings.ping_max_out;

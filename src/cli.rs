@@ -64,6 +64,18 @@ enum Command {
     Config(config::Command),
 }
 
+impl Command {
+    /// The exit code when what it has to say is not read to its end: a success only if saying it
+    /// is all that it does.
+    fn unread(&self) -> ExitCode {
+        match self {
+            Self::Config(_) => ExitCode::SUCCESS,
+            Self::Rejects(command) if command.only_shows() => ExitCode::SUCCESS,
+            _ => ExitCode::FAILURE,
+        }
+    }
+}
+
 /// Runs the command the process was called with.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -73,6 +85,8 @@ pub fn main() -> ExitCode {
     };
     match run(&sources, &command) {
         Ok(code) => code,
+        // The reader of our output, such as `head`, has seen enough.
+        Err(error) if is_broken_pipe(&error) => command.unread(),
         Err(error) => report(&error),
     }
 }
@@ -140,14 +154,11 @@ fn report(error: &anyhow::Error) -> ExitCode {
         }
         return ExitCode::from(USAGE);
     }
-    if is_broken_pipe(error) {
-        return ExitCode::SUCCESS;
-    }
     let _ = writeln!(stderr, "error: {error:#}");
     ExitCode::FAILURE
 }
 
-/// Whether the reader of our output, such as `head`, has seen enough.
+/// Whether our output has no reader any more.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -150,14 +150,18 @@ impl Writer {
     }
 
     /// Tries until Postgres has done it, however long it is away; none when `stop` came and the
-    /// attempt under way failed. The same batch may be sent again: what is stored stays stored.
+    /// attempt under way failed or did not end. The same batch may be sent again: what is stored stays stored.
     async fn persist<T, F>(&self, stop: &CancellationToken, attempt: impl Fn() -> F) -> Option<T>
     where
         F: Future<Output = Result<T, Error>>,
     {
         let mut pause = Pause::default();
         loop {
-            let error = match attempt().await {
+            let outcome = tokio::select! {
+                outcome = attempt() => outcome,
+                () = overdue(stop) => return None,
+            };
+            let error = match outcome {
                 Ok(done) => return Some(done),
                 Err(error) => error,
             };
@@ -172,6 +176,17 @@ impl Writer {
             stop.run_until_cancelled(tokio::time::sleep(delay)).await?;
         }
     }
+}
+
+/// How long the attempt under way may go on once a stop is asked for: much longer than a commit
+/// takes, and short enough that the rest of the stop has its time.
+const LAST_ATTEMPT: Duration = Duration::from_secs(5);
+
+/// Ends when `stop` came so long ago that an attempt is not waited for any more. Whether it was
+/// committed is not known then; its messages come again and turn out to be there, or not.
+async fn overdue(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(LAST_ATTEMPT).await;
 }
 
 /// Grows from attempt to attempt; what only an operator can mend is tried slowly.

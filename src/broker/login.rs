@@ -13,6 +13,19 @@ pub(super) fn login(urls: &str) -> Option<(String, String)> {
     })
 }
 
+/// The URLs as they may be shown: async-nats writes them to the log.
+pub(super) fn without_login(urls: &str) -> String {
+    let shown = urls.split(',').map(|url| {
+        let Ok(address) = url.trim().parse::<ServerAddr>() else { return url.to_owned() };
+        let mut url = address.into_inner();
+        // Neither can fail for a URL with a host, which a server's address has.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        url.to_string()
+    });
+    shown.collect::<Vec<_>>().join(",")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -28,5 +41,11 @@ mod tests {
         ] {
             assert_eq!(login(urls), expected, "{urls}");
         }
+    }
+
+    #[test]
+    fn no_login_is_left_in_what_may_be_shown() {
+        let shown = without_login("nats://one:4222, tls://user:a%40b@two:4222,nats://token@three");
+        assert_eq!(shown, "nats://one:4222,tls://two:4222,nats://three");
     }
 }

@@ -7,6 +7,7 @@ use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use crate::config::Broker;
@@ -58,8 +59,9 @@ impl Monitor {
         let monitor = settings.monitor_url.as_ref()?;
         let channel = &settings.channel;
         let base = monitor.trim_end_matches('/');
+        let escaped = utf8_percent_encode(channel, NON_ALPHANUMERIC);
         Some(Self {
-            address: format!("{base}/streaming/channelsz?channel={channel}&subs=1"),
+            address: format!("{base}/streaming/channelsz?channel={escaped}&subs=1"),
             unknown: format!("Channel {channel} not found"),
             // The server names a durable group so.
             group: format!("{}:{}", settings.durable_name, settings.queue_group),

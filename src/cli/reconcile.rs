@@ -19,6 +19,9 @@ use crate::ranges::Ranges;
 use crate::reconcile::{End, Finding, Kind, Observer, Reconcile, Tally};
 use crate::store::Store;
 
+/// One for the work, and one to end a wait for a standby that the first was cut off in.
+const CONNECTIONS: u32 = 2;
+
 /// Without a terminal, the time between two lines that tell how far it is.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
@@ -59,7 +62,7 @@ pub(super) struct Args {
 /// Compares, repairs if asked to, and fails unless everything is there in the end.
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     let (database, ingest) = (&settings.database, &settings.ingest);
-    let store = Store::new(database.url()?.expose(), 1, database.connect_timeout)
+    let store = Store::new(database.url()?.expose(), CONNECTIONS, database.connect_timeout)
         .context("`database.url`")?;
     let reconcile = Reconcile {
         options: crate::broker::options(&settings.broker, "")?,

@@ -35,6 +35,13 @@ pub(super) enum Command {
     Prune(prune::Args),
 }
 
+impl Command {
+    /// Whether it does nothing but show what there is.
+    pub(super) fn only_shows(&self) -> bool {
+        matches!(self, Self::List(_) | Self::Show(_) | Self::Export(_))
+    }
+}
+
 /// Runs one of the commands, over the database that the service uses.
 pub(super) async fn run(command: &Command, settings: &Settings) -> anyhow::Result<ExitCode> {
     let database = &settings.database;

@@ -9,7 +9,6 @@ use super::{ByteSize, reader::Section};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
-const GIB: usize = 1 << 30;
 const TIB: usize = 1 << 40;
 
 /// `[ingest]`: from the channel into Postgres.
@@ -36,7 +35,7 @@ impl Ingest {
             enabled: section.flag("enabled"),
             writers: section.number("writers", 1..=64),
             batch_max_rows: section.number("batch_max_rows", 1..=10_000),
-            batch_max_bytes: section.size("batch_max_bytes", size(KIB)..=size(GIB)),
+            batch_max_bytes: section.size("batch_max_bytes", size(KIB)..=size(256 * MIB)),
             max_message_bytes: section.size("max_message_bytes", size(KIB)..=size(64 * MIB)),
             queue_max_bytes: section.size("queue_max_bytes", size(KIB)..=size(TIB)),
         }

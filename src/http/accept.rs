@@ -30,6 +30,9 @@ const MAX_BUFFER: usize = 16 * 1024;
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
 
+/// How long a peer may be stuck once the service stops; the stop has other things to do.
+const LAST_ANSWER: Duration = Duration::from_secs(5);
+
 /// How long to wait when the process has no file descriptor left.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 
@@ -131,7 +134,7 @@ impl Drop for Place {
 async fn connection<A: Answer>(
     stream: TcpStream,
     answer: A,
-    limits: Limits,
+    mut limits: Limits,
     stop: CancellationToken,
 ) {
     if stream.set_nodelay(true).is_err() {
@@ -172,6 +175,7 @@ async fn connection<A: Answer>(
             () = activity.overstayed(limits) => return,
             () = stop.cancelled(), if !stopping => {
                 stopping = true;
+                limits = limits.at_most(LAST_ANSWER);
                 connection.as_mut().graceful_shutdown();
             }
         }

@@ -22,6 +22,12 @@ pub(super) struct Limits {
     pub(super) idle: Duration,
 }
 
+impl Limits {
+    pub(super) fn at_most(self, most: Duration) -> Self {
+        Self { head: self.head.min(most), idle: self.idle.min(most) }
+    }
+}
+
 /// What a connection is doing and since when; milliseconds since it began, zero for "not".
 #[derive(Debug)]
 pub(super) struct Activity {

@@ -83,7 +83,7 @@ async fn insert_once(
 }
 
 fn halt_if_most_fail(refused: usize, total: usize, error: &sqlx::Error) -> Result<(), Error> {
-    if total > 2 && refused * 2 > total {
+    if total > 1 && refused * 2 > total {
         return Err(Error::Halt { refused, total, detail: describe(error) });
     }
     Ok(())

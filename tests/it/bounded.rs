@@ -208,3 +208,17 @@ async fn idle_connections_and_slow_readers_leave_others_served() {
     assert!(open >= f64::from(idle), "{open} of {idle} connections");
     assert_bounded(&replica, "idle connections");
 }
+
+#[tokio::test]
+async fn a_reader_that_takes_no_answer_does_not_hold_up_a_stop() {
+    let world = World::new().await;
+    let mut replica = bounded_replica(&world, &[]).await;
+    world.throw([order("known")]).await;
+    world.until_drained().await;
+    let mut stuck = TcpStream::connect(replica.site).await.expect("accepted");
+    let request = "GET /api/v1/orders/known HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100);
+    // More answers than the kernel keeps: it takes no more requests once the service is stuck.
+    let filling = async { while stuck.write_all(request.as_bytes()).await.is_ok() {} };
+    let _ = tokio::time::timeout(Duration::from_secs(3), filling).await;
+    assert_eq!(replica.stop().await, Some(0), "{}", replica.process.log());
+}

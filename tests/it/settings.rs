@@ -1,6 +1,8 @@
 //! The command line and its settings, by running the command.
 
-use std::{fs, path::Path, process::Command};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 /// Runs `waybill` in a folder with nothing else in its environment: the exit code,
 /// what it printed, and what it said on standard error.
@@ -109,4 +111,18 @@ fn a_missing_file_is_a_mistake() {
         waybill(folder.path(), &[], &["config", "check", "--config", "none.toml"]);
     assert_eq!(code, 64);
     assert_eq!(stderr, "error: cannot read none.toml: No such file or directory (os error 2)\n");
+}
+
+#[test]
+fn output_that_nobody_reads_is_a_success_only_where_showing_is_all() {
+    let folder = folder();
+    for (arguments, expected) in [(&["config", "show"][..], 0), (&["healthcheck"], 1)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_waybill"));
+        // Nobody listens on port 1, so the check has something bad to say.
+        command.current_dir(folder.path()).env_clear().env("WAYBILL_ADMIN__LISTEN", "127.0.0.1:1");
+        let mut child = command.args(arguments).stdout(Stdio::piped()).spawn().expect("it starts");
+        drop(child.stdout.take());
+        let ended = child.wait().expect("it ends");
+        assert_eq!(ended.code(), Some(expected), "{arguments:?}");
+    }
 }

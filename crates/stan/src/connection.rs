@@ -195,9 +195,11 @@ impl Connection {
 
     /// Asks the server now whether this registration still holds; a no makes it lost.
     pub(crate) async fn verify(&self) -> Result<(), Error> {
+        // Also when it ended over a link that is gone for good, through which nothing can be asked.
+        self.check()?;
         if !self.takes_pings() {
             // What such a server thinks of us shows at the next request.
-            return self.check();
+            return Ok(());
         }
         let outcome = self.inner.farewell().verify().await;
         if let Err(Error::SessionLost(lost)) = &outcome {

@@ -69,11 +69,7 @@ async fn a_table_that_somebody_locks_is_waited_for() {
 #[tokio::test]
 async fn a_commit_whose_answer_is_lost_counts_once() {
     let (mut world, postgres) = (World::new().await, Postgres::shared().await.expect("Postgres"));
-    let server = (Ipv4Addr::LOCALHOST, postgres.port()).into();
-    let mut proxy = Proxy::start(server).await.expect("a proxy");
-    let direct = world.database.clone();
-    let (login, _) = direct.url.rsplit_once('@').expect("a login");
-    world.database.url = format!("{login}@127.0.0.1:{}/{}", proxy.port(), direct.name);
+    let mut proxy = proxied(&mut world, postgres).await;
     // One connection, on which the statement is prepared already: what waits is its execution.
     let replica = world.start("unsure", &[("WAYBILL_DATABASE__MAX_CONNECTIONS", "1")]).await;
     replica.until_ready().await;
@@ -97,4 +93,29 @@ async fn a_commit_whose_answer_is_lost_counts_once() {
         let series = format!("waybill_ingest_messages_total{{result=\"{result}\"}}");
         assert_eq!(replica.metric(&series).await.to_string(), count, "{result}");
     }
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_a_postgres_that_says_nothing() {
+    let (mut world, postgres) = (World::new().await, Postgres::shared().await.expect("Postgres"));
+    let proxy = proxied(&mut world, postgres).await;
+    let mut replica = world.serve("unheard").await;
+    let holding = while_locked(&world, postgres, async {
+        world.throw([order(MODEL_UID)]).await;
+        until(&world, postgres, &format!("select ({WAITING}) = 1")).await;
+        proxy.black_hole(Direction::ToClient);
+        assert_eq!(replica.stop().await, Some(0), "{}", replica.process.log());
+    });
+    Box::pin(holding).await;
+    assert!(world.broker.clients().await.expect("clients").is_empty(), "it took its leave");
+    assert_eq!(world.lag().await, Some((0, 1)), "it is not acknowledged");
+}
+
+/// Puts a proxy between the world's replicas and their database.
+async fn proxied(world: &mut World, postgres: &Postgres) -> Proxy {
+    let server = (Ipv4Addr::LOCALHOST, postgres.port()).into();
+    let proxy = Proxy::start(server).await.expect("a proxy");
+    let (login, _) = world.database.url.rsplit_once('@').expect("a login");
+    world.database.url = format!("{login}@127.0.0.1:{}/{}", proxy.port(), world.database.name);
+    proxy
 }

@@ -160,9 +160,12 @@ async fn a_batch_that_is_mostly_refused_is_halted() {
     assert!(matches!(error, Error::Halt { refused: 2, total: 3, .. }), "{error:?}");
     assert_eq!(error.class(), Class::Configuration);
 
-    // Of two, each stands for itself: there is no telling the fault from the rule.
-    let outcomes = store.insert_orders(&more[1..]).await.unwrap();
-    assert!(outcomes.iter().all(is_refused), "{outcomes:?}");
+    let error = store.insert_orders(&more[1..]).await.unwrap_err();
+    assert!(matches!(error, Error::Halt { refused: 2, total: 2, .. }), "{error:?}");
+
+    // One alone is no batch: there is no telling the fault from the rule.
+    let outcomes = store.insert_orders(&more[2..]).await.unwrap();
+    assert!(is_refused(&outcomes[0]), "{outcomes:?}");
 }
 
 #[tokio::test]

@@ -129,6 +129,40 @@ async fn a_streaming_server_that_is_gone_while_nats_stays_is_a_loss() {
     new.publish("orders", "mine".into()).await.expect("acknowledged");
 }
 
+/// §4.43: the link goes for good while a server that is away is being asked whether it still
+/// knows us.
+#[tokio::test]
+async fn a_link_lost_for_good_while_the_server_is_away_too_is_dialled_again() {
+    let host = broker().await;
+    let mut guest = Broker::start_on(&host, BrokerOptions::default()).await.expect("a guest");
+    let mut proxy = Proxy::start(([127, 0, 0, 1], host.port()).into()).await.expect("a proxy");
+    let mut options = guest_options(&guest, "steady");
+    options.url = format!("nats://127.0.0.1:{}", proxy.port());
+    // Time for the link to go while the registration still counts.
+    options.ping_max_out = 8;
+    let session = Session::supervise(options, group()).await.expect("a session");
+    let monitor = session.monitor();
+    let until = async |what: &str, wanted: fn(&SessionState) -> bool| {
+        let mut state = monitor.state();
+        let reached = timeout(PATIENCE, state.wait_for(wanted)).await;
+        let present = || monitor.state().borrow().clone();
+        reached.unwrap_or_else(|_| panic!("{what}: {:?}", present())).expect("the session lives");
+    };
+    until("the session begins", |state| *state == SessionState::Live).await;
+    proxy.cut().await;
+    until("the cut is noticed", |state| *state != SessionState::Live).await;
+    guest.kill().expect("killed");
+    proxy.heal().await.expect("healed");
+    let asking = |state: &SessionState| matches!(state, SessionState::Retrying(why) if why.contains("answers the ping request"));
+    until("the server is asked whether it knows us", asking).await;
+    proxy.cut().await;
+    until("the registration is given up", |state| matches!(state, SessionState::Lost(_))).await;
+    guest.start_again().await.expect("started again");
+    proxy.heal().await.expect("healed");
+    until("the session is live", |state| *state == SessionState::Live).await;
+    session.close().await;
+}
+
 /// §4.43: NATS up, STAN down for longer than the pings allow; the session goes on after it.
 #[tokio::test]
 async fn a_session_goes_on_when_the_streaming_server_is_back() {
