@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use crate::world::World;
 
 /// How long a restarted replica is waited for before the next one.
-const ROLL: Duration = Duration::from_secs(10);
+const ROLL: Duration = Duration::from_mins(1);
 
 pub(crate) async fn fail_over(world: &World, hold: Duration) -> Result<()> {
     let mut postgres = world.postgres.lock().await;
