@@ -6,11 +6,12 @@
 mod keep;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::HeaderValue;
-use quick_cache::Weighter;
 use quick_cache::sync::Cache as QuickCache;
+use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 use sha2::{Digest as _, Sha256};
 
 pub use keep::Keeper;
@@ -71,7 +72,28 @@ impl Prepared {
 
 /// The cache. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Cache(Arc<QuickCache<Box<str>, Prepared, ByBytes>>);
+pub struct Cache {
+    cache: Arc<QuickCache<Box<str>, Prepared, ByBytes, DefaultHashBuilder, Evictions>>,
+    evictions: Evictions,
+}
+
+/// Counts the orders that had to go.
+#[derive(Debug, Clone, Default)]
+struct Evictions(Arc<AtomicU64>);
+
+impl Evictions {
+    fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Lifecycle<Box<str>, Prepared> for Evictions {
+    type RequestState = ();
+
+    fn on_evict(&self, (): &mut (), _: Box<str>, _: Prepared) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
 
 #[derive(Debug, Clone)]
 struct ByBytes;
@@ -91,52 +113,56 @@ impl Cache {
     #[must_use]
     pub fn new(max_bytes: u64) -> Self {
         let items = usize::try_from(max_bytes / TYPICAL_ENTRY).unwrap_or(usize::MAX).max(16);
-        Self(Arc::new(QuickCache::with_weighter(items, max_bytes, ByBytes)))
+        let hasher = DefaultHashBuilder::default();
+        let evictions = Evictions::default();
+        let cache = QuickCache::with(items, max_bytes, ByBytes, hasher, evictions.clone());
+        Self { cache: Arc::new(cache), evictions }
     }
 
     /// The order, if it is in memory.
     #[must_use]
     pub fn get(&self, uid: &str) -> Option<Prepared> {
-        self.0.get(uid)
+        self.cache.get(uid)
     }
 
     /// Whether the order is in memory; does not count as use.
     #[must_use]
     pub fn contains(&self, uid: &str) -> bool {
-        self.0.contains_key(uid)
+        self.cache.contains_key(uid)
     }
 
     /// Keeps an order, and lets others go if there is no room.
     pub fn insert(&self, uid: &str, order: Prepared) {
-        self.0.insert(uid.into(), order);
+        self.cache.insert(uid.into(), order);
     }
 
-    /// Keeps an order if that lets no other go; tells whether there was room.
+    /// Keeps an order; tells whether there was room, or another had to go.
+    ///
+    /// The sum of all bytes does not tell: the cache is cut into parts, each with its share of
+    /// the bytes, and once they are full they never fill it to the last byte.
     #[must_use]
     pub fn insert_if_room(&self, uid: &str, order: Prepared) -> bool {
-        let room = self.0.weight() + weight(uid, &order) <= self.0.capacity();
-        if room {
-            self.insert(uid, order);
-        }
-        room
+        let before = self.evictions.count();
+        self.insert(uid, order);
+        self.evictions.count() == before
     }
 
     /// Number of orders.
     #[must_use]
     pub fn entries(&self) -> usize {
-        self.0.len()
+        self.cache.len()
     }
 
     /// Bytes of the orders, overhead included.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.0.weight()
+        self.cache.weight()
     }
 
     /// The bound on [`Cache::bytes`].
     #[must_use]
     pub fn max_bytes(&self) -> u64 {
-        self.0.capacity()
+        self.cache.capacity()
     }
 }
 
@@ -170,12 +196,14 @@ mod tests {
     }
 
     #[test]
-    fn a_full_cache_takes_no_order_that_would_push_out_another() {
-        let cache = Cache::new(100_000);
+    fn a_full_cache_says_so_when_the_first_order_has_to_go() {
+        let max_bytes = 1 << 20;
+        let cache = Cache::new(max_bytes);
         let order = Prepared::new(&[b'x'; 1000]);
-        let fitted = (0..1_000).filter(|n| cache.insert_if_room(&n.to_string(), order.clone()));
+        let fitted = (0..5_000).take_while(|n| cache.insert_if_room(&n.to_string(), order.clone()));
         let fitted = fitted.count();
-        assert!((50..100).contains(&fitted), "{fitted} orders");
-        assert!(!cache.insert_if_room("one more", order));
+        assert_eq!(cache.entries(), fitted, "one came and one went");
+        assert!(cache.bytes() > max_bytes / 4, "{} bytes", cache.bytes());
+        assert!(fitted < 1_000, "{fitted} orders");
     }
 }
