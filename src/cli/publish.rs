@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::sync::mpsc;
@@ -25,6 +25,10 @@ const QUEUE: usize = 64;
 
 /// Messages that may be on their way to the broker and back.
 const WINDOW: usize = 1024;
+
+/// How long to wait for each answer of the broker, the first one included: in its first seconds a
+/// pod may not be let through yet, and a call that was lost is repeated after 1 s, 3 s and 7 s.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What to send, and how fast.
 #[derive(Debug, clap::Args)]
@@ -83,6 +87,7 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
     let client_id = format!("waybill-publish-{:016x}", fastrand::u64(..));
     let mut options = crate::broker::options(broker, &client_id)?;
     options.max_pub_acks_in_flight = WINDOW;
+    options.request_timeout = REQUEST_TIMEOUT;
     let connection = stan::Connection::connect(options)
         .await
         .with_context(|| format!("cannot connect to {}", broker.url.masked_url()))?;

@@ -8,6 +8,13 @@ serviceAccountName: {{ include "waybill.serviceAccountName" $root }}
 automountServiceAccountToken: false
 # Otherwise the variables of other Services mix with the settings.
 enableServiceLinks: false
+# A name that is asked for before a new pod's NetworkPolicy lets it is asked for again after 1 s, not 5.
+dnsConfig:
+  options:
+    - name: timeout
+      value: "1"
+    - name: attempts
+      value: "5"
 securityContext:
   runAsNonRoot: true
   runAsUser: {{ $uid }}
