@@ -37,19 +37,19 @@ echo "PASS the page at $SITE/"
 same_bytes() { # URL SHA256
     test "$(wget -qO- -T 5 "$1" | sha256sum | cut -d' ' -f1)" = "$2"
 }
-sed -n 's/.*"uid":"\([^"]*\)".*"sha256":"\([^"]*\)".*"expected":"stored".*/\1 \2/p' /work/receipt.ndjson >/work/stored
-orders=$(wc -l </work/stored)
+sed -n 's/.*"uid":"\([^"]*\)".*"sha256":"\([^"]*\)".*"expected":"stored".*/\1 \2/p' /scratch/receipt.ndjson >/scratch/stored
+orders=$(wc -l </scratch/stored)
 test "$orders" -gt 0 || fail "no order was published"
 for address in $replicas; do
     while read -r uid sha256; do
         eventually "order $uid from $address, byte for byte" \
             same_bytes "http://$(host "$address"):8080/api/v1/orders/$uid" "$sha256"
-    done </work/stored
+    done </scratch/stored
     echo "PASS $orders orders from $address, byte for byte"
 done
 
 # Of what must be refused, every replica counts what it was sent itself.
-refused=$(grep -c '"expected":"refused:' /work/receipt.ndjson) || fail "nothing to refuse was published"
+refused=$(grep -c '"expected":"refused:' /scratch/receipt.ndjson) || fail "nothing to refuse was published"
 kept() {
     sum=0
     for address in $replicas; do

@@ -7,14 +7,14 @@ with (list $ arguments). The tests and the load look up what it confirmed.
 - name: publish
   image: {{ include "waybill.image" (list $root $root.Values.image) }}
   imagePullPolicy: {{ $root.Values.image.pullPolicy }}
-  args: [publish, --receipt, /work/receipt.ndjson, {{ join ", " (index . 1) }}]
+  args: [publish, --receipt, /scratch/receipt.ndjson, {{ join ", " (index . 1) }}]
   {{- include "waybill.environment" (list $root "variable") | nindent 2 }}
   resources:
     {{- include "waybill.toolResources" $root | nindent 4 }}
   {{- include "waybill.container" $root | nindent 2 }}
   volumeMounts:
     - name: work
-      mountPath: /work
+      mountPath: /scratch
     {{- with $root.Values.extraVolumeMounts }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
