@@ -19,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 use crate::cache::{Cache, Prepared};
 use crate::metrics::Metrics;
 use crate::order::Reason;
-use crate::store::{Class, Error, NewOrder, NewReject, Outcome, Store};
-pub(crate) use batch::{Batch, Reject};
+use crate::store::{Class, Error, NewReject, Outcome, Store};
+pub(crate) use batch::{Batch, Reject, rows};
 pub use consume::{Consumer, Watch};
 pub use lag::{Lag, LagWatch};
 pub use losses::Losses;
@@ -77,14 +77,7 @@ impl Writer {
         let redelivered = messages.iter().filter(|message| message.redelivered).count();
         self.metrics.ingest.redelivered.inc_by(redelivered as u64);
         let Batch { orders, mut rejects } = Batch::parse(messages, self.limits.max_message_bytes);
-        let rows: Vec<NewOrder<'_>> = orders
-            .iter()
-            .map(|(message, order)| NewOrder {
-                uid: order.uid().as_str(),
-                document: order.document(),
-                sequence: message.sequence,
-            })
-            .collect();
+        let rows = rows(&orders);
         let Some(outcomes) = self.persist(stop, || self.store.insert_orders(&rows)).await else {
             let kept = orders.into_iter().map(|(message, _)| message);
             let kept = kept.chain(rejects.into_iter().map(|reject| reject.message));

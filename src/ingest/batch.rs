@@ -4,7 +4,7 @@ use bytes::Bytes;
 use stan::Message;
 
 use crate::order::{Order, OrderUid, Reason};
-use crate::store::NewReject;
+use crate::store::{NewOrder, NewReject};
 
 /// Something that may be an order: a message off the channel, or a reject once more.
 pub(crate) trait Candidate {
@@ -61,6 +61,18 @@ impl<M: Candidate> Batch<M> {
         let orders = self.orders.into_iter().map(|(message, _)| message);
         orders.chain(self.rejects.into_iter().map(|reject| reject.message))
     }
+}
+
+/// The orders of a batch as the store takes them.
+pub(crate) fn rows<M: Candidate>(orders: &[(M, Order)]) -> Vec<NewOrder<'_>> {
+    orders
+        .iter()
+        .map(|(message, order)| NewOrder {
+            uid: order.uid().as_str(),
+            document: order.document(),
+            sequence: message.sequence(),
+        })
+        .collect()
 }
 
 impl<M: Candidate> Reject<M> {

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
-use super::batch::{Batch, Candidate, Reject};
+use super::batch::{Batch, Candidate, Reject, rows};
 use crate::order::{Order, Reason};
-use crate::store::{Error, KeptReject, NewOrder, Outcome, Store};
+use crate::store::{Error, KeptReject, Outcome, Store};
 
 /// Gives rejects another try, after the fault that made them rejects is mended.
 #[derive(Debug, Clone)]
@@ -94,14 +94,7 @@ impl Replay {
     }
 
     async fn write(&self, orders: &[(Retried, Order)]) -> Result<Vec<Outcome>, Error> {
-        let rows: Vec<NewOrder<'_>> = orders
-            .iter()
-            .map(|(retried, order)| NewOrder {
-                uid: order.uid().as_str(),
-                document: order.document(),
-                sequence: retried.kept.sequence,
-            })
-            .collect();
+        let rows = rows(orders);
         if self.dry_run {
             return self.store.foresee_orders(&rows).await;
         }

@@ -11,9 +11,9 @@ use super::Observer;
 use super::finding::{Finding, Kind, Repair};
 use super::patience::Patience;
 use crate::hex::hex;
-use crate::ingest::{Batch, Reject};
+use crate::ingest::{self, Batch, Reject};
 use crate::order::Order;
-use crate::store::{Claim, NewOrder, NewReject, Outcome, Standing, Store};
+use crate::store::{Claim, NewReject, Outcome, Standing, Store};
 
 pub(super) struct Judge<'a> {
     pub(super) store: &'a Store,
@@ -133,14 +133,7 @@ impl Judge<'_> {
         orders: Vec<(Message, Order)>,
         observer: &mut dyn Observer,
     ) -> anyhow::Result<impl Iterator<Item = ((Message, Order), Outcome)> + use<>> {
-        let rows: Vec<NewOrder<'_>> = orders
-            .iter()
-            .map(|(message, order)| NewOrder {
-                uid: order.uid().as_str(),
-                document: order.document(),
-                sequence: message.sequence,
-            })
-            .collect();
+        let rows = ingest::rows(&orders);
         let insert = async || Ok(self.store.insert_orders(&rows).await?);
         let outcomes = Patience::new(self.patience).insist(observer, insert).await?;
         drop(rows);

@@ -9,6 +9,7 @@ use time::format_description::well_known::Rfc3339;
 use super::super::lease::answered;
 use super::super::{Error, Store};
 use super::matching;
+use crate::hex;
 
 /// Which rejects are meant. The default is all of them.
 #[derive(Debug, Clone, Default)]
@@ -47,7 +48,7 @@ pub struct KeptReject {
     #[sqlx(try_from = "i64")]
     pub size_bytes: u64,
     /// SHA-256 of the payload.
-    #[serde(serialize_with = "hex")]
+    #[serde(serialize_with = "as_hex")]
     pub sha256: Vec<u8>,
 }
 
@@ -138,23 +139,14 @@ fn rfc3339(moment: OffsetDateTime) -> String {
     moment.format(&Rfc3339).expect("the years 1970 to 9999 have a place in RFC 3339")
 }
 
-fn hex<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&Hex(bytes))
-}
-
-/// Bytes as lower-case hexadecimal digits.
-struct Hex<'a>(&'a [u8]);
-
-impl std::fmt::Display for Hex<'_> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
-    }
+fn as_hex<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&hex::hex(bytes))
 }
 
 impl KeptReject {
     /// The SHA-256 in hexadecimal digits.
     #[must_use]
     pub fn sha256_hex(&self) -> String {
-        Hex(&self.sha256).to_string()
+        hex::hex(&self.sha256)
     }
 }
