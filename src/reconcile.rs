@@ -17,7 +17,6 @@ use std::time::Duration;
 use stan::{Message, Options};
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::monitor::Monitor;
 use crate::config::Broker;
 use crate::ingest::{Batch, Limits};
 use crate::store::Store;
@@ -137,8 +136,7 @@ impl Reconcile {
         observer: &mut dyn Observer,
     ) -> anyhow::Result<()> {
         let patience = || Patience::new(self.patience);
-        let monitor = Monitor::new(&self.broker);
-        let find_last = async || extent::last_sequence(monitor.as_ref(), reader).await;
+        let find_last = async || reader.last_sequence().await;
         let last = patience().insist(observer, find_last).await?;
         let last = self.to.map_or(last, |to| to.min(last));
         observer.begin((self.from <= last).then_some(last));

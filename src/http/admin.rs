@@ -58,7 +58,7 @@ impl Routed {
                 .route("/livez", get(async || text(StatusCode::OK, "ok\n".to_owned())))
                 .route("/readyz", get(readyz))
                 .route("/metrics", get(metrics))
-                .merge(rejects::router(&admin))
+                .merge(rejects::router(admin.store.clone()))
                 .with_state(admin),
         )
     }

@@ -14,7 +14,6 @@ use serde::Deserialize;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::admin::Admin;
 use super::assets;
 use super::page::rejects as page;
 use crate::order::Reason;
@@ -36,7 +35,7 @@ struct Rejects {
 }
 
 /// The routes; their state is their own, so they fit into any router.
-pub(super) fn router<S: Clone + Send + Sync + 'static>(admin: &Admin) -> Router<S> {
+pub(super) fn router<S: Clone + Send + Sync + 'static>(store: Store) -> Router<S> {
     let turns = Arc::new(Semaphore::new(AT_ONCE));
     Router::new()
         .route("/rejects", get(list))
@@ -44,7 +43,7 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(admin: &Admin) -> Router<
         .route("/rejects/{id}/payload", get(payload))
         .route("/static/style.css", get(async |h: HeaderMap| assets::stylesheet(&h)))
         .route("/static/icon.svg", get(async |h: HeaderMap| assets::icon(&h)))
-        .with_state(Rejects { store: admin.store.clone(), turns })
+        .with_state(Rejects { store, turns })
 }
 
 #[derive(Debug, Deserialize)]

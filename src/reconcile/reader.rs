@@ -78,8 +78,20 @@ impl Reader {
         self.last = last;
     }
 
+    /// The sequence of the channel's newest message; 0 if it never had one.
+    ///
+    /// The monitor knows it. Without one the broker is asked for the channel's last message. It
+    /// sends nothing from an empty channel and has no other way to say so; that silence proves
+    /// nothing.
+    pub(super) async fn last_sequence(&mut self) -> Result<u64, Trouble> {
+        match &self.monitor {
+            Some(monitor) => Ok(extent::ask(monitor).await?.last_seq),
+            None => self.newest().await,
+        }
+    }
+
     /// The sequence of the channel's newest message, as the broker sends it.
-    pub(super) async fn newest(&mut self) -> Result<u64, Trouble> {
+    async fn newest(&mut self) -> Result<u64, Trouble> {
         let options = SubscriptionOptions {
             max_in_flight: 1,
             start_position: StartPosition::LastReceived,

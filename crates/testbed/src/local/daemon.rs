@@ -44,23 +44,31 @@ pub(super) struct Record {
 impl Wanted {
     /// Starts it; it stays when we end.
     pub(super) fn start(&self, layout: &Layout) -> Result<Process> {
-        let name = self.daemon.to_string();
-        let process = Process::spawn_detached(&name, &self.command, &layout.log(self.daemon))?;
+        let name = self.daemon.name();
+        let process = Process::spawn_detached(name, &self.command, &layout.log(name))?;
         let record = Record {
             pid: i32::try_from(process.id())?,
             command: words(&self.command),
             version: self.version.clone(),
             ports: self.ports.iter().map(|(port, _)| *port).collect(),
         };
-        write_private(&layout.record(self.daemon), &serde_json::to_string(&record)?)?;
+        write_private(&layout.record(name), &serde_json::to_string(&record)?)?;
         Ok(process)
     }
 }
 
 impl Daemon {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Broker => "broker",
+            Self::Waybill => "waybill",
+        }
+    }
+
     /// How it was started, when it still runs.
     pub(super) fn running(self, layout: &Layout) -> Option<Record> {
-        let text = std::fs::read_to_string(layout.record(self)).ok()?;
+        let text = std::fs::read_to_string(layout.record(self.name())).ok()?;
         let record: Record = serde_json::from_str(&text).ok()?;
         let present = proc::command_line(Pid::from_raw(record.pid)?);
         is_same_program(&record.command, &present).then_some(record)
@@ -81,7 +89,7 @@ impl Daemon {
             }
             ensure!(!proc::is_running(pid), "{self} (process {pid}) cannot be stopped");
         }
-        let _ = std::fs::remove_file(layout.record(self));
+        let _ = std::fs::remove_file(layout.record(self.name()));
         Ok(pid.is_some())
     }
 
@@ -104,11 +112,7 @@ impl Record {
 
 impl fmt::Display for Daemon {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Postgres => "postgres",
-            Self::Broker => "broker",
-            Self::Waybill => "waybill",
-        })
+        formatter.write_str(self.name())
     }
 }
 

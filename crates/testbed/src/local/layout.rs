@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::daemon::Daemon;
 use crate::secret;
 
 /// The directory `.waybill` of the working directory.
@@ -48,11 +47,11 @@ impl Layout {
         self.root.join(name)
     }
 
-    pub(super) fn log(&self, daemon: Daemon) -> PathBuf {
+    pub(super) fn log(&self, daemon: &str) -> PathBuf {
         self.path(&format!("log/{daemon}.log"))
     }
 
-    pub(super) fn record(&self, daemon: Daemon) -> PathBuf {
+    pub(super) fn record(&self, daemon: &str) -> PathBuf {
         self.path(&format!("run/{daemon}.json"))
     }
 
