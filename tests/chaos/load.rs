@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use bytes::Bytes;
-use stan::connection::ConnectionState;
+use stan::ConnectionState;
 use stan::{Connection, Options, PublishError};
 use testbed::broker::CLUSTER_ID;
 use tokio::sync::mpsc;

@@ -56,8 +56,10 @@ pub(crate) fn deliveries(mut steps: &[u8]) {
                     deliveries.offer(delivery);
                 }
             }
-            2 => taken.extend(deliveries.take(1, usize::MAX).now_or_never().unwrap_or_default()),
-            3 => taken.extend(deliveries.take(4, 16).now_or_never().unwrap_or_default()),
+            2 => taken.extend(
+                Message::take(&deliveries, 1, usize::MAX).now_or_never().unwrap_or_default(),
+            ),
+            3 => taken.extend(Message::take(&deliveries, 4, 16).now_or_never().unwrap_or_default()),
             4 => taken.pop().into_iter().for_each(Message::ack),
             5 => drop(taken.pop()),
             6 => deliveries.detach(),

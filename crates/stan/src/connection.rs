@@ -11,28 +11,17 @@ use tokio_util::task::TaskTracker;
 use crate::error::{Error, Lost, PublishError};
 use crate::liveness;
 use crate::name;
-use crate::options::{Options, SubscriptionOptions};
+use crate::options::Options;
 use crate::publisher::{PublishAck, Publisher};
+use crate::state::{self, ConnectionState, lose};
 use crate::stats::Counters;
-use crate::subscription::Subscription;
 use crate::transport::Transport;
 
 use handshake::{Registration, Subjects};
-use inner::{Inner, lose};
+use inner::Inner;
 
 mod handshake;
 mod inner;
-
-/// Whether a registration still holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConnectionState {
-    /// As far as we know the server counts us among its clients.
-    Open,
-    /// It ended without our asking; nothing is sent under its client id any more.
-    Lost(Lost),
-    /// We closed it.
-    Closed,
-}
 
 /// A registration with a streaming server. Clones share it.
 ///
@@ -154,15 +143,6 @@ impl Connection {
         .await
     }
 
-    /// Subscribes under this registration; the subscription ends with it at the latest. A
-    /// [`crate::Session`] outlives registrations.
-    ///
-    /// # Errors
-    /// [`Error::InvalidOption`], a time-out, or the server's refusal.
-    pub async fn subscribe(&self, options: SubscriptionOptions) -> Result<Subscription, Error> {
-        Subscription::open(self.clone(), options).await
-    }
-
     /// The state and its changes.
     #[must_use]
     pub fn state(&self) -> watch::Receiver<ConnectionState> {
@@ -171,12 +151,6 @@ impl Connection {
 
     fn current_state(&self) -> ConnectionState {
         *self.inner.state.borrow()
-    }
-
-    /// Waits until the registration has ended, one way or the other.
-    pub(crate) async fn until_ended(mut state: watch::Receiver<ConnectionState>) {
-        // An error means that the sender is gone, and with it the connection.
-        let _ = state.wait_for(|state| *state != ConnectionState::Open).await;
     }
 
     /// The loss of this registration, if it is lost.
@@ -249,13 +223,7 @@ impl Connection {
         let inner = &self.inner;
         // Also when the caller gives up waiting.
         let _ends_with_us = inner.ended.clone().drop_guard();
-        let was_open = inner.state.send_if_modified(|state| {
-            let open = *state == ConnectionState::Open;
-            if open {
-                *state = ConnectionState::Closed;
-            }
-            open
-        });
+        let was_open = state::end(&inner.state, ConnectionState::Closed);
         let outcome = if was_open {
             inner.ack_tasks.close();
             // The server handles the acks sent earlier on this link before it handles the close.

@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
 
-use crate::message::Message;
 use crate::protocol::MsgProto;
 use crate::stats::Counters;
 
@@ -31,7 +30,7 @@ pub(crate) struct Deliveries {
 
 #[derive(Debug, Default)]
 struct State {
-    queue: VecDeque<Queued>,
+    queue: VecDeque<Delivery>,
     queued_bytes: usize,
     /// The generation in which each came last, by sequence number and timestamp: those name one
     /// message, also across stores of the server.
@@ -46,13 +45,14 @@ struct State {
     closed: bool,
 }
 
+/// A message as it waits in the queue. Whoever takes it owes the queue an ack or a release.
 #[derive(Debug)]
-struct Queued {
-    sequence: u64,
-    timestamp: i64,
-    redelivered: bool,
-    redelivery_count: u32,
-    data: Bytes,
+pub(crate) struct Delivery {
+    pub(crate) sequence: u64,
+    pub(crate) timestamp: i64,
+    pub(crate) redelivered: bool,
+    pub(crate) redelivery_count: u32,
+    pub(crate) data: Bytes,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -134,7 +134,7 @@ impl Deliveries {
         }
         state.in_hand.insert((sequence, timestamp), generation);
         state.queued_bytes += size;
-        state.queue.push_back(Queued {
+        state.queue.push_back(Delivery {
             sequence,
             timestamp,
             redelivered,
@@ -200,7 +200,7 @@ impl Deliveries {
 
     /// Waits for a message, then takes all that waits up to the limits; at least one.
     /// Empty when the stream has ended.
-    pub(crate) async fn take(self: &Arc<Self>, max: usize, max_bytes: usize) -> Vec<Message> {
+    pub(crate) async fn take(&self, max: usize, max_bytes: usize) -> Vec<Delivery> {
         loop {
             let mut arrived = pin!(self.arrived.notified());
             arrived.as_mut().enable();
@@ -215,29 +215,16 @@ impl Deliveries {
                     if !state.queue.is_empty() {
                         self.arrived.notify_one();
                     }
-                    drop(state);
-                    return taken.into_iter().map(|queued| self.message(queued)).collect();
+                    return taken;
                 }
             }
             arrived.await;
         }
     }
-
-    fn message(self: &Arc<Self>, queued: Queued) -> Message {
-        Message {
-            sequence: queued.sequence,
-            timestamp: queued.timestamp,
-            redelivered: queued.redelivered,
-            redelivery_count: queued.redelivery_count,
-            data: queued.data,
-            deliveries: Arc::clone(self),
-            acked: false,
-        }
-    }
 }
 
 impl State {
-    fn take(&mut self, max: usize, max_bytes: usize) -> Vec<Queued> {
+    fn take(&mut self, max: usize, max_bytes: usize) -> Vec<Delivery> {
         let mut taken = Vec::new();
         let mut bytes = 0;
         while let Some(next) = self.queue.front() {

@@ -46,6 +46,7 @@ pub mod options;
 mod protocol;
 pub mod publisher;
 pub mod session;
+mod state;
 pub mod stats;
 pub mod subscription;
 mod transport;
@@ -57,6 +58,7 @@ pub use message::Message;
 pub use options::{Options, StartPosition, SubscriptionOptions};
 pub use publisher::PublishAck;
 pub use session::{Monitor, Session, SessionState};
+pub use state::ConnectionState;
 pub use stats::Stats;
 pub use subscription::{Messages, Subscription};
 

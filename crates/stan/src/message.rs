@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::deliveries::Deliveries;
+use crate::deliveries::{Deliveries, Delivery};
 
 /// A message of a channel. It is acknowledged by [`Message::ack`]; dropped without it, the
 /// server sends it again after the ack wait.
@@ -20,11 +20,27 @@ pub struct Message {
     pub redelivery_count: u32,
     /// What was published.
     pub data: Bytes,
-    pub(crate) deliveries: Arc<Deliveries>,
-    pub(crate) acked: bool,
+    deliveries: Arc<Deliveries>,
+    acked: bool,
 }
 
 impl Message {
+    /// Takes what waits in the queue, as [`Deliveries::take`].
+    pub(crate) async fn take(
+        deliveries: &Arc<Deliveries>,
+        max: usize,
+        max_bytes: usize,
+    ) -> Vec<Self> {
+        let taken = deliveries.take(max, max_bytes).await;
+        taken.into_iter().map(|delivery| Self::new(delivery, Arc::clone(deliveries))).collect()
+    }
+
+    fn new(delivery: Delivery, deliveries: Arc<Deliveries>) -> Self {
+        let Delivery { sequence, timestamp, redelivered, redelivery_count, data } = delivery;
+        let acked = false;
+        Self { sequence, timestamp, redelivered, redelivery_count, data, deliveries, acked }
+    }
+
     /// Acknowledges: the server will not send the message again.
     ///
     /// It never waits: the acknowledgement is queued and sent by a task of the session, to

@@ -13,10 +13,10 @@ use prost::Message as _;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::connection::ConnectionState;
 use crate::error::PublishError;
 use crate::options::Options;
 use crate::protocol::PubMsg;
+use crate::state::ConnectionState;
 use crate::transport::Transport;
 
 use unacked::{Outcome, Unacked};

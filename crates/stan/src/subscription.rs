@@ -13,6 +13,7 @@ use crate::deliveries::{Deliveries, QueueDepth};
 use crate::error::Error;
 use crate::message::Message;
 use crate::options::SubscriptionOptions;
+use crate::state;
 use crate::stats::Stats;
 
 /// The receiving end of a subscription. Clones take from the same queue, each message going to
@@ -27,13 +28,13 @@ impl Messages {
 
     /// The next message, or none when the stream has ended.
     pub async fn recv(&self) -> Option<Message> {
-        self.0.take(1, usize::MAX).await.pop()
+        Message::take(&self.0, 1, usize::MAX).await.pop()
     }
 
     /// Waits for a message, then takes all that waits, up to `max` messages and `max_bytes` of
     /// payload, but at least one. Empty when the stream has ended.
     pub async fn recv_batch(&self, max: usize, max_bytes: usize) -> Vec<Message> {
-        self.0.take(max, max_bytes).await
+        Message::take(&self.0, max, max_bytes).await
     }
 
     /// The messages as a [`Stream`], which ends as [`Messages::recv`] does.
@@ -70,18 +71,26 @@ pub struct Subscription {
     ends_with_connection: JoinHandle<()>,
 }
 
+impl Connection {
+    /// Subscribes under this registration; the subscription ends with it at the latest. A
+    /// [`crate::Session`] outlives registrations.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`], a time-out, or the server's refusal.
+    pub async fn subscribe(&self, options: SubscriptionOptions) -> Result<Subscription, Error> {
+        Subscription::open(self.clone(), options).await
+    }
+}
+
 impl Subscription {
-    pub(crate) async fn open(
-        connection: Connection,
-        options: SubscriptionOptions,
-    ) -> Result<Self, Error> {
+    async fn open(connection: Connection, options: SubscriptionOptions) -> Result<Self, Error> {
         options.validate()?;
         let deliveries = Deliveries::new(options.queue_max_bytes, Arc::default());
         let attachment = Attachment::open(&connection, &options, &deliveries, false).await?;
         let ends_with_connection = tokio::spawn({
             let (state, deliveries) = (connection.state(), Arc::clone(&deliveries));
             async move {
-                Connection::until_ended(state).await;
+                state::until_ended(state).await;
                 deliveries.detach();
                 deliveries.close();
             }

@@ -7,12 +7,11 @@ use tokio::sync::{OnceCell, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::ConnectionState;
 use super::handshake::Subjects;
-use crate::error::Lost;
 use crate::farewell::Farewell;
 use crate::options::Options;
 use crate::publisher::Publisher;
+use crate::state::ConnectionState;
 use crate::transport::Transport;
 
 #[derive(Debug)]
@@ -59,17 +58,4 @@ impl Inner {
             within: self.options.request_timeout,
         }
     }
-}
-
-/// Marks a registration as lost, unless it has ended already.
-pub(super) fn lose(state: &watch::Sender<ConnectionState>, ended: &CancellationToken, lost: Lost) {
-    // Our answer to the server's heartbeats would keep the client id from whoever comes next.
-    ended.cancel();
-    state.send_if_modified(|state| {
-        let open = *state == ConnectionState::Open;
-        if open {
-            *state = ConnectionState::Lost(lost);
-        }
-        open
-    });
 }

@@ -1,6 +1,7 @@
 //! What the queue promises, without a server.
 
 use super::*;
+use crate::message::Message;
 
 struct Bench {
     deliveries: Arc<Deliveries>,
@@ -29,7 +30,7 @@ impl Bench {
     }
 
     async fn take_one(&self) -> Message {
-        self.deliveries.take(1, usize::MAX).await.pop().expect("one message")
+        Message::take(&self.deliveries, 1, usize::MAX).await.pop().expect("one message")
     }
 }
 
@@ -85,9 +86,9 @@ async fn a_batch_keeps_to_its_limits() {
     for sequence in 1..=5 {
         bench.offer(sequence, 10, b"1234");
     }
-    assert_eq!(bench.deliveries.take(2, usize::MAX).await.len(), 2);
-    assert_eq!(bench.deliveries.take(10, 9).await.len(), 2);
-    assert_eq!(bench.deliveries.take(10, 1).await.len(), 1);
+    assert_eq!(Message::take(&bench.deliveries, 2, usize::MAX).await.len(), 2);
+    assert_eq!(Message::take(&bench.deliveries, 10, 9).await.len(), 2);
+    assert_eq!(Message::take(&bench.deliveries, 10, 1).await.len(), 1);
 }
 
 #[tokio::test]
@@ -146,7 +147,7 @@ async fn every_waiting_taker_is_woken() {
     let takers: Vec<_> = (0..3)
         .map(|_| {
             let deliveries = Arc::clone(&bench.deliveries);
-            tokio::spawn(async move { deliveries.take(1, usize::MAX).await.len() })
+            tokio::spawn(async move { Message::take(&deliveries, 1, usize::MAX).await.len() })
         })
         .collect();
     tokio::task::yield_now().await;
@@ -159,7 +160,7 @@ async fn every_waiting_taker_is_woken() {
     }
     let waiting = tokio::spawn({
         let deliveries = Arc::clone(&bench.deliveries);
-        async move { deliveries.take(1, usize::MAX).await.len() }
+        async move { Message::take(&deliveries, 1, usize::MAX).await.len() }
     });
     tokio::task::yield_now().await;
     bench.deliveries.close();

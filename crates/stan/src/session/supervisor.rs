@@ -10,10 +10,11 @@ use tokio_util::sync::CancellationToken;
 use super::SessionState;
 use crate::attachment::Attachment;
 use crate::backoff::Backoff;
-use crate::connection::{Connection, ConnectionState};
+use crate::connection::Connection;
 use crate::deliveries::Deliveries;
 use crate::error::{Error, Kind, Lost};
 use crate::options::{Options, SubscriptionOptions};
+use crate::state::{self, ConnectionState};
 use crate::stats::Counters;
 use crate::transport::Transport;
 
@@ -120,7 +121,7 @@ impl Supervisor {
                     self.leave(connection, attachment).await;
                     return Ended::Stopped;
                 }
-                () = Connection::until_ended(connection.state()) => {
+                () = state::until_ended(connection.state()) => {
                     self.deliveries.detach();
                     let ConnectionState::Lost(lost) = *connection.state().borrow() else {
                         return Ended::Stopped;

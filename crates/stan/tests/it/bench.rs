@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stan::connection::ConnectionState;
+use stan::ConnectionState;
 use stan::{
     Connection, Lost, Message, Messages, Options, Session, StartPosition, Subscription,
     SubscriptionOptions,

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use stan::connection::ConnectionState;
+use stan::ConnectionState;
 use stan::error::{Kind, Request};
 use stan::{Connection, Error, PublishError, Session, SessionState, SubscriptionOptions};
 use testbed::{Direction, Proxy, eventually};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stan::connection::ConnectionState;
+use stan::ConnectionState;
 use stan::{Connection, Error, Lost, Options, PublishError, Session, SessionState};
 use testbed::{Broker, BrokerOptions, Proxy, broker::GUEST_CLUSTER_ID, eventually};
 use tokio::time::timeout;

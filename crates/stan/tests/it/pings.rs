@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use stan::connection::ConnectionState;
+use stan::ConnectionState;
 use stan::{Connection, Lost, PublishError, Session, SessionState, SubscriptionOptions};
 use testbed::{Broker, BrokerOptions, Proxy, eventually};
 use tokio::time::timeout;

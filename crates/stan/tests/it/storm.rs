@@ -179,7 +179,7 @@ async fn publish_until(options: Options, calm: CancellationToken) -> HashSet<u32
             continue;
         };
         let state = connection.state();
-        let is_open = || *state.borrow() == stan::connection::ConnectionState::Open;
+        let is_open = || *state.borrow() == stan::ConnectionState::Open;
         while is_open() && !calm.is_cancelled() {
             let mut acks = Vec::new();
             for number in next..next + 20 {
