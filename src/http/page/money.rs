@@ -42,11 +42,13 @@ pub(super) struct Currency<'a> {
 }
 
 impl<'a> Currency<'a> {
-    /// Looks the code up as it was sent; `usd` is not a code.
+    /// Looks the code up. Case and blanks around it do not matter, as they do not to people; it
+    /// is shown as it was sent.
     pub(super) fn new(code: &'a str) -> Self {
+        let known = code.trim().to_ascii_uppercase();
         let digits = [(NO_DIGITS, 0), (TWO_DIGITS, 2), (THREE_DIGITS, 3), (FOUR_DIGITS, 4)]
             .into_iter()
-            .find_map(|(codes, digits)| codes.contains(&code).then_some(digits));
+            .find_map(|(codes, digits)| codes.contains(&known.as_str()).then_some(digits));
         Self { code, digits }
     }
 
@@ -112,6 +114,9 @@ mod tests {
             ("EUR", i64::MIN, "−92 233 720 368 547 758.08"),
             ("KRW", i64::MIN, "−9 223 372 036 854 775 808"),
             ("XYZ", 1_817, "1 817"),
+            ("rub", 1_817, "18.17"),
+            ("Jpy", 1_817, "1 817"),
+            (" USD ", 1_817, "18.17"),
         ];
         for (code, minor_units, expected) in table {
             let expected = expected.replace(' ', "\u{202f}");
@@ -123,9 +128,10 @@ mod tests {
     fn an_unknown_currency_is_never_guessed() {
         let table = [
             ("USD", "USD"),
-            ("usd", "minor units of usd"),
+            ("usd", "usd"),
             ("XYZ", "minor units of XYZ"),
-            ("USD ", "minor units of USD "),
+            ("USD ", "USD "),
+            ("US D", "minor units of US D"),
             ("", "minor units, no currency given"),
         ];
         for (code, expected) in table {
@@ -147,7 +153,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_amount_can_be_read_back(minor_units: i64, code in "USD|JPY|KWD|UYW|[a-z]{0,4}") {
+        fn the_amount_can_be_read_back(minor_units: i64, code in "USD|JPY|kwd|UYW|[a-z]{0,4}") {
             let currency = Currency::new(&code);
             let number = currency.number(minor_units);
 
