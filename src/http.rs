@@ -7,6 +7,7 @@ mod accept;
 pub mod admin;
 pub mod assets;
 mod body;
+mod conditional;
 mod deadline;
 mod front;
 pub mod page;

@@ -160,7 +160,9 @@ async fn connection<A: Answer>(
             // makes answers without end for a peer that sends requests and reads nothing.
             .writev(false)
             .max_buf_size(MAX_BUFFER)
-            .half_close(false)
+            // A client may end its side after the request and still wait for the answer; one that
+            // is gone is noticed when the answer, which is bounded in time, is written.
+            .half_close(true)
             .serve_connection(io, service)
     );
     let mut stopping = false;

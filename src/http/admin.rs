@@ -17,6 +17,7 @@ use tower::Service as _;
 
 use super::Body;
 use super::accept::Answer;
+use super::conditional::without_false_length;
 use super::rejects;
 use crate::cache::Cache;
 use crate::health::Health;
@@ -72,7 +73,7 @@ impl Answer for Routed {
         let routed = self.0.clone().call(request.map(axum::body::Body::new));
         async move {
             let Ok(response) = routed.await;
-            response.map(Body::Routed)
+            without_false_length(response).map(Body::Routed)
         }
     }
 }

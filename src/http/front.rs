@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::Either;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -14,6 +14,7 @@ use tower::Service as _;
 
 use super::accept::Answer;
 use super::body::Body;
+use super::conditional::{names, without_false_length};
 use super::problem::Problem;
 use crate::cache::Prepared;
 use crate::lookup::Lookup;
@@ -86,7 +87,7 @@ impl Answer for Front {
         Either::Right(async move {
             let answered: Result<_, Infallible> = routed.await;
             let Ok(response) = answered;
-            response.map(Body::Routed)
+            without_false_length(response).map(Body::Routed)
         })
     }
 }
@@ -98,7 +99,7 @@ pub(super) fn respond(
     cache_control: &HeaderValue,
 ) -> Response<Body> {
     let etag = order.etag();
-    let unchanged = request.get(IF_NONE_MATCH).is_some_and(|known| names(known, &etag));
+    let unchanged = names(request, &etag);
     let body = if unchanged { Bytes::new() } else { order.document() };
     let mut response = Response::new(Body::Prepared(Full::new(body)));
     let headers = response.headers_mut();
@@ -111,33 +112,4 @@ pub(super) fn respond(
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     }
     response
-}
-
-/// Whether an `If-None-Match` names this tag, by weak comparison (RFC 9110, 13.1.2).
-fn names(if_none_match: &HeaderValue, etag: &HeaderValue) -> bool {
-    let Ok(known) = if_none_match.to_str() else { return false };
-    known.split(',').map(str::trim).any(|known| {
-        known == "*" || known.strip_prefix("W/").unwrap_or(known).as_bytes() == etag.as_bytes()
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn if_none_match_is_read_as_a_list_with_weak_tags_and_a_star() {
-        let etag = HeaderValue::from_static("\"0011\"");
-        for (known, named) in [
-            ("\"0011\"", true),
-            ("W/\"0011\"", true),
-            ("\"x\", \"0011\"", true),
-            ("*", true),
-            ("\"x\"", false),
-            ("0011", false),
-            ("", false),
-        ] {
-            assert_eq!(names(&HeaderValue::from_static(known), &etag), named, "{known}");
-        }
-    }
 }

@@ -3,6 +3,7 @@
 mod bounded;
 mod chart;
 mod conflicts;
+mod connections;
 mod end_to_end;
 mod faults;
 mod gaps;
