@@ -17,7 +17,7 @@ use crate::config::Settings;
 use crate::credentials;
 use crate::health::{Health, Phase};
 use crate::http::admin::Admin;
-use crate::http::{Bound, Site};
+use crate::http::{Bound, Pages, Site};
 use crate::ingest::{Consumer, LagWatch, Limits, Losses, Watch, Writer};
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
@@ -60,7 +60,13 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
         settings.cache.miss_concurrency,
         settings.cache.miss_timeout,
     );
-    let site = Site { lookup, metrics: metrics.clone(), cache_control: http.cache_control.clone() };
+    let site = Site {
+        lookup,
+        metrics: metrics.clone(),
+        cache_control: http.cache_control.clone(),
+        base_path: http.base_path.as_str().into(),
+        pages: Pages::new(&http.base_path),
+    };
     let rejects = Level::new(&settings.rejects);
     let admin = Admin {
         health: health.clone(),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ::http::{HeaderValue, StatusCode};
 
-use crate::http::page;
+use crate::http::Pages;
 
 #[path = "../fuzz/harness.rs"]
 mod harness;
@@ -18,7 +18,8 @@ fn the_corpus_of_orders_keeps_what_the_fuzzer_was_promised() {
         let input = std::fs::read(&path).expect("an input");
         match harness::order(&input) {
             Some(order) => {
-                let page = page::order(order.document(), &HeaderValue::from_static("no-store"));
+                let page =
+                    Pages::default().order(order.document(), &HeaderValue::from_static("no-store"));
                 assert_eq!(page.status(), StatusCode::OK, "{}", path.display());
                 accepted += 1;
             }

@@ -26,6 +26,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 pub use body::Body;
+pub use page::Pages;
 
 use crate::config;
 use crate::lookup::Lookup;
@@ -43,6 +44,11 @@ pub struct Site {
     pub metrics: Metrics,
     /// The `Cache-Control` of orders.
     pub cache_control: HeaderValue,
+    /// What the path of every request may begin with: empty, or a path without a slash at its
+    /// end.
+    pub base_path: Arc<str>,
+    /// Makes the pages.
+    pub pages: Pages,
 }
 
 /// A port that is bound, with nobody answering yet.
@@ -81,6 +87,7 @@ impl Bound {
             site.lookup.clone(),
             site.metrics.clone(),
             site.cache_control.clone(),
+            Arc::clone(&site.base_path),
             routes::router(site),
         );
         let mut ends = Vec::new();

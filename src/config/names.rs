@@ -86,6 +86,15 @@ fn is_place(text: &str, schemes: &[&str]) -> bool {
         && uri.query().is_none()
 }
 
+/// Whether links can begin with this path.
+pub(super) fn is_base_path(path: &str) -> bool {
+    let is_segment = |segment: &str| {
+        !matches!(segment, "" | "." | "..")
+            && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+    };
+    path == "/" || path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_segment))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +133,17 @@ mod tests {
             "nats://a b",
         ] {
             assert!(!is_nats_url(illegal), "{illegal}");
+        }
+    }
+
+    #[test]
+    fn base_paths_can_stand_before_every_link() {
+        for legal in ["/", "/a", "/shop/orders-lookup", "/~a/b.c_d"] {
+            assert!(is_base_path(legal), "{legal}");
+        }
+        for illegal in ["", "a", "/a/", "//a", "/a//b", "/..", "/a b", "/é", "/a?b", "/%41", "/\""]
+        {
+            assert!(!is_base_path(illegal), "{illegal}");
         }
     }
 

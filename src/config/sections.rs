@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use http::HeaderValue;
 use tracing_subscriber::EnvFilter;
 
-use super::{ByteSize, reader::Section};
+use super::{ByteSize, names, reader::Section};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -89,6 +89,8 @@ pub struct Http {
     pub workers: usize,
     /// The `Cache-Control` of orders.
     pub cache_control: HeaderValue,
+    /// The path under which people see the site; empty for the root.
+    pub base_path: String,
 }
 
 impl Http {
@@ -107,6 +109,15 @@ impl Http {
                 HeaderValue::from_static(""),
                 |text| text.parse().ok().filter(|_| text.is_ascii()),
             ),
+            base_path: section
+                .text(
+                    "base_path",
+                    "`/`, or a path such as `/orders-lookup` that does not end with a slash and \
+                     has letters, digits and `-._~/` only",
+                    names::is_base_path,
+                )
+                .trim_end_matches('/')
+                .to_owned(),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::Either;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tower::Service as _;
@@ -35,6 +35,7 @@ struct Inner {
     lookup: Lookup,
     metrics: Metrics,
     cache_control: HeaderValue,
+    base_path: Arc<str>,
     router: axum::Router,
 }
 
@@ -43,9 +44,10 @@ impl Front {
         lookup: Lookup,
         metrics: Metrics,
         cache_control: HeaderValue,
+        base_path: Arc<str>,
         router: axum::Router,
     ) -> Self {
-        Self(Arc::new(Inner { lookup, metrics, cache_control, router }))
+        Self(Arc::new(Inner { lookup, metrics, cache_control, base_path, router }))
     }
 
     /// The answer to a request for an order in memory.
@@ -54,7 +56,9 @@ impl Front {
             return None;
         }
         // A uid that is in memory is legal, and one with a `%` in it is not in memory.
-        let uid = request.uri().path().strip_prefix(ORDERS)?;
+        let path = request.uri().path();
+        let path = path.strip_prefix(&*self.0.base_path).unwrap_or(path);
+        let uid = path.strip_prefix(ORDERS)?;
         let order = self.0.lookup.in_memory(uid)?;
         let response = respond(&order, request.headers(), &self.0.cache_control);
         let metrics = &self.0.metrics.http;
@@ -83,12 +87,31 @@ impl Answer for Front {
                 axum::response::IntoResponse::into_response(Problem::uri_too_long(MAX_TARGET));
             return Either::Left(ready(problem.map(Body::Routed)));
         }
-        let routed = self.0.router.clone().call(request.map(axum::body::Body::new));
+        let mut request = request.map(axum::body::Body::new);
+        if let Some(uri) = without_base_path(request.uri(), &self.0.base_path) {
+            *request.uri_mut() = uri;
+        }
+        let routed = self.0.router.clone().call(request);
         Either::Right(async move {
             let answered: Result<_, Infallible> = routed.await;
             let Ok(response) = answered;
             without_false_length(response).map(Body::Routed)
         })
+    }
+}
+
+/// The address that is meant where a proxy passed the base path on; none where it did not, or
+/// where there is none.
+fn without_base_path(uri: &Uri, base_path: &str) -> Option<Uri> {
+    if base_path.is_empty() {
+        return None;
+    }
+    let rest = uri.path_and_query()?.as_str().strip_prefix(base_path)?;
+    match rest.as_bytes().first() {
+        Some(b'/') => rest.parse().ok(),
+        Some(b'?') | None => format!("/{rest}").parse().ok(),
+        // A longer first segment that only begins like it.
+        Some(_) => None,
     }
 }
 
@@ -112,4 +135,27 @@ pub(super) fn respond(
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_base_path_is_taken_off_where_it_stands_whole() {
+        let shop = |uri: &str| without_base_path(&uri.parse().unwrap(), "/shop");
+        for (uri, meant) in [
+            ("/shop/orders/a?b=c", "/orders/a?b=c"),
+            ("/shop/", "/"),
+            ("/shop", "/"),
+            ("/shop?uid=a", "/?uid=a"),
+            ("http://host/shop/orders/a", "/orders/a"),
+        ] {
+            assert_eq!(shop(uri).unwrap(), *meant, "{uri}");
+        }
+        for uri in ["/orders/a", "/shopping/orders/a", "/", "*"] {
+            assert_eq!(shop(uri), None, "{uri}");
+        }
+        assert_eq!(without_base_path(&"/orders/a".parse().unwrap(), ""), None);
+    }
 }

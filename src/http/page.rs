@@ -4,6 +4,8 @@ mod moment;
 mod money;
 pub(super) mod rejects;
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -20,13 +22,15 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img
 
 #[derive(Template)]
 #[template(path = "index.html")]
-struct IndexPage {
+struct IndexPage<'a> {
+    base: &'a str,
     example: &'static str,
 }
 
 #[derive(Template)]
 #[template(path = "order.html")]
 struct OrderPage<'a> {
+    base: &'a str,
     order: &'a Details,
     currency: Currency<'a>,
     placed: String,
@@ -37,6 +41,7 @@ struct OrderPage<'a> {
 #[derive(Template)]
 #[template(path = "message.html")]
 struct MessagePage<'a> {
+    base: &'a str,
     status: u16,
     title: &'a str,
     text: String,
@@ -45,123 +50,148 @@ struct MessagePage<'a> {
     uid: &'a str,
 }
 
-/// The search form.
-#[must_use]
-pub fn index() -> Response {
-    let page = IndexPage { example: EXAMPLE_UID };
-    html(StatusCode::OK, &page, &HeaderValue::from_static("no-cache"))
+/// Makes the pages. Their links begin with the path under which people see the site.
+#[derive(Debug, Clone, Default)]
+pub struct Pages {
+    base_path: Arc<str>,
 }
 
-/// One order laid out to read and print.
-///
-/// A document that is not an order answers 500; none such is ever stored.
-#[must_use]
-pub fn order(document: &[u8], cache_control: &HeaderValue) -> Response {
-    let order: Details = match serde_json::from_slice(document) {
-        Ok(order) => order,
-        Err(error) => {
-            // The error's own text may quote the document, which is personal.
-            tracing::error!(
-                kind = ?error.classify(),
-                line = error.line(),
-                column = error.column(),
-                "Stored document cannot be read as an order"
-            );
-            return internal();
-        }
-    };
-    let page = OrderPage {
-        currency: Currency::new(&order.payment.currency),
-        placed: moment::from_rfc3339(&order.date_created),
-        paid: moment::from_unix(order.payment.payment_dt),
-        order: &order,
-    };
-    html(StatusCode::OK, &page, cache_control)
-}
+impl Pages {
+    /// `base_path` is empty, or begins with a slash and does not end with one.
+    #[must_use]
+    pub fn new(base_path: &str) -> Self {
+        Self { base_path: base_path.into() }
+    }
 
-/// 404: Postgres was asked and has no such order.
-#[must_use]
-pub fn not_found(uid: &str) -> Response {
-    message(
-        StatusCode::NOT_FOUND,
-        "No such order",
-        format!("No order with the id {uid} is known here."),
-        "Check the id: capital and small letters differ. An order made just now may take a moment to arrive.",
-        uid,
-    )
-}
+    /// The search form.
+    #[must_use]
+    pub fn index(&self) -> Response {
+        let page = IndexPage { base: &self.base_path, example: EXAMPLE_UID };
+        html(StatusCode::OK, &page, &HeaderValue::from_static("no-cache"))
+    }
 
-/// 503: Postgres could not be asked, so "no such order" would be a guess.
-#[must_use]
-pub fn cannot_tell(retry_after_seconds: u32) -> Response {
-    let wait = match retry_after_seconds {
-        0 | 1 => "a second".to_owned(),
-        seconds => format!("{seconds} seconds"),
-    };
-    let mut response = message(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "Cannot tell right now",
-        format!("We cannot tell right now whether this order exists. Reload this page in {wait}."),
-        "The database cannot be asked at the moment. No order is lost by this.",
-        "",
-    );
-    response.headers_mut().insert(header::RETRY_AFTER, retry_after_seconds.into());
-    response
-}
+    /// One order laid out to read and print.
+    ///
+    /// A document that is not an order answers 500; none such is ever stored.
+    #[must_use]
+    pub fn order(&self, document: &[u8], cache_control: &HeaderValue) -> Response {
+        let order: Details = match serde_json::from_slice(document) {
+            Ok(order) => order,
+            Err(error) => {
+                // The error's own text may quote the document, which is personal.
+                tracing::error!(
+                    kind = ?error.classify(),
+                    line = error.line(),
+                    column = error.column(),
+                    "Stored document cannot be read as an order"
+                );
+                return self.internal();
+            }
+        };
+        let page = OrderPage {
+            base: &self.base_path,
+            currency: Currency::new(&order.payment.currency),
+            placed: moment::from_rfc3339(&order.date_created),
+            paid: moment::from_unix(order.payment.payment_dt),
+            order: &order,
+        };
+        html(StatusCode::OK, &page, cache_control)
+    }
 
-/// 400: what stands in place of the id cannot be one; `detail` says why, as a clause.
-#[must_use]
-pub fn bad_uid(detail: &str) -> Response {
-    message(
-        StatusCode::BAD_REQUEST,
-        "Not an order id",
-        format!("This cannot be the id of an order: {detail}."),
-        "An id has 1 to 128 characters: letters A to Z, digits, and - . _ ~",
-        "",
-    )
-}
+    /// 404: Postgres was asked and has no such order.
+    #[must_use]
+    pub fn not_found(&self, uid: &str) -> Response {
+        self.message(
+            StatusCode::NOT_FOUND,
+            "No such order",
+            format!("No order with the id {uid} is known here."),
+            "Check the id: capital and small letters differ. An order made just now may take a moment to arrive.",
+            uid,
+        )
+    }
 
-/// 404: nothing is served at this address.
-#[must_use]
-pub fn unknown_address() -> Response {
-    message(
-        StatusCode::NOT_FOUND,
-        "No such page",
-        "There is no page at this address.".to_owned(),
-        "An order has its page at /orders/ followed by its id.",
-        "",
-    )
-}
+    /// 503: Postgres could not be asked, so "no such order" would be a guess.
+    #[must_use]
+    pub fn cannot_tell(&self, retry_after_seconds: u32) -> Response {
+        let wait = match retry_after_seconds {
+            0 | 1 => "a second".to_owned(),
+            seconds => format!("{seconds} seconds"),
+        };
+        let mut response = self.message(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Cannot tell right now",
+            format!(
+                "We cannot tell right now whether this order exists. Reload this page in {wait}."
+            ),
+            "The database cannot be asked at the moment. No order is lost by this.",
+            "",
+        );
+        response.headers_mut().insert(header::RETRY_AFTER, retry_after_seconds.into());
+        response
+    }
 
-/// 405; `allow` lists the methods that are, as in `GET, HEAD`.
-#[must_use]
-pub fn method_not_allowed(allow: &'static str) -> Response {
-    let mut response = message(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "Method not allowed",
-        format!("This page can be asked for with {allow} only."),
-        "Orders are looked up here; they cannot be changed.",
-        "",
-    );
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
-    response
-}
+    /// 400: what stands in place of the id cannot be one; `detail` says why, as a clause.
+    #[must_use]
+    pub fn bad_uid(&self, detail: &str) -> Response {
+        self.message(
+            StatusCode::BAD_REQUEST,
+            "Not an order id",
+            format!("This cannot be the id of an order: {detail}."),
+            "An id has 1 to 128 characters: letters A to Z, digits, and - . _ ~",
+            "",
+        )
+    }
 
-/// 500: a fault of ours, told in the log and not to the reader.
-#[must_use]
-pub fn internal() -> Response {
-    message(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "Something went wrong",
-        "This page could not be made. The fault is ours and has been logged.".to_owned(),
-        "Trying again may help; if it does not, tell whoever runs this service.",
-        "",
-    )
-}
+    /// 404: nothing is served at this address.
+    #[must_use]
+    pub fn unknown_address(&self) -> Response {
+        self.message(
+            StatusCode::NOT_FOUND,
+            "No such page",
+            "There is no page at this address.".to_owned(),
+            "An order has its page at /orders/ followed by its id.",
+            "",
+        )
+    }
 
-fn message(status: StatusCode, title: &str, text: String, advice: &str, uid: &str) -> Response {
-    let page = MessagePage { status: status.as_u16(), title, text, advice, uid };
-    html(status, &page, &HeaderValue::from_static("no-store"))
+    /// 405; `allow` lists the methods that are, as in `GET, HEAD`.
+    #[must_use]
+    pub fn method_not_allowed(&self, allow: &'static str) -> Response {
+        let mut response = self.message(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "Method not allowed",
+            format!("This page can be asked for with {allow} only."),
+            "Orders are looked up here; they cannot be changed.",
+            "",
+        );
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+        response
+    }
+
+    /// 500: a fault of ours, told in the log and not to the reader.
+    #[must_use]
+    pub fn internal(&self) -> Response {
+        self.message(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Something went wrong",
+            "This page could not be made. The fault is ours and has been logged.".to_owned(),
+            "Trying again may help; if it does not, tell whoever runs this service.",
+            "",
+        )
+    }
+
+    fn message(
+        &self,
+        status: StatusCode,
+        title: &str,
+        text: String,
+        advice: &str,
+        uid: &str,
+    ) -> Response {
+        let base = &self.base_path;
+        let page = MessagePage { base, status: status.as_u16(), title, text, advice, uid };
+        html(status, &page, &HeaderValue::from_static("no-store"))
+    }
 }
 
 fn html(status: StatusCode, page: &impl Template, cache_control: &HeaderValue) -> Response {
@@ -187,12 +217,16 @@ mod tests {
     const MODEL: &[u8] = include_bytes!("../../data/model.json");
     const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("private, no-cache");
 
+    fn pages() -> Pages {
+        Pages::default()
+    }
+
     fn model() -> Value {
         serde_json::from_slice(MODEL).unwrap()
     }
 
     fn order_page(document: &Value) -> String {
-        let response = order(document.to_string().as_bytes(), &CACHE_CONTROL);
+        let response = pages().order(document.to_string().as_bytes(), &CACHE_CONTROL);
         assert_eq!(response.status(), StatusCode::OK);
         transcript(response)
     }
@@ -215,7 +249,7 @@ mod tests {
 
     #[test]
     fn the_order_page_shows_every_field_a_person_reads() {
-        insta::assert_snapshot!(transcript(order(MODEL, &CACHE_CONTROL)));
+        insta::assert_snapshot!(transcript(pages().order(MODEL, &CACHE_CONTROL)));
     }
 
     #[test]
@@ -236,13 +270,13 @@ mod tests {
     #[test]
     fn every_other_page_says_what_is_the_matter() {
         let pages = [
-            ("index", index()),
-            ("not_found", not_found("b563feb7b2b84b6test")),
-            ("cannot_tell", cannot_tell(2)),
-            ("bad_uid", bad_uid("character \"<\" at 3 is not legal")),
-            ("unknown_address", unknown_address()),
-            ("method_not_allowed", method_not_allowed("GET, HEAD")),
-            ("internal", internal()),
+            ("index", pages().index()),
+            ("not_found", pages().not_found("b563feb7b2b84b6test")),
+            ("cannot_tell", pages().cannot_tell(2)),
+            ("bad_uid", pages().bad_uid("character \"<\" at 3 is not legal")),
+            ("unknown_address", pages().unknown_address()),
+            ("method_not_allowed", pages().method_not_allowed("GET, HEAD")),
+            ("internal", pages().internal()),
         ];
         for (name, page) in pages {
             insta::assert_snapshot!(name, transcript(page));
@@ -251,8 +285,8 @@ mod tests {
 
     #[test]
     fn what_is_not_an_order_answers_500_and_quotes_nothing() {
-        let unreadable = order(br#"{"order_uid": "secret"}"#, &CACHE_CONTROL);
-        assert_eq!(transcript(unreadable), transcript(internal()));
+        let unreadable = pages().order(br#"{"order_uid": "secret"}"#, &CACHE_CONTROL);
+        assert_eq!(transcript(unreadable), transcript(pages().internal()));
     }
 
     #[test]
@@ -277,8 +311,8 @@ mod tests {
         // An entity of the sender's is text as well.
         assert!(order_page(&filled("&lt;b&gt;")).contains("&#38;lt;b&#38;gt;"));
 
-        let marked = marks(&transcript(not_found("harmless")));
-        assert_eq!(marks(&transcript(not_found("\"'><script>"))), marked);
+        let marked = marks(&transcript(pages().not_found("harmless")));
+        assert_eq!(marks(&transcript(pages().not_found("\"'><script>"))), marked);
     }
 
     #[test]
@@ -302,12 +336,27 @@ mod tests {
 
     #[test]
     fn every_page_is_whole_without_scripts_and_strangers() {
-        for page in [order(MODEL, &CACHE_CONTROL), index(), not_found("x")] {
+        for page in [pages().order(MODEL, &CACHE_CONTROL), pages().index(), pages().not_found("x")]
+        {
             let page = transcript(page);
             for word in ["<script", " style=", "<style", "http:", "https:", "//"] {
                 assert!(!page.contains(word), "{word} in {page}");
             }
             assert!(page.contains("action=\"/orders\""));
+        }
+    }
+
+    #[test]
+    fn every_link_begins_with_the_base_path() {
+        let pages = Pages::new("/shop/way-bill");
+        for page in [pages.order(MODEL, &CACHE_CONTROL), pages.index(), pages.not_found("x")] {
+            let page = transcript(page);
+            let links = page.split(['=', ' ', '>']).filter(|word| word.starts_with("\"/"));
+            let links: Vec<_> = links.collect();
+            assert!(links.len() > 3, "{page}");
+            for link in links {
+                assert!(link.starts_with("\"/shop/way-bill/"), "{link}");
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::front::{ORDERS, respond};
 use super::problem::Problem;
-use super::{Body, Site, assets, page};
+use super::{Body, Site, assets};
 use crate::lookup::Answer;
 use crate::order::{IllegalUid, OrderUid};
 
@@ -26,8 +26,9 @@ const RETRY_AFTER: u32 = 1;
 
 pub(super) fn router(site: Site) -> Router {
     let metrics = site.metrics.clone();
+    let internal = site.pages.clone();
     Router::new()
-        .route("/", html(get(async || page::index())))
+        .route("/", html(get(async |State(site): State<Site>| site.pages.index())))
         .route("/orders", html(get(to_order_page)))
         .route("/orders/", html(get(to_order_page)))
         .route("/orders/{*uid}", html(get(order_page)))
@@ -37,9 +38,9 @@ pub(super) fn router(site: Site) -> Router {
         .route("/static/style.css", html(get(async |h: HeaderMap| assets::stylesheet(&h))))
         .route("/static/icon.svg", html(get(async |h: HeaderMap| assets::icon(&h))))
         .fallback(unknown_address)
-        .layer(CatchPanicLayer::custom(|_| {
+        .layer(CatchPanicLayer::custom(move |_| {
             tracing::error!("A handler panicked");
-            page::internal()
+            internal.internal()
         }))
         .layer(middleware::from_fn(move |request: Request, next: Next| {
             let metrics = metrics.clone();
@@ -67,18 +68,18 @@ fn name(route: &str) -> &'static str {
 }
 
 fn html(route: MethodRouter<Site>) -> MethodRouter<Site> {
-    route.fallback(async || page::method_not_allowed("GET, HEAD"))
+    route.fallback(async |State(site): State<Site>| site.pages.method_not_allowed("GET, HEAD"))
 }
 
 fn json(route: MethodRouter<Site>) -> MethodRouter<Site> {
     route.fallback(async || Problem::method_not_allowed("GET, HEAD"))
 }
 
-async fn unknown_address(uri: Uri) -> Response {
+async fn unknown_address(State(site): State<Site>, uri: Uri) -> Response {
     if uri.path().starts_with("/api/") {
         Problem::no_such_address().into_response()
     } else {
-        page::unknown_address()
+        site.pages.unknown_address()
     }
 }
 
@@ -99,11 +100,11 @@ async fn order(State(site): State<Site>, uri: Uri, headers: HeaderMap) -> Respon
 /// `GET /orders/{uid}`: the order for a person.
 async fn order_page(State(site): State<Site>, uri: Uri) -> Response {
     match uid_behind(ORDER_PAGES, &uri) {
-        Err(illegal) => page::bad_uid(&illegal.to_string()),
+        Err(illegal) => site.pages.bad_uid(&illegal.to_string()),
         Ok(uid) => match site.lookup.find(&uid).await {
-            Answer::Found(order) => page::order(&order.document(), &site.cache_control),
-            Answer::Absent => page::not_found(uid.as_str()),
-            Answer::CannotTell => page::cannot_tell(RETRY_AFTER),
+            Answer::Found(order) => site.pages.order(&order.document(), &site.cache_control),
+            Answer::Absent => site.pages.not_found(uid.as_str()),
+            Answer::CannotTell => site.pages.cannot_tell(RETRY_AFTER),
         },
     }
 }
@@ -115,14 +116,17 @@ struct Form {
 }
 
 /// `GET /orders?uid=X`: where the form of the page goes.
-async fn to_order_page(form: Result<Query<Form>, QueryRejection>) -> Response {
+async fn to_order_page(
+    State(site): State<Site>,
+    form: Result<Query<Form>, QueryRejection>,
+) -> Response {
     let typed = form.map(|Query(form)| form.uid).unwrap_or_default();
     match OrderUid::try_from(typed.trim()) {
         Ok(uid) => {
-            let to = Redirect::to(&format!("{ORDER_PAGES}{uid}"));
+            let to = Redirect::to(&format!("{}{ORDER_PAGES}{uid}", site.base_path));
             ([(CACHE_CONTROL, HeaderValue::from_static("no-store"))], to).into_response()
         }
-        Err(illegal) => page::bad_uid(&illegal.to_string()),
+        Err(illegal) => site.pages.bad_uid(&illegal.to_string()),
     }
 }
 

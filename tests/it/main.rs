@@ -1,5 +1,6 @@
 //! The whole service, tested from outside.
 
+mod base_path;
 mod bounded;
 mod chart;
 mod conflicts;

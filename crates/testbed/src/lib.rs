@@ -6,6 +6,7 @@
 pub mod broker;
 pub mod http;
 pub mod local;
+pub mod nginx;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
@@ -20,6 +21,7 @@ mod secret;
 mod tools;
 
 pub use broker::{Broker, BrokerOptions, SubscriptionState};
+pub use nginx::Nginx;
 pub use postgres::{Database, Postgres};
 pub use process::{Process, Signal};
 pub use proxy::{Direction, Held, Proxy, Publication, Tap};

@@ -28,16 +28,28 @@ pub(crate) fn postgres_bin() -> Result<PathBuf> {
 pub(crate) fn broker() -> Result<PathBuf> {
     let go = output(Command::new("go").args(["env", "GOPATH"]))
         .map(|path| Path::new(&path).join("bin").join(BROKER));
-    let here = std::env::current_dir().context("the working directory is gone")?;
-    let tools = here.ancestors().map(|dir| dir.join(".tools/bin").join(BROKER));
     on_path(BROKER)
         .chain(go)
-        .chain(tools)
+        .chain(in_tools(BROKER)?)
         .find(|program| {
             output(Command::new(program).arg("--version"))
                 .is_some_and(|version| version.contains("version 0.25."))
         })
         .context("no nats-streaming-server of version 0.25 was found: run scripts/install-tools")
+}
+
+/// The `nginx` program.
+pub(crate) fn nginx() -> Result<PathBuf> {
+    on_path("nginx")
+        .chain(in_tools("nginx")?)
+        .find(|program| program.is_file())
+        .context("no nginx was found: run scripts/install-tools --chart")
+}
+
+/// Where `scripts/install-tools` puts a program, for this directory or one above it.
+fn in_tools(program: &str) -> Result<Vec<PathBuf>> {
+    let here = std::env::current_dir().context("the working directory is gone")?;
+    Ok(here.ancestors().map(|dir| dir.join(".tools/bin").join(program)).collect())
 }
 
 fn on_path(program: &str) -> impl Iterator<Item = PathBuf> {

@@ -19,11 +19,15 @@ const DUMPED_BYTES: usize = 4 << 10;
 /// Characters of a detail in the list.
 const DETAIL_CHARS: usize = 160;
 
+/// The admin port has no other path.
+const BASE: &str = "";
+
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 #[derive(Template)]
 #[template(path = "rejects.html")]
 struct ListPage {
+    base: &'static str,
     rows: Vec<Row>,
     chosen: Option<Reason>,
     /// Whether this is not the first page.
@@ -47,6 +51,7 @@ struct Row {
 #[derive(Template)]
 #[template(path = "reject.html")]
 struct OnePage<'a> {
+    base: &'static str,
     kept: &'a KeptReject,
     row: Row,
     sha256: String,
@@ -59,6 +64,7 @@ struct OnePage<'a> {
 #[derive(Template)]
 #[template(path = "reject_message.html")]
 struct MessagePage {
+    base: &'static str,
     status: u16,
     title: &'static str,
     text: &'static str,
@@ -76,7 +82,7 @@ pub(in crate::http) fn list(
     kept.truncate(shown);
     let next = kept.last().filter(|_| has_more).map(|last| last.id);
     let rows = kept.iter().map(|kept| Row::new(kept, DETAIL_CHARS)).collect();
-    let page = ListPage { rows, chosen, is_older, next };
+    let page = ListPage { base: BASE, rows, chosen, is_older, next };
     html(StatusCode::OK, &page, &HeaderValue::from_static("no-store"))
 }
 
@@ -90,7 +96,8 @@ pub(in crate::http) fn one(kept: &KeptReject, payload: &[u8]) -> Response {
         (Dump(shown).to_string(), false, (shown.len() as u64) < kept.size_bytes)
     };
     let row = Row::new(kept, usize::MAX);
-    let page = OnePage { kept, row, sha256: kept.sha256_hex(), payload, is_text, is_cut };
+    let page =
+        OnePage { base: BASE, kept, row, sha256: kept.sha256_hex(), payload, is_text, is_cut };
     html(StatusCode::OK, &page, &HeaderValue::from_static("no-store"))
 }
 
@@ -144,7 +151,7 @@ fn message(
     text: &'static str,
     advice: String,
 ) -> Response {
-    let page = MessagePage { status: status.as_u16(), title, text, advice };
+    let page = MessagePage { base: BASE, status: status.as_u16(), title, text, advice };
     html(status, &page, &HeaderValue::from_static("no-store"))
 }
 
