@@ -1,6 +1,7 @@
 //! The whole service, tested from outside.
 
 mod bounded;
+mod broker_login;
 mod chart;
 mod conflicts;
 mod connections;
@@ -12,6 +13,7 @@ mod hostile;
 mod reconcile;
 mod rejects;
 mod replicas;
+mod secrets;
 mod service;
 mod settings;
 mod site;
