@@ -2,8 +2,6 @@
 
 pub mod monitor;
 
-mod login;
-
 use std::fs;
 use std::time::Duration;
 
@@ -11,7 +9,7 @@ use anyhow::Context as _;
 use stan::async_nats::ConnectOptions;
 use stan::{Options, StartPosition, SubscriptionOptions};
 
-use crate::config::Broker;
+use crate::config::{Broker, Login};
 
 /// How long a protocol request waits for its answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
@@ -21,17 +19,25 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// # Errors
 /// A credentials file that cannot be read or holds none.
 pub fn options(settings: &Broker, client_id: &str) -> anyhow::Result<Options> {
-    let servers = login::without_login(settings.url.expose());
-    let mut options = Options::new(&servers, &settings.cluster_id, client_id);
+    // Without the login: the client writes the addresses to the log.
+    let mut options = Options::new(&settings.url.addresses, &settings.cluster_id, client_id);
     options.request_timeout = REQUEST_TIMEOUT;
     options.ping_interval = settings.ping_interval;
     options.ping_max_out = settings.ping_max_out;
     let mut nats = ConnectOptions::new();
-    if let Some((user, password)) = login::login(settings.url.expose()) {
-        nats = nats.user_and_password(user, password);
+    match &settings.url.login {
+        Some(Login::Password { user, password }) => {
+            nats = nats.user_and_password(user.clone(), password.expose().to_owned());
+        }
+        Some(Login::Token(token)) => nats = nats.token(token.expose().to_owned()),
+        None => {}
     }
     if let Some(file) = &settings.tls_ca_file {
         nats = nats.add_root_certificates(file.clone());
+    }
+    if let (Some(certificate), Some(key)) = (&settings.tls_cert_file, &settings.tls_key_file) {
+        // Over a link without TLS nobody would ask for the certificate.
+        nats = nats.add_client_certificate(certificate.clone(), key.clone()).require_tls(true);
     }
     if let Some(file) = &settings.credentials_file {
         let at = || format!("`broker.credentials_file` {}", file.display());

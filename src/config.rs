@@ -10,6 +10,9 @@ mod error;
 mod kinds;
 mod layer;
 mod names;
+mod nats_url;
+mod postgres_parameters;
+mod postgres_url;
 mod reader;
 mod rejects;
 mod secret;
@@ -18,6 +21,7 @@ mod show;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod url;
 
 use std::{
     collections::BTreeMap, io::IsTerminal, net::SocketAddr, num::NonZero, path::Path, thread,
@@ -32,6 +36,7 @@ pub use broker::Broker;
 pub use bytesize::{ByteSize, InvalidByteSize};
 pub use database::Database;
 pub use error::SettingsError;
+pub use nats_url::{BrokerUrl, Login};
 pub use rejects::Rejects;
 pub use secret::Secret;
 pub use sections::{Admin, Cache, Http, Ingest, LogFormat, Shutdown, Telemetry};
@@ -141,6 +146,11 @@ impl Settings {
                 self.database.url_file.is_none() || !self.is_set("database.url"),
                 ["database.url", "database.url_file"],
                 "only one of the two may be set",
+            ),
+            (
+                self.broker.tls_cert_file.is_some() == self.broker.tls_key_file.is_some(),
+                ["broker.tls_cert_file", "broker.tls_key_file"],
+                "a certificate and its key must be set both or not at all",
             ),
         ];
         let broken = checks.iter().filter(|(holds, ..)| !holds);

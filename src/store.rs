@@ -107,7 +107,9 @@ pub struct Connections {
 
 fn connect_options(url: &str) -> Result<PgConnectOptions, Error> {
     let options: PgConnectOptions = url.parse().map_err(Error::IllegalUrl)?;
-    Ok(options.application_name("waybill"))
+    // A name in the URL tells apart services that share a database.
+    let is_named = options.get_application_name().is_some();
+    Ok(if is_named { options } else { options.application_name("waybill") })
 }
 
 /// A sequence as a `bigint`. No channel lives long enough to number a message beyond that.

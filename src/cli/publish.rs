@@ -90,7 +90,7 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
     options.request_timeout = REQUEST_TIMEOUT;
     let connection = stan::Connection::connect(options)
         .await
-        .with_context(|| format!("cannot connect to {}", broker.url.masked_url()))?;
+        .with_context(|| format!("cannot connect to {}", broker.url.addresses))?;
 
     let messages = read_in_background(files.messages().chain(generated(args)?))?;
     let mut progress = Progress::start(total);

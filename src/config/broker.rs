@@ -2,13 +2,17 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{Secret, names, reader::Section};
+use super::{
+    BrokerUrl, names,
+    nats_url::{self, BROKER_URL},
+    reader::Section,
+};
 
 /// `[broker]`: the NATS Streaming server.
 #[derive(Debug, Clone)]
 pub struct Broker {
-    /// One or more `nats://` or `tls://` URLs, separated by commas.
-    pub url: Secret,
+    /// Its servers, and the login that stands in their URLs.
+    pub url: BrokerUrl,
     /// The server's cluster id.
     pub cluster_id: String,
     /// The channel that holds the orders.
@@ -34,6 +38,10 @@ pub struct Broker {
     pub credentials_file: Option<PathBuf>,
     /// Trusted authorities for `tls://`, as PEM.
     pub tls_ca_file: Option<PathBuf>,
+    /// The certificate we show to the server, as PEM.
+    pub tls_cert_file: Option<PathBuf>,
+    /// Its private key, as PEM.
+    pub tls_key_file: Option<PathBuf>,
 }
 
 impl Broker {
@@ -43,9 +51,9 @@ impl Broker {
         Self {
             url: section.required_secret_url(
                 "url",
-                "one or more URLs such as `nats://127.0.0.1:4222` or `tls://user:password@host`, \
-                 separated by commas",
-                |text| text.split(',').all(names::is_nats_url),
+                BROKER_URL,
+                BrokerUrl::default(),
+                nats_url::parse,
             ),
             cluster_id: section.text(
                 "cluster_id",
@@ -71,6 +79,8 @@ impl Broker {
             monitor_url: section.http_url("monitor_url"),
             credentials_file: section.file("credentials_file"),
             tls_ca_file: section.file("tls_ca_file"),
+            tls_cert_file: section.file("tls_cert_file"),
+            tls_key_file: section.file("tls_key_file"),
         }
     }
 }

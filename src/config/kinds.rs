@@ -5,7 +5,7 @@ use std::{
 };
 
 use super::{
-    ByteSize, Secret, names,
+    ByteSize, names,
     reader::{Section, Shown},
 };
 
@@ -34,8 +34,10 @@ impl Section<'_> {
     pub(super) fn http_url(&mut self, key: &'static str) -> Option<String> {
         let legal = "a URL such as `http://127.0.0.1:4318`, without user and password";
         // Someone may have written a password: it must not be repeated.
-        let shown = Shown::Masked;
-        self.read(key, legal, shown, |text| names::is_http_url(text).then(|| text.to_owned()))
+        self.read_or_reason(key, legal, Shown::Masked, |text| {
+            names::check_http_url(text)?;
+            Ok(text.to_owned())
+        })
     }
 
     /// A number in `range`.
@@ -124,28 +126,25 @@ impl Section<'_> {
     }
 
     /// A URL that may hold a password, or nothing if it is not set or empty.
-    pub(super) fn secret_url(
+    pub(super) fn secret_url<T>(
         &mut self,
         key: &'static str,
         legal: &str,
-        is_legal: impl FnOnce(&str) -> bool,
-    ) -> Option<Secret> {
-        self.read(key, legal, Shown::Masked, |text| {
-            is_legal(text).then(|| Secret::new(text.to_owned()))
-        })
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.read_or_reason(key, legal, Shown::Masked, parse)
     }
 
     /// The same, but it must be set.
-    pub(super) fn required_secret_url(
+    pub(super) fn required_secret_url<T>(
         &mut self,
         key: &'static str,
         legal: &str,
-        is_legal: impl FnOnce(&str) -> bool,
-    ) -> Secret {
-        self.required_shown(key, legal, Shown::Masked, |text| {
-            is_legal(text).then(|| Secret::new(text.to_owned()))
-        })
-        .unwrap_or_else(|| Secret::new(String::new()))
+        placeholder: T,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> T {
+        self.must_be_set(key, legal, |section| section.secret_url(key, legal, parse))
+            .unwrap_or(placeholder)
     }
 }
 

@@ -4,7 +4,7 @@ use std::{fs, io, path::Path};
 
 use config::{ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
 
-use super::error::printable;
+use super::{error::printable, reader::trimmed};
 
 /// The file that is read from the working directory when no other is named.
 const DEFAULT_FILE: &str = "waybill.toml";
@@ -82,7 +82,7 @@ impl Layer {
             else {
                 continue;
             };
-            if value.is_empty() {
+            if trimmed(value).is_empty() {
                 continue;
             }
             let origin = format!("environment variable {}", printable(name));

@@ -1,19 +1,11 @@
 //! What counts as a legal name or URL.
 
-use std::str::FromStr;
-
-use http::Uri;
-use sqlx::postgres::PgConnectOptions;
+use super::url;
 
 const LONGEST_NAME: usize = 128;
 
 /// What is legal as a queue group or a durable name.
 pub(super) const GROUP: &str = "1 to 128 printable ASCII characters without blanks and `:`";
-
-/// What is legal as the address of the database.
-pub(super) const DATABASE_URL: &str = "a URL of one host such as \
-     `postgres://user:password@host:5432/database`, special characters of the password \
-     percent-encoded";
 
 fn is_made_of(text: &str, is_legal: impl Fn(char) -> bool) -> bool {
     (1..=LONGEST_NAME).contains(&text.len()) && text.chars().all(is_legal)
@@ -50,40 +42,19 @@ pub(super) fn is_role(text: &str) -> bool {
     text.len() <= 63 && is_client_id(text)
 }
 
-pub(super) fn is_nats_url(text: &str) -> bool {
-    is_place(text, &["nats", "tls"])
-}
-
 /// Of a place and no more: a login would show in logs.
-pub(super) fn is_http_url(text: &str) -> bool {
-    is_place(text, &["http"]) && !text.contains('@')
-}
-
-pub(super) fn is_database_url(text: &str) -> bool {
-    let is_postgres =
-        ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme));
-    // sqlx would ask for the address of `one,other`, for ever.
-    is_postgres
-        && PgConnectOptions::from_str(text).is_ok_and(|options| !options.get_host().contains(','))
-}
-
-/// Whether the text is `scheme://[login@]host[:port]`.
-fn is_place(text: &str, schemes: &[&str]) -> bool {
-    let Ok(uri) = text.parse::<Uri>() else {
-        return false;
-    };
-    let Some(authority) = uri.authority() else {
-        return false;
-    };
-    let place = authority.as_str();
-    let place = place.rsplit_once('@').map_or(place, |(_login, place)| place);
-    // A port that is no port is only seen by what is left over.
-    let port_is_legal = authority.port_u16().is_some() || place.len() == authority.host().len();
-    uri.scheme_str().is_some_and(|scheme| schemes.contains(&scheme))
-        && !authority.host().is_empty()
-        && port_is_legal
-        && matches!(uri.path(), "" | "/")
-        && uri.query().is_none()
+pub(super) fn check_http_url(text: &str) -> Result<(), String> {
+    let parts = url::split(text)?;
+    if parts.scheme != "http" {
+        return Err("it does not begin with `http://`".to_owned());
+    }
+    if parts.login.is_some() {
+        return Err("it holds a user or a password".to_owned());
+    }
+    if !matches!(parts.path, "" | "/") || !parts.query.is_empty() {
+        return Err("nothing may follow the host and its port".to_owned());
+    }
+    url::check(text)
 }
 
 /// Whether links can begin with this path.
@@ -100,43 +71,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn channels_are_what_the_server_accepts() {
-        for legal in ["orders", "orders.eu", "Orders-1_x", "a"] {
-            assert!(is_channel(legal), "{legal}");
-        }
-        for illegal in ["", "a b", "a.*", "a.>", "a/b", ".a", "a.", "a..b", "a\n", "é"] {
-            assert!(!is_channel(illegal), "{illegal}");
-        }
-    }
-
-    #[test]
-    fn urls_name_a_scheme_a_host_and_maybe_a_port() {
-        for legal in [
-            "nats://127.0.0.1:4222",
-            "nats://broker",
-            "nats://[::1]:4222",
-            "tls://me:p%40ss@broker:4222/",
-            "nats://me:***@broker",
-        ] {
-            assert!(is_nats_url(legal), "{legal}");
-        }
-        for illegal in [
-            "",
-            "broker:4222",
-            "http://broker",
-            "nats://",
-            "nats://:4222",
-            "nats://b:port",
-            "nats://b:99999",
-            "nats://b/path",
-            "nats://b?x=1",
-            "nats://a b",
-        ] {
-            assert!(!is_nats_url(illegal), "{illegal}");
-        }
-    }
-
-    #[test]
     fn base_paths_can_stand_before_every_link() {
         for legal in ["/", "/a", "/shop/orders-lookup", "/~a/b.c_d"] {
             assert!(is_base_path(legal), "{legal}");
@@ -148,32 +82,24 @@ mod tests {
     }
 
     #[test]
-    fn http_urls_hold_no_login() {
-        assert!(is_http_url("http://127.0.0.1:8222"));
-        assert!(!is_http_url("http://me:pw@127.0.0.1:8222"));
-        assert!(!is_http_url("https://127.0.0.1"));
+    fn channels_are_what_the_server_accepts() {
+        for legal in ["orders", "orders.eu", "Orders-1_x", "a"] {
+            assert!(is_channel(legal), "{legal}");
+        }
+        for illegal in ["", "a b", "a.*", "a.>", "a/b", ".a", "a.", "a..b", "a\n", "é"] {
+            assert!(!is_channel(illegal), "{illegal}");
+        }
     }
 
     #[test]
-    fn database_urls_are_what_the_driver_accepts() {
-        for legal in [
-            "postgres://waybill@127.0.0.1:5432/waybill",
-            "postgresql://me:***@h/db?sslmode=require",
-            "postgres:///db?host=/run/postgresql",
-            "postgres://%2Frun%2Fpostgresql/db",
-        ] {
-            assert!(is_database_url(legal), "{legal}");
+    fn http_urls_are_a_place_without_a_login() {
+        for legal in ["http://127.0.0.1:8222", "http://h/", "http://[::1]:1"] {
+            assert_eq!(check_http_url(legal), Ok(()));
         }
-        for illegal in [
-            "",
-            "mysql://h/db",
-            "postgres://h:port/db",
-            "h/db",
-            "postgres://me:p/w@h/db",
-            "postgres://one,other/db",
-            "postgres:///db?host=one,other",
-        ] {
-            assert!(!is_database_url(illegal), "{illegal}");
+        for illegal in
+            ["http://me:pw@h", "https://h", "http://h/x", "http://h?x=1", "http://", "h:1"]
+        {
+            check_http_url(illegal).expect_err(illegal);
         }
     }
 }

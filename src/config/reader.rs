@@ -18,6 +18,11 @@ pub(super) struct Effective {
     pub(super) origin: Option<String>,
 }
 
+/// A value without what surrounds it by accident: blanks, line ends, a byte order mark.
+pub(super) fn trimmed(text: &str) -> &str {
+    text.trim_matches(|letter: char| letter.is_whitespace() || letter == '\u{feff}')
+}
+
 /// How a value may be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shown {
@@ -109,8 +114,18 @@ impl Section<'_> {
         shown: Shown,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
+        self.must_be_set(key, legal, |section| section.read(key, legal, shown, parse))
+    }
+
+    /// What `read` reads; nothing if it noted a mistake, or if the value is not set, which is one.
+    pub(super) fn must_be_set<T>(
+        &mut self,
+        key: &str,
+        legal: &str,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<T> {
         let mistakes = self.reader.problems.len();
-        let value = self.read(key, legal, shown, parse);
+        let value = read(self);
         if value.is_none() && self.reader.problems.len() == mistakes {
             self.expect_set(key, legal);
         }
@@ -125,6 +140,20 @@ impl Section<'_> {
         shown: Shown,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
+        self.read_or_reason(key, legal, shown, |text| parse(text).ok_or_else(String::new))
+    }
+
+    /// The same, where `parse` may say what is wrong with the value, without repeating it.
+    ///
+    /// Blanks and line ends around a value are not part of it: whoever writes a value into a
+    /// file, or a Secret, often ends it with a line end.
+    pub(super) fn read_or_reason<T>(
+        &mut self,
+        key: &'static str,
+        legal: &str,
+        shown: Shown,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
         self.reader.asked.insert((self.name, key));
         let name = (self.name.to_owned(), key.to_owned());
         let value = self.reader.values.get(&name)?;
@@ -134,17 +163,24 @@ impl Section<'_> {
             self.refuse(key, origin.as_deref(), found, legal);
             return None;
         };
+        let text = trimmed(&text).to_owned();
         if text.is_empty() {
             return None;
         }
-        let Some(parsed) = parse(&text) else {
-            let found = match shown {
-                Shown::Quoted | Shown::Bare => format!("`{}`", printable(&text)),
-                // Where the password is in what is no URL, nobody can tell.
-                Shown::Masked => "`***`".to_owned(),
-            };
-            self.refuse(key, origin.as_deref(), &found, legal);
-            return None;
+        let parsed = match parse(&text) {
+            Ok(parsed) => parsed,
+            Err(reason) => {
+                let mut found = match shown {
+                    Shown::Quoted | Shown::Bare => format!("`{}`", printable(&text)),
+                    // Where the password is in what is no URL, nobody can tell.
+                    Shown::Masked => "`***`".to_owned(),
+                };
+                if !reason.is_empty() {
+                    found = format!("{found}: {reason}");
+                }
+                self.refuse(key, origin.as_deref(), &found, legal);
+                return None;
+            }
         };
         let text = match shown {
             Shown::Quoted | Shown::Bare => text,

@@ -29,6 +29,18 @@ pub(super) fn unknown_names(reader: &Reader, layers: &[Layer]) -> Vec<String> {
     problems
 }
 
+/// The name most like `name`, if any is.
+pub(super) fn most_alike(
+    name: &str,
+    known: impl Iterator<Item = &'static str>,
+) -> Option<&'static str> {
+    known
+        .map(|known| (strsim::normalized_damerau_levenshtein(name, known), known))
+        .filter(|(likeness, _)| *likeness >= ALIKE)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, known)| known)
+}
+
 fn join(section: &str, key: &str) -> String {
     if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") }
 }

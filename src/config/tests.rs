@@ -88,7 +88,7 @@ fn the_client_id_is_the_host_name_made_legal() {
 /// Every section with its keys and their defaults, blanks left out; a key alone has
 /// no fixed default.
 const MANUAL: &str = "
-broker: url=nats://127.0.0.1:4222 cluster_id=waybill channel=orders queue_group=waybill durable_name=waybill client_id max_in_flight=2048 ack_wait=30s ping_interval=5s ping_max_out=6 monitor_url credentials_file tls_ca_file
+broker: url=nats://127.0.0.1:4222 cluster_id=waybill channel=orders queue_group=waybill durable_name=waybill client_id max_in_flight=2048 ack_wait=30s ping_interval=5s ping_max_out=6 monitor_url credentials_file tls_ca_file tls_cert_file tls_key_file
 database: url=postgres://waybill@127.0.0.1:5432/waybill url_file migrate_url migrate=true runtime_role max_connections=8 connect_timeout=5s
 ingest: enabled=true writers=2 batch_max_rows=500 batch_max_bytes=4MiB max_message_bytes=256KiB queue_max_bytes=256MiB
 rejects: keep_for=0s alarm_bytes=1GiB
@@ -155,7 +155,7 @@ fn sorted(mut names: Vec<String>) -> Vec<String> {
 
 #[test]
 fn the_examples_of_the_manual_are_legal() {
-    let files = ["credentials_file", "tls_ca_file", "url_file"];
+    let files = ["credentials_file", "tls_", "url_file"];
     let uncommented: Vec<_> = DEFAULTS
         .lines()
         .filter(|line| !files.iter().any(|file| line.contains(file)))
@@ -224,4 +224,69 @@ fn the_url_file_is_read_each_time() {
     load(&settings.to_toml(), &[], &[]).expect_err("its url_file is gone");
     write("postgres://me:new@h/db");
     load(&settings.to_toml(), &[], &[]).expect("what is shown is legal");
+}
+
+#[test]
+fn blanks_and_line_ends_around_a_value_do_not_count() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("url");
+    let path = path.display().to_string();
+    for (before, after) in
+        [("", "\n"), ("", "\r\n"), (" ", " "), ("\n\t", "\n\n"), ("\u{feff}", "\n")]
+    {
+        let around = |text: &str| format!("{before}{text}{after}");
+        fs::write(&path, around("postgres://me:pw@h/db")).expect("a file");
+        let values = [
+            ("broker.url", "nats://me:pw@h"),
+            ("broker.credentials_file", "Cargo.toml"),
+            ("broker.monitor_url", "http://h:1"),
+            ("database.migrate_url", "postgres://owner:pw@h/db"),
+            ("database.url_file", &path),
+            ("telemetry.otlp_endpoint", "http://h:2"),
+        ];
+        let set: Vec<_> =
+            values.iter().map(|(name, value)| format!("{name}={}", around(value))).collect();
+        let settings = load("", &[], &set.iter().map(String::as_str).collect::<Vec<_>>());
+        let settings = settings.expect("legal");
+        assert_eq!(settings.broker.url.addresses, "nats://h");
+        assert_eq!(settings.broker.credentials_file, Some("Cargo.toml".into()));
+        assert_eq!(settings.broker.monitor_url.as_deref(), Some("http://h:1"));
+        assert_eq!(settings.telemetry.otlp_endpoint.as_deref(), Some("http://h:2"));
+        let database = &settings.database;
+        assert_eq!(database.url().expect("a URL").expose(), "postgres://me:pw@h/db");
+        assert_eq!(database.migrate_url().expect("a URL").expose(), "postgres://owner:pw@h/db");
+
+        let url = around("postgres://me:pw@h/db");
+        let variables =
+            [("WAYBILL_DATABASE__URL", url.as_str()), ("WAYBILL_DATABASE__URL_FILE", after)];
+        let settings = load("", &variables, &[]).expect("legal");
+        let url = settings.database.url().expect("a URL");
+        assert_eq!(url.expose(), "postgres://me:pw@h/db");
+    }
+}
+
+#[test]
+fn a_password_that_is_not_encoded_is_refused_in_every_url() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("url");
+    for password in ["12?hunter2", "12/hunter2", "12#hunter2", "12@hunter2", "hunter2%"] {
+        for (name, scheme) in [
+            ("database.url", "postgres"),
+            ("database.migrate_url", "postgres"),
+            ("broker.url", "nats"),
+            ("broker.monitor_url", "http"),
+            ("telemetry.otlp_endpoint", "http"),
+        ] {
+            let told = problems("", &[], &[&format!("{name}={scheme}://me:{password}@host/db")]);
+            let [told] = told.as_slice() else { panic!("one mistake, not {told:#?}") };
+            let start = format!("setting `{name}` from --set is `***`: ");
+            assert!(told.starts_with(&start) && told.contains("percent-encoded"), "{told}");
+            assert!(!told.contains("hunter2"), "{told}");
+        }
+        fs::write(&path, format!("postgres://me:{password}@host/db")).expect("a file");
+        let set = format!("database.url_file={}", path.display());
+        let settings = load("", &[], &[&set]).expect("legal");
+        let told = settings.database.url().expect_err("no URL").to_string();
+        assert!(told.contains("percent-encoded") && !told.contains("hunter2"), "{told}");
+    }
 }

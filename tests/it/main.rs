@@ -2,6 +2,7 @@
 
 mod base_path;
 mod bounded;
+mod broker_login;
 mod chart;
 mod conflicts;
 mod connections;
@@ -13,6 +14,7 @@ mod hostile;
 mod reconcile;
 mod rejects;
 mod replicas;
+mod secrets;
 mod service;
 mod settings;
 mod site;

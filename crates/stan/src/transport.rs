@@ -1,13 +1,13 @@
 //! The NATS link under a streaming session: a client that reconnects for as long as a registration
 //! may outlive its link.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::client::RequestErrorKind;
 use async_nats::connection::State;
-use async_nats::{Client, Event, Subscriber};
+use async_nats::{Client, Event, Server, Subscriber};
 use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -41,6 +41,28 @@ pub(crate) struct Link {
 pub(crate) struct Transport {
     client: Client,
     link: watch::Receiver<Link>,
+    failures: Failures,
+}
+
+/// Why the servers could not be connected to, such as a refused login: of an attempt in the
+/// background nobody else is told.
+#[derive(Debug, Clone, Default)]
+struct Failures(Arc<Mutex<String>>);
+
+impl Failures {
+    fn note(&self, servers: &[Server]) {
+        let mut failures: Vec<_> = servers.iter().filter_map(|it| it.last_error.clone()).collect();
+        // The servers come in any order.
+        failures.sort_unstable();
+        failures.dedup();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = failures.join("; ");
+    }
+
+    fn error(&self) -> Error {
+        let failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let colon = if failures.is_empty() { "" } else { ": " };
+        Error::Nats(format!("no connection to the server{colon}{failures}"))
+    }
 }
 
 impl Transport {
@@ -82,8 +104,16 @@ impl Transport {
         options: &Options,
     ) -> Result<Self, Error> {
         let urls: Vec<&str> = options.url.split(',').map(str::trim).collect();
+        let failures = Failures::default();
+        let noted = failures.clone();
+        // Called before each attempt, with what became of those before; it leaves the choice of
+        // the server to the client.
+        let nats = nats.reconnect_to_server_callback(move |servers, _| {
+            noted.note(&servers);
+            std::future::ready(None)
+        });
         let client = nats.connect(urls).await.map_err(|error| Error::Nats(error.to_string()))?;
-        Ok(Self { client, link })
+        Ok(Self { client, link, failures })
     }
 
     /// The state of the link and its changes.
@@ -122,7 +152,7 @@ impl Transport {
         let up = async { link.wait_for(|link| link.up).await.is_ok() };
         match timeout(within, up).await {
             Ok(true) => Ok(()),
-            _ => Err(Error::Nats("no connection to the server".to_owned())),
+            _ => Err(self.failures.error()),
         }
     }
 

@@ -40,6 +40,8 @@ pub struct BrokerOptions {
     pub heartbeat_fail_count: u32,
     /// How many messages a channel keeps, the newest; all of them if none.
     pub max_messages: Option<u64>,
+    /// More settings, as the text of a configuration file.
+    pub configuration: Option<String>,
 }
 
 impl Default for BrokerOptions {
@@ -51,6 +53,7 @@ impl Default for BrokerOptions {
             heartbeat_timeout: Duration::from_millis(500),
             heartbeat_fail_count: 2,
             max_messages: None,
+            configuration: None,
         }
     }
 }

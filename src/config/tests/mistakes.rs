@@ -8,7 +8,7 @@ use super::{Settings, load, problems};
 const MISTAKES: &[(&str, &str)] = &[
     (
         "broker.url=http://h",
-        "`broker.url` from --set is `***`; legal is one or more URLs such as `nats://127.0.0.1:4222` or `tls://user:password@host`, separated by commas",
+        "`broker.url` from --set is `***`: it begins with neither `nats://` nor `tls://`; legal is one or more URLs such as `nats://127.0.0.1:4222`, `tls://user:password@host` or `nats://token@host`, separated by commas",
     ),
     (
         "broker.cluster_id=a b",
@@ -48,7 +48,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "broker.monitor_url=http://me:pw@h",
-        "`broker.monitor_url` from --set is `***`; legal is a URL such as `http://127.0.0.1:4318`, without user and password",
+        "`broker.monitor_url` from --set is `***`: it holds a user or a password; legal is a URL such as `http://127.0.0.1:4318`, without user and password",
     ),
     (
         "broker.credentials_file=/nowhere",
@@ -59,8 +59,12 @@ const MISTAKES: &[(&str, &str)] = &[
         "`broker.tls_ca_file` from --set is `/`; legal is a file that can be read",
     ),
     (
+        "broker.tls_cert_file=Cargo.toml",
+        "`broker.tls_cert_file` from --set (`Cargo.toml`) contradicts setting `broker.tls_key_file`: a certificate and its key must be set both or not at all",
+    ),
+    (
         "database.url=postgres://me:p/w@h/db",
-        "`database.url` from --set is `***`; legal is a URL of one host such as `postgres://user:password@host:5432/database`, special characters of the password percent-encoded",
+        "`database.url` from --set is `***`: special characters of a password must be percent-encoded: `%` as `%25`, `@` as `%40`, `/` as `%2F`, `?` as `%3F`, `#` as `%23`, `,` as `%2C`, `&` as `%26`; legal is a URL of one host such as `postgres://user:password@host:5432/database`, special characters of the password percent-encoded",
     ),
     (
         "database.url=",
@@ -126,7 +130,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "telemetry.otlp_endpoint=h:4318",
-        "`telemetry.otlp_endpoint` from --set is `***`; legal is a URL such as `http://127.0.0.1:4318`, without user and password",
+        "`telemetry.otlp_endpoint` from --set is `***`: it does not begin with a scheme and `://`; legal is a URL such as `http://127.0.0.1:4318`, without user and password",
     ),
     (
         "telemetry.trace_sample_ratio=1.1",

@@ -73,6 +73,11 @@ pub(super) fn spawn(
     let ports = (port.number, monitor_port.number);
     let mut command = server(&tools::broker()?, ports, &store(dir), options);
     command.current_dir(dir).arg("--file_sync=false");
+    if let Some(configuration) = &options.configuration {
+        let file = dir.join("broker.conf");
+        std::fs::write(&file, configuration).context("cannot write the configuration")?;
+        command.arg("-c").arg(file);
+    }
     if let Some(Guest { host, in_pair }) = guest {
         // The later of two cluster ids counts.
         command.args(["-cid", GUEST_CLUSTER_ID, "-ns", &format!("nats://127.0.0.1:{host}")]);
