@@ -1,6 +1,7 @@
 //! `waybill config`: show or check the settings.
 
 use std::io::{self, Write};
+use std::process::ExitCode;
 
 use clap::Subcommand;
 
@@ -15,12 +16,12 @@ pub(super) enum Command {
 }
 
 /// Settings that are not legal never get here.
-pub(super) fn run(command: &Command, settings: &Settings) -> anyhow::Result<()> {
+pub(super) fn run(command: &Command, settings: &Settings) -> anyhow::Result<ExitCode> {
     let mut stdout = io::stdout().lock();
     match command {
         Command::Show => stdout.write_all(settings.to_toml().as_bytes())?,
         Command::Check => writeln!(stdout, "settings are fine")?,
     }
     stdout.flush()?;
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
