@@ -23,17 +23,18 @@ use crate::lookup::Lookup;
 use crate::metrics::Metrics;
 use crate::rejects::{Level, Upkeep};
 use crate::shutdown::{Lifecycle, Reason};
+use crate::signals::Signals;
 use crate::store::{self, Store};
 
 /// Time between two attempts to bring up the schema.
 const SCHEMA_RETRY: Duration = Duration::from_secs(1);
 
-/// Runs the service until it is asked to stop.
+/// Runs the service until one of `signals` asks it to stop.
 ///
 /// # Errors
 /// A port that cannot be bound, a wrong setting found out later, or a task that ended on its own.
-pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
-    let lifecycle = Lifecycle::listen().context("signals cannot be received")?;
+pub async fn serve(settings: &Settings, signals: Signals) -> anyhow::Result<()> {
+    let lifecycle = Lifecycle::new(signals);
     let (http, database) = (&settings.http, &settings.database);
     let site_port = Bound::bind(http.listen, http.workers)
         .with_context(|| format!("`http.listen` {} cannot be bound", http.listen))?;

@@ -14,17 +14,27 @@ use std::{
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
+    time::Duration,
 };
 
+use anyhow::Context as _;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{Settings, SettingsError};
+use crate::signals::Signals;
 
 /// The command line or the settings are wrong (`EX_USAGE` of sysexits.h).
 const USAGE: u8 = 64;
 
+/// How long a command may take to end in order after a signal: Docker kills after ten seconds.
+const GRACE: Duration = Duration::from_secs(8);
+
 /// Takes orders off a NATS Streaming channel, keeps them in Postgres and answers
 /// lookups by id from memory.
+///
+/// SIGTERM, SIGINT and SIGHUP end every command with what it has done written out, a second one
+/// ends it at once. The exit code is then 128 and the number of the signal: 143, 130 or 129;
+/// that of `serve` is 0 when it has stopped in order.
 #[derive(Debug, Parser)]
 #[command(name = "waybill", version)]
 struct Arguments {
@@ -74,6 +84,16 @@ impl Command {
             _ => ExitCode::FAILURE,
         }
     }
+
+    /// How long it may take to end in order after a signal.
+    fn grace(&self) -> Duration {
+        match self {
+            Self::Publish(_) | Self::Reconcile(_) | Self::Verify(_) => GRACE,
+            Self::Rejects(command) if command.ends_in_order() => GRACE,
+            // What only shows has shown it, and a migration that is cut off Postgres takes back.
+            _ => Duration::ZERO,
+        }
+    }
 }
 
 /// Runs the command the process was called with.
@@ -92,24 +112,31 @@ pub fn main() -> ExitCode {
 }
 
 fn run(sources: &Sources, command: &Command) -> anyhow::Result<ExitCode> {
-    let settings = Settings::load(sources.config.as_deref(), &sources.set, environment())?;
-    match command {
-        Command::Serve => serve::run(&settings)?,
-        Command::Publish(args) => return serve::runtime()?.block_on(publish::run(args, &settings)),
-        Command::Rejects(command) => {
-            return serve::runtime()?.block_on(rejects::run(command, &settings));
-        }
-        Command::Reconcile(args) => {
-            return serve::runtime()?.block_on(reconcile::run(args, &settings));
-        }
-        Command::Verify(args) => return serve::runtime()?.block_on(verify::run(args, &settings)),
-        Command::Healthcheck(args) => {
-            return serve::runtime()?.block_on(healthcheck::run(args, &settings));
-        }
-        Command::Migrate => serve::migrate(&settings)?,
-        Command::Config(command) => config::run(command, &settings)?,
+    let runtime = serve::runtime()?;
+    // Before all else: without a handler, a signal may end the process half way, or not at all.
+    let signals = runtime.block_on(async { Signals::listen() });
+    let signals = signals.context("signals cannot be received")?;
+    if !matches!(command, Command::Serve) {
+        runtime.spawn(signals.clone().end_process_after(command.grace()));
     }
-    Ok(ExitCode::SUCCESS)
+    let settings = Settings::load(sources.config.as_deref(), &sources.set, environment())?;
+    if let Command::Serve = command {
+        return serve::run(&settings, runtime, signals);
+    }
+    let outcome = runtime.block_on(async {
+        match command {
+            Command::Publish(args) => publish::run(args, &settings, &signals).await,
+            Command::Reconcile(args) => reconcile::run(args, &settings, &signals).await,
+            Command::Verify(args) => verify::run(args, &settings, &signals).await,
+            Command::Healthcheck(args) => healthcheck::run(args, &settings).await,
+            Command::Rejects(command) => rejects::run(command, &settings, &signals).await,
+            Command::Config(command) => config::run(command, &settings),
+            Command::Migrate | Command::Serve => serve::migrate(&settings).await,
+        }
+    });
+    // A thread of the runtime may still wait for a line to be typed.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// Gathers the sources from before and after the command. Clap's own global

@@ -27,6 +27,7 @@ mod hex;
 pub mod metrics;
 mod ranges;
 pub mod shutdown;
+pub mod signals;
 pub mod telemetry;
 
 #[cfg(test)]

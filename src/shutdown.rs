@@ -1,17 +1,16 @@
 //! Owns every long task, notices when one ends, and stops them in order.
 
 use std::{
-    fmt, io,
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
 
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-};
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::signals::Signals;
 
 /// The tasks of the service, in the two stages they are stopped in.
 #[derive(Debug)]
@@ -21,13 +20,13 @@ pub struct Lifecycle {
     /// What answers lookups and health checks; stopped last.
     pub serving: Stage,
     ended: watch::Receiver<Option<&'static str>>,
-    signals: watch::Receiver<u32>,
+    signals: Signals,
 }
 
 /// Why the service is to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// SIGTERM or SIGINT: someone asked.
+    /// SIGTERM, SIGINT or SIGHUP: someone asked.
     Signal,
     /// This task ended, by return or by panic, before anyone asked.
     TaskEnded(&'static str),
@@ -62,32 +61,9 @@ pub enum Unclean {
 }
 
 impl Lifecycle {
-    /// A lifecycle without tasks that listens for SIGTERM and SIGINT; from here on
-    /// they no longer end the process by themselves.
-    ///
-    /// # Errors
-    ///
-    /// When the operating system refuses the signal handlers.
-    pub fn listen() -> io::Result<Self> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let (sender, signals) = watch::channel(0);
-        // Ends with the last receiver, so nobody need own it.
-        tokio::spawn(async move {
-            loop {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
-                    () = sender.closed() => return,
-                }
-                sender.send_modify(|count| *count += 1);
-            }
-        });
-        Ok(Self::new(signals))
-    }
-
-    /// A lifecycle that takes the number of signals so far from `signals`.
-    fn new(signals: watch::Receiver<u32>) -> Self {
+    /// A lifecycle without tasks that ends by `signals`.
+    #[must_use]
+    pub fn new(signals: Signals) -> Self {
         let (sender, ended) = watch::channel(None);
         Self { ingest: Stage::new(sender.clone()), serving: Stage::new(sender), ended, signals }
     }
@@ -104,7 +80,7 @@ impl Lifecycle {
         };
         tokio::select! {
             name = ended => Reason::TaskEnded(name),
-            () = self.signalled(1) => Reason::Signal,
+            _ = self.signals.first() => Reason::Signal,
         }
     }
 
@@ -121,7 +97,7 @@ impl Lifecycle {
     ) -> Result<(), Unclean> {
         tokio::select! {
             () = ordered_stop => {}
-            () = self.signalled(2) => return Err(Unclean::SecondSignal),
+            _ = self.signals.second() => return Err(Unclean::SecondSignal),
             () = tokio::time::sleep(timeout) => {
                 let mut running = self.ingest.running();
                 running.extend(self.serving.running());
@@ -131,14 +107,6 @@ impl Lifecycle {
         match *self.ended.borrow() {
             None => Ok(()),
             Some(name) => Err(Unclean::TaskEnded(name)),
-        }
-    }
-
-    async fn signalled(&self, times: u32) {
-        let mut signals = self.signals.clone();
-        if signals.wait_for(|count| *count >= times).await.is_err() {
-            // Nobody listens any more, so no signal can come.
-            std::future::pending::<()>().await;
         }
     }
 }
@@ -240,11 +208,12 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::signals::Signal;
 
     const MINUTE: Duration = Duration::from_mins(1);
 
-    fn lifecycle() -> (Lifecycle, watch::Sender<u32>) {
-        let (sender, signals) = watch::channel(0);
+    fn lifecycle() -> (Lifecycle, watch::Sender<Vec<Signal>>) {
+        let (sender, signals) = Signals::by_hand();
         (Lifecycle::new(signals), sender)
     }
 
@@ -280,7 +249,7 @@ mod tests {
             panic!("for the test");
         });
 
-        signals.send_replace(1);
+        signals.send_replace(vec![Signal::Terminate]);
         assert_eq!(lifecycle.stop_requested().await, Reason::Signal);
         let stopped = lifecycle.stop_within(MINUTE, stop(&lifecycle)).await;
         assert_eq!(stopped, Err(Unclean::TaskEnded("writer")));
@@ -333,11 +302,11 @@ mod tests {
             std::future::pending::<()>().await;
         });
 
-        signals.send_replace(1);
+        signals.send_replace(vec![Signal::Terminate]);
         assert_eq!(lifecycle.stop_requested().await, Reason::Signal);
         let second_signal = async {
             beginning.await.expect("the stop begins");
-            signals.send_replace(2);
+            signals.send_replace(vec![Signal::Terminate; 2]);
         };
         let stop = lifecycle.stop_within(MINUTE, stop(&lifecycle));
         let (stopped, ()) = tokio::join!(stop, second_signal);
@@ -348,7 +317,7 @@ mod tests {
     /// The only test that signals the process, and once only.
     #[tokio::test]
     async fn sigterm_begins_the_stop() {
-        let lifecycle = Lifecycle::listen().expect("signal handlers");
+        let lifecycle = Lifecycle::new(Signals::listen().expect("signal handlers"));
         let token = lifecycle.ingest.token();
         lifecycle.ingest.spawn("idle", async move { token.cancelled().await });
 

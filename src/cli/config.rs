@@ -1,6 +1,7 @@
 //! `waybill config`: show or check the settings.
 
 use std::io::{self, Write};
+use std::process::ExitCode;
 
 use clap::Subcommand;
 
@@ -16,7 +17,7 @@ pub(super) enum Command {
 }
 
 /// Settings that are not legal never get here.
-pub(super) fn run(command: &Command, settings: &Settings) -> anyhow::Result<()> {
+pub(super) fn run(command: &Command, settings: &Settings) -> anyhow::Result<ExitCode> {
     let mut stdout = io::stdout().lock();
     match command {
         Command::Show => stdout.write_all(settings.to_toml().as_bytes())?,
@@ -28,7 +29,7 @@ pub(super) fn run(command: &Command, settings: &Settings) -> anyhow::Result<()> 
         }
     }
     stdout.flush()?;
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Also looks into the files that hold a login, which `serve` reads when it needs them: one that

@@ -8,27 +8,35 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 
-use self::deliver::{Pace, Report, Tally, deliver};
+use self::deliver::{Report, Stop, Tally, WINDOW, deliver};
 use self::input::Message;
+use self::link::Link;
+use self::pace::Pace;
 use self::receipt::Receipt;
+use self::retry::Outage;
 use super::progress::{Progress, grouped};
 use crate::config::Settings;
 use crate::generate::{Generator, Mix};
+use crate::signals::Signals;
 
 mod deliver;
 mod input;
+mod link;
+mod pace;
 mod receipt;
+mod retry;
 
 /// Messages that may wait between reading and sending; few, because each may be large.
 const QUEUE: usize = 64;
 
-/// Messages that may be on their way to the broker and back.
-const WINDOW: usize = 1024;
-
 /// How long to wait for each answer of the broker, the first one included: in its first seconds a
 /// pod may not be let through yet, and a call that was lost is repeated after 1 s, 3 s and 7 s.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The pause between two attempts to connect at the start.
+const CONNECT_PAUSE: Duration = Duration::from_millis(500);
 
 /// What to send, and how fast.
 #[derive(Debug, clap::Args)]
@@ -37,7 +45,8 @@ pub(super) struct Args {
     ///
     /// A file is one message, exactly as it is, unless its name ends in .ndjson or .jsonl: then
     /// every line that is not blank is one. Of a folder, the .json, .ndjson and .jsonl files in
-    /// it are sent in the order of their names. Nothing is checked: what is no order is sent too.
+    /// it are sent in the order of their names, in upper case too; what is left out is named.
+    /// What is empty is an error, but nothing else is checked: what is no order is sent too.
     #[arg(value_name = "PATH", required_unless_present = "generate")]
     paths: Vec<PathBuf>,
     /// Standard input holds one message a line, not one message
@@ -62,13 +71,24 @@ pub(super) struct Args {
     /// what must become of it in a service that had nothing before
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
+    /// Send a message again for so long while the broker does not take it; 0s: never
+    ///
+    /// That is while the broker is away, restarts, elects a leader or does not answer. It counts
+    /// from the last message that it confirmed. Messages that are sent again may arrive in
+    /// another order. One that the broker did not answer may be there twice, which is told.
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = humantime::parse_duration)]
+    retry_for: Duration,
     /// Send to this channel instead of broker.channel
     #[arg(long, value_name = "CHANNEL")]
     channel: Option<String>,
 }
 
 /// Sends everything, and fails unless the broker has confirmed everything.
-pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(
+    args: &Args,
+    settings: &Settings,
+    signals: &Signals,
+) -> anyhow::Result<ExitCode> {
     if args.bad_ratio + args.duplicate_ratio > 1.0 {
         writeln!(
             io::stderr(),
@@ -77,43 +97,69 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
         return Ok(ExitCode::from(super::USAGE));
     }
     let files = input::Files::find(&args.paths, args.ndjson)?;
+    for left_out in files.left_out() {
+        writeln!(io::stderr(), "{left_out}")?;
+    }
     let total = if files.is_empty() { args.generate } else { None };
     let mut receipt = match &args.receipt {
         Some(path) => Some(Receipt::create(path, settings.ingest.max_message_bytes.bytes())?),
         None => None,
     };
-    let broker = &settings.broker;
-    let channel = args.channel.as_deref().unwrap_or(&broker.channel);
-    let client_id = format!("waybill-publish-{:016x}", fastrand::u64(..));
-    let mut options = crate::broker::options(broker, &client_id)?;
-    options.max_pub_acks_in_flight = WINDOW;
-    options.request_timeout = REQUEST_TIMEOUT;
-    let connection = stan::Connection::connect(options)
-        .await
-        .with_context(|| format!("cannot connect to {}", broker.url.addresses))?;
-
-    let messages = read_in_background(files.messages().chain(generated(args)?))?;
-    let mut progress = Progress::start(total);
-    let mut report = Report { progress: &mut progress, receipt: receipt.as_mut() };
-    let started = Instant::now();
-    let publish = async |payload| connection.publish_async(channel, payload).await;
-    let interrupted = async {
-        // Without a handler for the signal it ends the process, which is no worse.
-        let _ = tokio::signal::ctrl_c().await;
+    let link = tokio::select! {
+        link = connect(args, settings) => link?,
+        signal = signals.first() => {
+            let stopped = Some(Stop::Interrupted(signal));
+            return summarize(&Tally { stopped, ..Tally::default() }, 0, Duration::ZERO);
+        }
     };
-    let delivered =
-        deliver(messages, Pace::new(args.rate), publish, interrupted, &mut report).await;
-    let elapsed = started.elapsed();
+    let messages = read_in_background(files.messages().chain(generated(args)?))?;
+    let progress = Progress::start(total);
+    let outage = Outage::new(args.retry_for, &progress);
+    let tally = Tally::default();
+    let mut report = Report { progress: &progress, receipt: receipt.as_mut(), tally };
+    let (started, pace) = (Instant::now(), Pace::new(args.rate));
+    let publish = async |payload| link.publish(payload).await;
+    let delivered = deliver(messages, pace, publish, &outage, signals.first(), &mut report).await;
+    let (tally, doubtful, elapsed) = (report.tally, outage.doubtful(), started.elapsed());
     progress.finish();
     if let Some(receipt) = receipt {
         receipt.finish()?;
     }
-    let tally = delivered?;
-    if let Err(error) = connection.close().await {
-        // Every message has its outcome already; the server forgets us by itself.
-        tracing::debug!(%error, "Closing the connection failed");
+    delivered?;
+    let summary = summarize(&tally, doubtful, elapsed)?;
+    // Every message has its outcome already, so that nobody waits for this who wants an end.
+    tokio::select! {
+        () = link.close() => {}
+        _ = signals.first() => {}
     }
-    summarize(&tally, elapsed.as_secs_f64())
+    Ok(summary)
+}
+
+/// Registers with the broker, and tries again while it is away.
+async fn connect(args: &Args, settings: &Settings) -> anyhow::Result<Link> {
+    let broker = &settings.broker;
+    let channel = args.channel.as_deref().unwrap_or(&broker.channel);
+    let mut options = crate::broker::options(broker, "")?;
+    options.max_pub_acks_in_flight = WINDOW;
+    options.request_timeout = REQUEST_TIMEOUT;
+    options.pub_ack_timeout = REQUEST_TIMEOUT;
+    let (started, mut is_told) = (Instant::now(), false);
+    loop {
+        let error = match Link::connect(options.clone(), channel).await {
+            Ok(link) => return Ok(link),
+            Err(error) => error,
+        };
+        if error.kind() == stan::Kind::Permanent || started.elapsed() >= args.retry_for {
+            let cannot = format!("cannot connect to {}", broker.url.addresses);
+            return Err(error).context(cannot);
+        }
+        if !is_told {
+            let allowed = humantime::format_duration(args.retry_for);
+            writeln!(io::stderr(), "{error}; retrying for {allowed}")?;
+            is_told = true;
+        }
+        sleep(CONNECT_PAUSE).await;
+    }
 }
 
 /// The made-up messages, if any are asked for.
@@ -143,16 +189,28 @@ fn read_in_background(
     Ok(receiver)
 }
 
-fn summarize(tally: &Tally, seconds: f64) -> anyhow::Result<ExitCode> {
+fn summarize(tally: &Tally, doubtful: u64, took: Duration) -> anyhow::Result<ExitCode> {
     if let Some(reason) = &tally.stopped {
         writeln!(io::stderr(), "stopped: {reason}; what comes after was not sent")?;
     }
+    if doubtful > 0 {
+        let doubtful = grouped(doubtful);
+        writeln!(
+            io::stderr(),
+            "{doubtful} sent again without knowing whether the broker had stored them: they may \
+             be in the channel twice"
+        )?;
+    }
     let Tally { confirmed, failed, .. } = *tally;
-    let rate = grouped(per_second(confirmed, seconds));
+    let rate = grouped(per_second(confirmed, took.as_secs_f64()));
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{} confirmed, {} failed, {rate} msg/s", grouped(confirmed), grouped(failed))?;
-    let complete = failed == 0 && tally.stopped.is_none();
-    Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    stdout.flush()?;
+    Ok(match tally.stopped {
+        Some(Stop::Interrupted(signal)) => ExitCode::from(signal.exit_code()),
+        None if failed == 0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    })
 }
 
 #[expect(

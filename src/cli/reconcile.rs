@@ -8,7 +8,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +16,7 @@ use crate::config::Settings;
 use crate::ingest::Limits;
 use crate::ranges::Ranges;
 use crate::reconcile::{End, Finding, Kind, Observer, Reconcile, Tally};
+use crate::signals::{Signal, Signals};
 use crate::store::Store;
 
 /// One for the work, and one to end a wait for a standby that the first was cut off in.
@@ -60,7 +60,11 @@ pub(super) struct Args {
 }
 
 /// Compares, repairs if asked to, and fails unless everything is there in the end.
-pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(
+    args: &Args,
+    settings: &Settings,
+    signals: &Signals,
+) -> anyhow::Result<ExitCode> {
     let (database, ingest) = (&settings.database, &settings.ingest);
     let store = Store::new(database.url()?.expose(), CONNECTIONS, database.connect_timeout)
         .context("`database.url`")?;
@@ -80,26 +84,19 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
         patience: args.patience,
     };
     let mut screen = Screen::new(args.from, args.report.as_deref())?;
-    let stop = stop_at_signals()?;
-    let (tally, end) = reconcile.run(&stop, &mut screen).await;
-    store.close().await;
-    screen.finish()?.summarize(&tally, &end)
-}
-
-/// Cancelled by SIGINT and SIGTERM.
-fn stop_at_signals() -> anyhow::Result<CancellationToken> {
     let stop = CancellationToken::new();
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let stopped = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        stopped.cancel();
-    });
-    Ok(stop)
+    let mut interrupted = None;
+    let stopping = async {
+        interrupted = Some(signals.first().await);
+        stop.cancel();
+        std::future::pending().await
+    };
+    let (tally, end) = tokio::select! {
+        ended = reconcile.run(&stop, &mut screen) => ended,
+        ended = stopping => ended,
+    };
+    store.close().await;
+    screen.finish()?.summarize(&tally, &end, interrupted)
 }
 
 /// Where everything is told: a bar or lines, the report, and what the summary names.
@@ -199,7 +196,12 @@ impl Observer for Screen {
 }
 
 impl Names {
-    fn summarize(&self, tally: &Tally, end: &End) -> anyhow::Result<ExitCode> {
+    fn summarize(
+        &self,
+        tally: &Tally,
+        end: &End,
+        interrupted: Option<Signal>,
+    ) -> anyhow::Result<ExitCode> {
         let mut stdout = io::stdout().lock();
         let Tally { present, missing, differing, gone, stored, duplicates, rejected, .. } = *tally;
         writeln!(
@@ -236,6 +238,9 @@ impl Names {
             End::Failed(error) => format!("error: {error:#}"),
         };
         writeln!(io::stderr(), "{why}; go on with --from {}", tally.next)?;
-        Ok(ExitCode::FAILURE)
+        Ok(match (end, interrupted) {
+            (End::Interrupted, Some(signal)) => ExitCode::from(signal.exit_code()),
+            _ => ExitCode::FAILURE,
+        })
     }
 }

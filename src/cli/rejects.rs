@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use crate::config::Settings;
+use crate::signals::Signals;
 use crate::store::Store;
 
 /// One statement at a time, and one to spare.
@@ -40,18 +41,27 @@ impl Command {
     pub(super) fn only_shows(&self) -> bool {
         matches!(self, Self::List(_) | Self::Show(_) | Self::Export(_))
     }
+
+    /// Whether it has something to finish and to tell when it is interrupted.
+    pub(super) fn ends_in_order(&self) -> bool {
+        matches!(self, Self::Export(_) | Self::Replay(_) | Self::Prune(_))
+    }
 }
 
 /// Runs one of the commands, over the database that the service uses.
-pub(super) async fn run(command: &Command, settings: &Settings) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(
+    command: &Command,
+    settings: &Settings,
+    signals: &Signals,
+) -> anyhow::Result<ExitCode> {
     let database = &settings.database;
     let url = database.url()?;
     let store = Store::new(url.expose(), CONNECTIONS, database.connect_timeout)?;
     match command {
         Command::List(args) => list::run(args, store).await,
         Command::Show(args) => show::run(args, &store).await,
-        Command::Export(args) => export::run(args, store).await,
-        Command::Replay(args) => replay::run(args, store, settings).await,
-        Command::Prune(args) => prune::run(args, &store).await,
+        Command::Export(args) => export::run(args, store, signals).await,
+        Command::Replay(args) => replay::run(args, store, settings, signals).await,
+        Command::Prune(args) => prune::run(args, &store, signals).await,
     }
 }

@@ -1,31 +1,39 @@
 //! `waybill serve` and `waybill migrate`.
 
+use std::process::ExitCode;
+
 use anyhow::Context as _;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::config::Settings;
+use crate::signals::Signals;
 use crate::{app, store, telemetry};
 
 /// Runs the service until a signal.
-pub(super) fn run(settings: &Settings) -> anyhow::Result<()> {
+pub(super) fn run(
+    settings: &Settings,
+    runtime: Runtime,
+    signals: Signals,
+) -> anyhow::Result<ExitCode> {
     let telemetry = telemetry::init(&settings.telemetry, &settings.broker.client_id)?;
-    let served = runtime()?.block_on(app::serve(settings));
+    let served = runtime.block_on(app::serve(settings, signals));
+    drop(runtime);
     // After the runtime, so that the last spans are among what is sent.
     telemetry.shutdown();
-    served
+    served.map(|()| ExitCode::SUCCESS)
 }
 
 /// Applies what is missing of the schema as the owner role.
-pub(super) fn migrate(settings: &Settings) -> anyhow::Result<()> {
+pub(super) async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
     let _telemetry = telemetry::init(&settings.telemetry, &settings.broker.client_id)?;
     let database = &settings.database;
     let url = database.migrate_url()?;
     let role = database.runtime_role.as_deref();
-    runtime()?
-        .block_on(store::migrate(url.expose(), role, database.connect_timeout))
+    store::migrate(url.expose(), role, database.connect_timeout)
+        .await
         .context("the schema is not brought up to date")?;
     tracing::info!("The schema is up to date");
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The runtime for Postgres and the broker; hits are served by threads of their own.

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 
 use super::progress::{Progress, grouped};
 use crate::config::Settings;
+use crate::signals::Signals;
 use crate::store::Store;
 use crate::verify::{Fault, FaultKind, Receipt, Replica, Verify};
 
@@ -58,7 +59,11 @@ impl Faults {
 }
 
 /// Checks, tells what is wrong, and fails if anything is.
-pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(
+    args: &Args,
+    settings: &Settings,
+    signals: &Signals,
+) -> anyhow::Result<ExitCode> {
     let mut receipt = Receipt::default();
     for path in &args.receipt {
         receipt.add_file(path)?;
@@ -70,9 +75,19 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
     let verify = Verify { receipt, replicas: args.url.clone(), store, patience: args.patience };
     let progress = Progress::start(Some(uids as u64));
     let mut faults = Faults::default();
-    let verified = verify.run(|fault| faults.add(fault), || progress.advance()).await;
+    let mut looked_at: u64 = 0;
+    let count = || {
+        looked_at += 1;
+        progress.advance();
+    };
+    let verified = tokio::select! {
+        verified = verify.run(|fault| faults.add(fault), count) => verified.map(|()| None),
+        signal = signals.first() => Ok(Some(signal)),
+    };
     progress.finish();
-    verify.store.close().await;
+    if matches!(verified, Ok(None)) {
+        verify.store.close().await;
+    }
 
     let mut stdout = io::stdout().lock();
     faults.named.sort_by_key(|fault| fault.kind);
@@ -92,7 +107,11 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
         faults.count(FaultKind::Unanswered),
     )?;
     stdout.flush()?;
-    verified?;
+    if let Some(signal) = verified? {
+        let (looked_at, uids) = (grouped(looked_at), grouped(uids as u64));
+        writeln!(io::stderr(), "interrupted when {looked_at} of {uids} ids were looked at")?;
+        return Ok(ExitCode::from(signal.exit_code()));
+    }
     let well = faults.counts == [0; 4];
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -223,7 +223,7 @@ async fn a_signal_ends_it_in_order_and_it_says_where_to_go_on() {
     })
     .await;
     let status = process.stop(Signal::TERM, PATIENCE).await.expect("it ends");
-    assert_eq!(status.code(), Some(1), "{}", process.log());
+    assert_eq!(status.code(), Some(143), "{}", process.log());
     assert!(process.log().contains("interrupted; go on with --from 1"), "{}", process.log());
     assert!(world.broker.clients().await.expect("clients").is_empty(), "it said goodbye");
 }

@@ -158,6 +158,55 @@ pub enum PublishError {
     ConnectionClosed,
 }
 
+impl PublishError {
+    /// Whether publishing the same message again helps, and whether it needs a new connection.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::NoResponders | Self::Disconnected | Self::Timeout(_) => Kind::Retryable,
+            Self::ConnectionClosed => Kind::SessionFatal,
+            Self::InvalidChannel(_) | Self::TooLarge { .. } => Kind::Permanent,
+            Self::Refused(text) => kind_of_refused_publish(text),
+        }
+    }
+
+    /// Whether the message may be stored nevertheless, so that it would be there twice if it
+    /// were published again: servers do not look whether they have it.
+    #[must_use]
+    pub fn may_be_stored(&self) -> bool {
+        match self {
+            Self::Timeout(_) | Self::ConnectionClosed => true,
+            Self::Refused(text) => UNDECIDED.iter().any(|known| text.contains(known)),
+            _ => false,
+        }
+    }
+}
+
+/// What a leader says of a message that it could not tell the end of any more.
+const UNDECIDED: [&str; 2] =
+    ["leadership lost while committing log", "snapshot restored while committing log"];
+
+fn kind_of_refused_publish(text: &str) -> Kind {
+    // The channel is checked before anything is sent, so that the server can mean but one thing:
+    // it does not know the client.
+    const FATAL: &str = "stan: invalid publish request";
+    // A cluster whose leader changes.
+    const RETRYABLE: [&str; 5] = [
+        "node is not the leader",
+        "leadership transfer in progress",
+        "raft is already shutdown",
+        "timed out enqueuing operation",
+        "channel is being deleted",
+    ];
+    if text.contains(FATAL) {
+        Kind::SessionFatal
+    } else if RETRYABLE.iter().chain(&UNDECIDED).any(|known| text.contains(known)) {
+        Kind::Retryable
+    } else {
+        kind_of_refusal(text)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,6 +223,25 @@ mod tests {
         ] {
             let error = Error::Refused { request: Request::Subscribe, text: text.into() };
             assert_eq!(error.kind(), kind, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_was_not_taken_is_told_from_one_that_never_will_be() {
+        let refused = |text: &str| PublishError::Refused(text.to_owned());
+        for (error, kind, may_be_stored) in [
+            (PublishError::NoResponders, Kind::Retryable, false),
+            (PublishError::Disconnected, Kind::Retryable, false),
+            (PublishError::Timeout(Duration::from_secs(1)), Kind::Retryable, true),
+            (PublishError::ConnectionClosed, Kind::SessionFatal, true),
+            (PublishError::InvalidChannel("a b".to_owned()), Kind::Permanent, false),
+            (PublishError::TooLarge { size_bytes: 2, limit_bytes: 1 }, Kind::Permanent, false),
+            (refused("node is not the leader"), Kind::Retryable, false),
+            (refused("leadership lost while committing log"), Kind::Retryable, true),
+            (refused("stan: invalid publish request"), Kind::SessionFatal, false),
+            (refused("too many channels"), Kind::Permanent, false),
+        ] {
+            assert_eq!((error.kind(), error.may_be_stored()), (kind, may_be_stored), "{error}");
         }
     }
 }

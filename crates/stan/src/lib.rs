@@ -53,7 +53,7 @@ mod transport;
 
 pub use connection::Connection;
 pub use deliveries::QueueDepth;
-pub use error::{Error, Lost, PublishError};
+pub use error::{Error, Kind, Lost, PublishError};
 pub use message::Message;
 pub use options::{Options, StartPosition, SubscriptionOptions};
 pub use publisher::PublishAck;

@@ -13,7 +13,7 @@ mod monitor;
 mod program;
 
 pub use monitor::{ChannelState, ClientState, SubscriptionState};
-use program::{Guest, new_dir, ready, spawn, store};
+use program::{Guest, PEERS, Role, leads, new_dir, ready, spawn, store};
 pub(crate) use program::{is_ready, server};
 
 /// The cluster id of every broker that is its own NATS server.
@@ -78,19 +78,37 @@ impl Broker {
     /// Starts one under [`GUEST_CLUSTER_ID`] on the NATS server of another, so that it can stop
     /// and start while NATS stays.
     pub async fn start_on(host: &Self, options: BrokerOptions) -> Result<Self> {
-        let guest = Guest { host: host.port(), in_pair: false };
+        let guest = Guest { host: host.port(), role: Role::Alone };
         Self::start_somewhere(Some(guest), options, Arc::new(new_dir()?)).await
     }
 
     /// Starts two as [`Broker::start_on`] does, with one store: the first serves, and the second
     /// takes over when that is gone.
     pub async fn start_pair_on(host: &Self, options: BrokerOptions) -> Result<(Self, Self)> {
-        let guest = Some(Guest { host: host.port(), in_pair: true });
+        let guest = Some(Guest { host: host.port(), role: Role::OfPair });
         let dir = Arc::new(new_dir()?);
         let mut first = Self::start_somewhere(guest, options.clone(), Arc::clone(&dir)).await?;
         first.until_active().await?;
         let second = Self::start_somewhere(guest, options, dir).await?;
         Ok((first, second))
+    }
+
+    /// Starts three as [`Broker::start_on`] does, each with a store of its own, which elect the
+    /// leader that serves.
+    pub async fn start_cluster_on(host: &Self, options: BrokerOptions) -> Result<Vec<Self>> {
+        let mut members = Vec::new();
+        for name in PEERS {
+            let guest = Guest { host: host.port(), role: Role::OfCluster(name) };
+            let dir = Arc::new(new_dir()?);
+            members.push(Self::start_somewhere(Some(guest), options.clone(), dir).await?);
+        }
+        Ok(members)
+    }
+
+    /// Whether it leads its cluster, as far as it knows.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        leads(&self.process)
     }
 
     /// Waits until the broker serves; one of a pair that is started stands by at first.

@@ -2,15 +2,20 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
 
+use self::folder::{Folder, LeftOut, has_extension};
+use self::lines::Lines;
 use crate::generate::{Expected, Generated};
 use crate::order::OrderUid;
+
+mod folder;
+mod lines;
 
 /// No NATS server takes more in one message, so that no more need be read into memory.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -60,7 +65,10 @@ impl Message {
 
 /// The files to read, in order.
 #[derive(Debug)]
-pub(super) struct Files(Vec<Source>);
+pub(super) struct Files {
+    sources: Vec<Source>,
+    left_out: Vec<LeftOut>,
+}
 
 #[derive(Debug, PartialEq, Eq)]
 enum Source {
@@ -73,12 +81,14 @@ enum Source {
 impl Files {
     /// Finds what `paths` name. Whatever is missing is named before anything is sent.
     pub(super) fn find(paths: &[PathBuf], stdin_has_lines: bool) -> anyhow::Result<Self> {
-        let mut sources = Vec::new();
+        let (mut sources, mut left_out) = (Vec::new(), Vec::new());
         for path in paths {
             if path.as_os_str() == "-" {
                 sources.push(if stdin_has_lines { Source::LinesOfStdin } else { Source::Stdin });
             } else if fs::metadata(path).with_context(|| cannot_read(path))?.is_dir() {
-                sources.extend(files_of_folder(path)?.into_iter().map(Source::of_file));
+                let folder = Folder::read(path)?;
+                sources.extend(folder.files.into_iter().map(Source::of_file));
+                left_out.push(folder.left_out);
             } else {
                 sources.push(Source::of_file(path.clone()));
             }
@@ -87,16 +97,22 @@ impl Files {
         if sources.iter().filter(from_stdin).count() > 1 {
             bail!("standard input (-) can be read only once");
         }
-        Ok(Self(sources))
+        left_out.retain(|left_out| !left_out.is_empty());
+        Ok(Self { sources, left_out })
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.sources.is_empty()
+    }
+
+    /// What the folders hold besides, for people.
+    pub(super) fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
     }
 
     /// Every message in them; a file is opened when its turn comes.
     pub(super) fn messages(self) -> impl Iterator<Item = Message> + Send {
-        self.0.into_iter().flat_map(Source::messages)
+        self.sources.into_iter().flat_map(Source::messages)
     }
 }
 
@@ -129,26 +145,6 @@ impl Source {
     }
 }
 
-/// The files of a folder that can be told from their names to hold messages, by name.
-fn files_of_folder(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| cannot_read(folder))? {
-        let path = entry.with_context(|| cannot_read(folder))?.path();
-        if has_extension(&path, &["json", "ndjson", "jsonl"]) && path.is_file() {
-            files.push(path);
-        }
-    }
-    if files.is_empty() {
-        bail!("no .json, .ndjson or .jsonl files in {}", folder.display());
-    }
-    files.sort_unstable();
-    Ok(files)
-}
-
-fn has_extension(path: &Path, extensions: &[&str]) -> bool {
-    path.extension().is_some_and(|found| extensions.iter().any(|wanted| found == *wanted))
-}
-
 fn cannot_read(path: &Path) -> String {
     format!("cannot read {}", path.display())
 }
@@ -156,6 +152,10 @@ fn cannot_read(path: &Path) -> String {
 fn whole(reader: impl Read) -> io::Result<Bytes> {
     let mut payload = Vec::new();
     reader.take(MAX_BYTES + 1).read_to_end(&mut payload)?;
+    if payload.is_empty() {
+        // A standard input that is closed reads like one that is empty.
+        return Err(io::Error::other("it is empty"));
+    }
     within_limit(payload)
 }
 
@@ -167,71 +167,9 @@ fn within_limit(payload: Vec<u8>) -> io::Result<Bytes> {
     Ok(payload.into())
 }
 
-/// The lines of a file that are not blank, without their ends.
-struct Lines<R> {
-    reader: R,
-    path: Arc<Path>,
-    line: u64,
-    failed: bool,
-}
-
-impl<R: BufRead> Lines<R> {
-    fn of(reader: R, path: &Path) -> Self {
-        Self { reader, path: path.into(), line: 0, failed: false }
-    }
-
-    /// The next line with its end, or nothing at the end of the file.
-    fn read_line(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let mut line = Vec::new();
-        (&mut self.reader).take(MAX_BYTES + 1).read_until(b'\n', &mut line)?;
-        if line.len() as u64 > MAX_BYTES && !line.ends_with(b"\n") {
-            self.reader.skip_until(b'\n')?;
-        }
-        Ok((!line.is_empty()).then_some(line))
-    }
-}
-
-impl<R: BufRead> Iterator for Lines<R> {
-    type Item = Message;
-
-    fn next(&mut self) -> Option<Message> {
-        while !self.failed {
-            self.line += 1;
-            let payload = match self.read_line() {
-                Ok(Some(line)) if line.trim_ascii().is_empty() => continue,
-                Ok(Some(line)) => within_limit(without_end(line)),
-                Ok(None) => return None,
-                Err(error) => {
-                    self.failed = true;
-                    Err(error)
-                }
-            };
-            let origin = Origin::Line(Arc::clone(&self.path), self.line);
-            return Some(Message { origin, payload, known: None });
-        }
-        None
-    }
-}
-
-fn without_end(mut line: Vec<u8>) -> Vec<u8> {
-    if line.ends_with(b"\n") {
-        line.pop();
-        if line.ends_with(b"\r") {
-            line.pop();
-        }
-    }
-    line
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn lines(text: &[u8]) -> Vec<(String, Bytes)> {
-        Lines::of(text, Path::new("x.ndjson"))
-            .map(|message| (message.origin.to_string(), message.payload.unwrap()))
-            .collect()
-    }
 
     fn messages(paths: &[&Path]) -> Vec<(String, Vec<u8>)> {
         let paths: Vec<_> = paths.iter().map(|path| path.to_path_buf()).collect();
@@ -243,54 +181,12 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_sent_without_its_end_and_blank_lines_are_not() {
-        let found = lines(b"{\"a\":1} \n\n \t\r\n{}\r\n\xff\r\r\nlast");
-        let expected: [(&str, &[u8]); 4] = [
-            ("x.ndjson:1", b"{\"a\":1} "),
-            ("x.ndjson:4", b"{}"),
-            ("x.ndjson:5", b"\xff\r"),
-            ("x.ndjson:6", b"last"),
-        ];
-        assert_eq!(found.len(), expected.len());
-        for ((origin, payload), (expected_origin, expected_payload)) in found.iter().zip(expected) {
-            assert_eq!((origin.as_str(), &payload[..]), (expected_origin, expected_payload));
-        }
-    }
-
-    #[test]
-    fn a_line_that_is_too_long_is_named_and_the_next_one_is_read() {
-        let long = io::repeat(b'x').take(MAX_BYTES + 5);
-        let reader = BufReader::new(long.chain(&b"\nnext\n"[..]));
-        let mut lines = Lines::of(reader, Path::new("x"));
-        let first = lines.next().unwrap();
-        assert_eq!(first.origin.to_string(), "x:1");
-        assert!(first.payload.unwrap_err().to_string().starts_with("longer than 67108864 bytes"));
-        let second = lines.next().unwrap();
-        assert_eq!(second.origin.to_string(), "x:2");
-        assert_eq!(second.payload.unwrap(), "next");
-        assert!(lines.next().is_none());
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_read_further_is_named_once() {
-        struct Broken;
-        impl Read for Broken {
-            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-                Err(io::Error::other("disk on fire"))
-            }
-        }
-        let lines = Lines::of(BufReader::new(b"one\n".chain(Broken)), Path::new("x"));
-        let found: Vec<_> = lines.map(|message| message.payload.is_ok()).collect();
-        assert_eq!(found, [true, false]);
-    }
-
-    #[test]
     fn a_folder_is_read_by_name_and_not_below() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         fs::write(path("b.json"), "{\n}\n").unwrap();
         fs::write(path("a.ndjson"), "1\n2\n").unwrap();
-        fs::write(path("c.jsonl"), "3").unwrap();
+        fs::write(path("c.JSONL"), "3").unwrap();
         fs::write(path("readme.txt"), "not sent").unwrap();
         fs::create_dir(path("d.json")).unwrap();
         fs::write(path("d.json/e.json"), "not sent").unwrap();
@@ -298,6 +194,29 @@ mod tests {
         let payloads: Vec<_> = found.iter().map(|(_, payload)| &payload[..]).collect();
         assert_eq!(payloads, [b"1", b"2", &b"{\n}\n"[..], b"3"]);
         assert!(found[1].0.ends_with("a.ndjson:2") && found[2].0.ends_with("b.json"));
+        let files = Files::find(&[folder.path().into()], false).unwrap();
+        let left_out = files.left_out()[0].to_string();
+        assert!(left_out.ends_with(".json, .ndjson or .jsonl files: 2 (d.json, readme.txt)"));
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.json"), "1").unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.path().join("b.json")).unwrap();
+        let error = Files::find(&[folder.path().into()], false).unwrap_err();
+        assert!(format!("{error:#}").contains("b.json: No such file"), "{error:#}");
+    }
+
+    #[test]
+    fn an_empty_file_is_no_message() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("empty.json");
+        fs::write(&path, "").unwrap();
+        let mut messages = Files::find(&[path], false).unwrap().messages();
+        let error = messages.next().unwrap().payload.unwrap_err();
+        assert_eq!(error.to_string(), "it is empty");
+        assert!(messages.next().is_none());
     }
 
     #[test]

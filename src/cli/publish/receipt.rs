@@ -39,6 +39,16 @@ impl Receipt {
             .with_context(|| format!("cannot write the receipt {}", path.display()))?;
         Ok(Self { output: BufWriter::new(file), max_message_bytes })
     }
+
+    /// Sees to it that every line is on the disk. What has none, such as a pipe, needs none.
+    pub(super) fn finish(mut self) -> anyhow::Result<()> {
+        self.flush()?;
+        let file = self.output.get_ref();
+        if file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+            file.sync_all().context("cannot write the receipt")?;
+        }
+        Ok(())
+    }
 }
 
 impl<W: Write> Receipt<W> {
@@ -69,8 +79,8 @@ impl<W: Write> Receipt<W> {
         writeln!(self.output, "{}", entry.0).context("cannot write the receipt")
     }
 
-    /// Sees to it that every line is in the file.
-    pub(super) fn finish(mut self) -> anyhow::Result<()> {
+    /// Hands every line so far to the operating system, so that they are there however we end.
+    pub(super) fn flush(&mut self) -> anyhow::Result<()> {
         self.output.flush().context("cannot write the receipt")
     }
 }

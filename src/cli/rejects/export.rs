@@ -11,6 +11,7 @@ use anyhow::{Context as _, anyhow};
 use super::filters::Filters;
 use super::record;
 use super::walk::Walk;
+use crate::signals::{Signal, Signals};
 use crate::store::{Direction, Store};
 
 /// Rejects with their payloads in memory at once, and bytes of payload.
@@ -25,27 +26,35 @@ pub(in crate::cli) struct Args {
     output: Option<PathBuf>,
 }
 
-pub(super) async fn run(args: &Args, store: Store) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(args: &Args, store: Store, signals: &Signals) -> anyhow::Result<ExitCode> {
     let filters = &args.filters;
     let walk = Walk::new(store, filters.filter(), Direction::OLDEST_FIRST, filters.limit());
-    let (exported, to) = match &args.output {
+    let (Copied { exported, interrupted }, to) = match &args.output {
         None => {
             let mut stdout = BufWriter::new(io::stdout());
-            let exported = copy(walk, &mut stdout).await?;
+            let copied = copy(walk, &mut stdout, signals).await?;
             stdout.flush()?;
-            (exported, "standard output".to_owned())
+            (copied, "standard output".to_owned())
         }
         Some(path) => {
             let name = path.display();
             let file = create(path)?;
-            let written = write_file(walk, file, path).await;
+            let written = write_file(walk, file, path, signals).await;
             if written.is_err() {
-                // Half an export must not pass for a whole one.
+                // Half an export must not pass for a whole one. One that is interrupted is kept up to
+                // its last line, and told to be a part.
                 let _ = fs::remove_file(path);
             }
             (written.with_context(|| format!("{name} is not written"))?, name.to_string())
         }
     };
+    if let Some(signal) = interrupted {
+        writeln!(
+            io::stderr(),
+            "interrupted: {exported} exported to {to}, and not those after them"
+        )?;
+        return Ok(ExitCode::from(signal.exit_code()));
+    }
     writeln!(io::stderr(), "{exported} exported to {to}")?;
     Ok(ExitCode::SUCCESS)
 }
@@ -62,24 +71,39 @@ fn create(path: &Path) -> anyhow::Result<File> {
     })
 }
 
-async fn write_file(walk: Walk, file: File, path: &Path) -> anyhow::Result<u64> {
+async fn write_file(
+    walk: Walk,
+    file: File,
+    path: &Path,
+    signals: &Signals,
+) -> anyhow::Result<Copied> {
     let mut out = BufWriter::new(file);
-    let exported = copy(walk, &mut out).await?;
+    let copied = copy(walk, &mut out, signals).await?;
     out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
     // The name is on disk when its folder is.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-    Ok(exported)
+    Ok(copied)
 }
 
-async fn copy(mut walk: Walk, out: &mut impl Write) -> anyhow::Result<u64> {
+/// How many were written, and what cut it short.
+struct Copied {
+    exported: u64,
+    interrupted: Option<Signal>,
+}
+
+async fn copy(mut walk: Walk, out: &mut impl Write, signals: &Signals) -> anyhow::Result<Copied> {
     let (rows, bytes) = BATCH;
     let mut exported = 0;
-    while let Some(batch) = walk.batch(rows, bytes).await? {
+    loop {
+        let batch = tokio::select! {
+            batch = walk.batch(rows, bytes) => batch?,
+            signal = signals.first() => return Ok(Copied { exported, interrupted: Some(signal) }),
+        };
+        let Some(batch) = batch else { return Ok(Copied { exported, interrupted: None }) };
         for (kept, payload) in &batch {
             record::write(out, kept, Some(payload))?;
         }
         exported += batch.len() as u64;
     }
-    Ok(exported)
 }

@@ -3,10 +3,12 @@
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
+use futures_util::FutureExt as _;
 use indicatif::HumanBytes;
 
 use super::filters::Filters;
 use crate::cli::USAGE;
+use crate::signals::Signals;
 use crate::store::{RejectSpan, Store};
 
 /// An age moves on from one command to the next, so that the second would mean more.
@@ -26,9 +28,12 @@ pub(in crate::cli) struct Args {
     yes: bool,
 }
 
-pub(super) async fn run(args: &Args, store: &Store) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(args: &Args, store: &Store, signals: &Signals) -> anyhow::Result<ExitCode> {
     let filter = args.filters.filter();
-    let span = store.reject_span(&filter, args.filters.limit()).await?;
+    let span = tokio::select! {
+        span = store.reject_span(&filter, args.filters.limit()) => span?,
+        signal = signals.first() => return Ok(ExitCode::from(signal.exit_code())),
+    };
     if span.count == 0 {
         writeln!(io::stdout(), "no such rejects")?;
         return Ok(ExitCode::SUCCESS);
@@ -42,7 +47,13 @@ pub(super) async fn run(args: &Args, store: &Store) -> anyhow::Result<ExitCode> 
             )?;
             return Ok(ExitCode::from(USAGE));
         }
-        if !ask(&what)? {
+        // On a thread of its own: nothing is to be finished while it waits for the answer.
+        let answer = tokio::task::spawn_blocking(move || ask(&what));
+        let is_agreed = tokio::select! {
+            answer = answer => answer??,
+            signal = signals.first() => return Ok(ExitCode::from(signal.exit_code())),
+        };
+        if !is_agreed {
             writeln!(io::stdout(), "nothing is deleted")?;
             return Ok(ExitCode::FAILURE);
         }
@@ -50,6 +61,12 @@ pub(super) async fn run(args: &Args, store: &Store) -> anyhow::Result<ExitCode> 
     // Up to the newest that was told of: what comes in meanwhile nobody has agreed to.
     let mut deleted = 0;
     loop {
+        // Each round is a transaction of its own, which is finished before this is looked at.
+        if let Some(signal) = signals.first().now_or_never() {
+            writeln!(io::stdout(), "{deleted} deleted")?;
+            writeln!(io::stderr(), "interrupted; the others are still there")?;
+            return Ok(ExitCode::from(signal.exit_code()));
+        }
         match store.prune_rejects(&filter, span.last_id).await? {
             0 => break,
             some => deleted += some,

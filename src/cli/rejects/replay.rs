@@ -9,6 +9,7 @@ use super::walk::Walk;
 use crate::config::Settings;
 use crate::ingest::{Replay, Replayed, Retried};
 use crate::rejects::shown::Harmless;
+use crate::signals::Signals;
 use crate::store::{Direction, KeptReject, RejectFilter, Store};
 
 #[derive(Debug, clap::Args)]
@@ -35,6 +36,7 @@ pub(super) async fn run(
     args: &Args,
     store: Store,
     settings: &Settings,
+    signals: &Signals,
 ) -> anyhow::Result<ExitCode> {
     let ingest = &settings.ingest;
     let replay = Replay {
@@ -48,7 +50,14 @@ pub(super) async fn run(
     let mut walk = Walk::new(store, filter, Direction::OLDEST_FIRST, args.filters.limit());
     let mut tally = Tally::default();
     let (rows, bytes) = (ingest.batch_max_rows, ingest.batch_max_bytes.bytes());
-    while let Some(batch) = walk.batch(rows, bytes).await? {
+    // A batch that is begun is finished, so that what is told of it is all that was done.
+    let interrupted = loop {
+        let batch = tokio::select! {
+            biased;
+            signal = signals.first() => break Some(signal),
+            batch = walk.batch(rows, bytes) => batch?,
+        };
+        let Some(batch) = batch else { break None };
         let batch = batch.into_iter();
         let batch = batch.map(|(kept, payload)| Retried { kept, payload: payload.into() });
         let done = replay.run(batch.collect()).await?;
@@ -59,15 +68,21 @@ pub(super) async fn run(
             writeln!(stdout, "{}", describe(kept, replayed))?;
         }
         stdout.flush()?;
-    }
+    };
     let mut stdout = io::stdout().lock();
-    for id in &missing {
-        writeln!(stdout, "reject {id}: there is none")?;
+    if interrupted.is_none() {
+        for id in &missing {
+            writeln!(stdout, "reject {id}: there is none")?;
+        }
     }
     let Tally { stored, duplicate, kept } = tally;
     let would = if args.dry_run { "would be " } else { "" };
     writeln!(stdout, "{would}{stored} stored, {duplicate} duplicate, {kept} kept")?;
     stdout.flush()?;
+    if let Some(signal) = interrupted {
+        writeln!(io::stderr(), "interrupted; those after them were not tried")?;
+        return Ok(ExitCode::from(signal.exit_code()));
+    }
     let is_done = kept == 0 && missing.is_empty();
     Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -19,9 +19,21 @@ const START: Duration = Duration::from_secs(30);
 pub(super) struct Guest {
     /// The port of the NATS server.
     pub(super) host: u16,
-    /// Whether another broker stands by to take over, or this one for another.
-    pub(super) in_pair: bool,
+    pub(super) role: Role,
 }
+
+/// What a broker is to the others under its cluster id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Alone,
+    /// Another broker stands by to take over, or this one for another.
+    OfPair,
+    /// One of [`PEERS`], which elect a leader.
+    OfCluster(&'static str),
+}
+
+/// The names of the brokers of a cluster.
+pub(super) const PEERS: [&str; 3] = ["a", "b", "c"];
 
 /// The server on 127.0.0.1, with no limits on what it keeps but those in the options.
 pub(crate) fn server(
@@ -57,6 +69,18 @@ fn stands_by(process: &Process) -> bool {
     process.log().contains("Starting in standby mode")
 }
 
+/// Of a cluster only the leader says that it is ready; the others end with the list of limits.
+fn has_joined(process: &Process) -> bool {
+    process.log().contains("Inactivity   :")
+}
+
+/// Whether one of a cluster leads it, as far as it knows.
+pub(super) fn leads(process: &Process) -> bool {
+    let log = process.log();
+    let lost = log.rfind("server lost leadership");
+    log.rfind("finished leader promotion actions").is_some_and(|won| Some(won) > lost)
+}
+
 pub(super) fn new_dir() -> Result<TempDir> {
     let dir = tempfile::Builder::new().prefix("waybill-broker-").tempdir()?;
     reaper::remove_at_end(dir.path())?;
@@ -78,11 +102,19 @@ pub(super) fn spawn(
         std::fs::write(&file, configuration).context("cannot write the configuration")?;
         command.arg("-c").arg(file);
     }
-    if let Some(Guest { host, in_pair }) = guest {
+    if let Some(Guest { host, role }) = guest {
         // The later of two cluster ids counts.
         command.args(["-cid", GUEST_CLUSTER_ID, "-ns", &format!("nats://127.0.0.1:{host}")]);
-        if in_pair {
-            command.args(["-ft_group", "pair"]);
+        match role {
+            Role::Alone => {}
+            Role::OfPair => {
+                command.args(["-ft_group", "pair"]);
+            }
+            Role::OfCluster(name) => {
+                command.args(["-clustered", "-cluster_node_id", name]);
+                command.args(["-cluster_peers", &PEERS.join(",")]);
+                command.arg("-cluster_log_path").arg(dir.join("raft"));
+            }
         }
     }
     let log = dir.join(format!("broker-{}.log", monitor_port.number));
@@ -90,8 +122,15 @@ pub(super) fn spawn(
 }
 
 pub(super) async fn ready(process: &mut Process, guest: Option<Guest>) -> Result<()> {
-    let in_pair = guest.is_some_and(|guest| guest.in_pair);
-    let is_ready = async |process: &Process| is_ready(process) || in_pair && stands_by(process);
+    let role = guest.map_or(Role::Alone, |guest| guest.role);
+    let is_ready = async |process: &Process| {
+        is_ready(process)
+            || match role {
+                Role::Alone => false,
+                Role::OfPair => stands_by(process),
+                Role::OfCluster(_) => has_joined(process),
+            }
+    };
     let ready = process.ready(START, is_ready).await;
     ready.context("cannot start a throw-away broker")
 }

@@ -1,0 +1,113 @@
+//! The connection to the broker, made anew when it is lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use stan::{Connection, Error, Kind, Options, PublishError};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+/// All who wait for a connection share the outcome of an attempt for so long.
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(500);
+
+/// Publishes to one channel.
+pub(super) struct Link {
+    options: Options,
+    channel: String,
+    state: Mutex<State>,
+}
+
+enum State {
+    Up(Arc<Connection>),
+    /// Since then, and why.
+    Down(Instant, PublishError),
+}
+
+impl Link {
+    /// Connects: one attempt.
+    pub(super) async fn connect(options: Options, channel: &str) -> Result<Self, Error> {
+        let connection = connect(&options).await?;
+        let state = Mutex::new(State::Up(Arc::new(connection)));
+        Ok(Self { options, channel: channel.to_owned(), state })
+    }
+
+    /// Sends a message; the outcome is that of the broker.
+    pub(super) async fn publish(
+        &self,
+        payload: Bytes,
+    ) -> Result<impl Future<Output = Result<(), PublishError>> + use<'_>, PublishError> {
+        let connection = self.connection().await?;
+        match connection.publish_async(&self.channel, payload).await {
+            Ok(ack) => Ok(async move {
+                let outcome = ack.await;
+                if let Err(error) = &outcome {
+                    self.failed(&connection, error).await;
+                }
+                outcome
+            }),
+            Err(error) => {
+                self.failed(&connection, &error).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn connection(&self) -> Result<Arc<Connection>, PublishError> {
+        let mut state = self.state.lock().await;
+        match &*state {
+            State::Up(connection) => return Ok(Arc::clone(connection)),
+            State::Down(since, error) if since.elapsed() < BETWEEN_ATTEMPTS => {
+                return Err(error.clone());
+            }
+            State::Down(..) => {}
+        }
+        match connect(&self.options).await {
+            Ok(connection) => {
+                let connection = Arc::new(connection);
+                *state = State::Up(Arc::clone(&connection));
+                Ok(connection)
+            }
+            Err(error) => {
+                let error = not_sent(error);
+                *state = State::Down(Instant::now(), error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes note that a message failed, in case that ends the connection it was sent by.
+    async fn failed(&self, connection: &Arc<Connection>, error: &PublishError) {
+        if error.kind() != Kind::SessionFatal {
+            return;
+        }
+        let mut state = self.state.lock().await;
+        if matches!(&*state, State::Up(current) if Arc::ptr_eq(current, connection)) {
+            *state = State::Down(Instant::now(), PublishError::Disconnected);
+        }
+    }
+
+    /// Takes leave of the server, which otherwise finds out by itself.
+    pub(super) async fn close(self) {
+        if let State::Up(connection) = self.state.into_inner()
+            && let Err(error) = connection.close().await
+        {
+            tracing::debug!(%error, "Closing the connection failed");
+        }
+    }
+}
+
+/// Under a new name each time: the server may take the last one for alive yet.
+async fn connect(options: &Options) -> Result<Connection, Error> {
+    let client_id = format!("waybill-publish-{:016x}", fastrand::u64(..));
+    Connection::connect(Options { client_id, ..options.clone() }).await
+}
+
+/// Without a connection nothing was sent.
+fn not_sent(error: Error) -> PublishError {
+    match error {
+        Error::NoResponders(_) => PublishError::NoResponders,
+        Error::Refused { text, .. } => PublishError::Refused(text),
+        _ => PublishError::Disconnected,
+    }
+}

@@ -1,0 +1,98 @@
+//! Sending a message again that the broker did not take, for as long as that is allowed.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use bytes::Bytes;
+use stan::{Kind, PublishError};
+use tokio::time::{Instant, sleep};
+
+use crate::cli::progress::Progress;
+
+/// The pause before a message is sent again; it doubles up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Why a message is not known to be stored.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error(transparent)]
+    Final(PublishError),
+    #[error("{error}; given up after {}", humantime::format_duration(*.after))]
+    GivenUp { error: PublishError, after: Duration },
+    #[error("interrupted before the acknowledgement came; the message may or may not be stored")]
+    Interrupted,
+}
+
+/// The time in which the broker takes no message, and what was done about it.
+pub(super) struct Outage<'a> {
+    began: Cell<Option<Instant>>,
+    retry_for: Duration,
+    progress: &'a Progress,
+    doubtful: Cell<u64>,
+}
+
+impl<'a> Outage<'a> {
+    pub(super) fn new(retry_for: Duration, progress: &'a Progress) -> Self {
+        Self { began: Cell::default(), retry_for, progress, doubtful: Cell::default() }
+    }
+
+    /// Whether the last that was heard of the broker is that it took no message.
+    pub(super) fn is_on(&self) -> bool {
+        self.began.get().is_some()
+    }
+
+    /// Messages that were sent again though the broker may have stored them.
+    pub(super) fn doubtful(&self) -> u64 {
+        self.doubtful.get()
+    }
+
+    /// How long messages may still be sent again, now that one was not taken.
+    fn time_left(&self, error: &PublishError) -> Duration {
+        let began = self.began.get().unwrap_or_else(|| {
+            let allowed = humantime::format_duration(self.retry_for);
+            // Who does not listen misses nothing that counts.
+            let _ = self.progress.write_line(format_args!("{error}; retrying for {allowed}"));
+            Instant::now()
+        });
+        self.began.set(Some(began));
+        self.retry_for.saturating_sub(began.elapsed())
+    }
+
+    /// Waits for the outcome of a message that was `sent`, and sends it again while the broker
+    /// does not take it.
+    pub(super) async fn confirm<Ack>(
+        &self,
+        mut sent: Result<Ack, PublishError>,
+        payload: Bytes,
+        publish: &impl AsyncFn(Bytes) -> Result<Ack, PublishError>,
+    ) -> Result<(), Failure>
+    where
+        Ack: Future<Output = Result<(), PublishError>>,
+    {
+        let (mut pause, mut is_doubtful) = (FIRST_PAUSE, false);
+        loop {
+            let outcome = match sent {
+                Ok(ack) => ack.await,
+                Err(error) => Err(error),
+            };
+            let Err(error) = outcome else {
+                self.began.set(None);
+                return Ok(());
+            };
+            if error.kind() == Kind::Permanent {
+                return Err(Failure::Final(error));
+            }
+            if self.time_left(&error) < pause {
+                return Err(Failure::GivenUp { error, after: self.retry_for });
+            }
+            if error.may_be_stored() && !is_doubtful {
+                is_doubtful = true;
+                self.doubtful.set(self.doubtful.get() + 1);
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            sent = publish(payload.clone()).await;
+        }
+    }
+}
