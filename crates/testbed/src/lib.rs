@@ -1,4 +1,4 @@
-//! Starts real Postgres and nats-streaming-server, for tests, benches and `make up`.
+//! Starts real Postgres, PgBouncer and nats-streaming-server, for tests, benches and `make up`.
 //!
 //! What a test starts ends with the test process, however that ends: see [`process`].
 //! The servers are found on the machine; `scripts/install-tools` installs them.
@@ -6,6 +6,7 @@
 pub mod broker;
 pub mod http;
 pub mod local;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
@@ -20,6 +21,7 @@ mod secret;
 mod tools;
 
 pub use broker::{Broker, BrokerOptions, SubscriptionState};
+pub use pgbouncer::{PgBouncer, PoolMode};
 pub use postgres::{Database, Postgres};
 pub use process::{Process, Signal};
 pub use proxy::{Direction, Held, Proxy, Publication, Tap};
