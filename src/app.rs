@@ -126,7 +126,7 @@ pub async fn serve(settings: &Settings, signals: Signals) -> anyhow::Result<()> 
 
     let end = tokio::select! {
         reason = lifecycle.stop_requested() => Ok(reason),
-        Err(wrong) = bring_up_schema(settings, &store, &schema_is_there) => Err(wrong),
+        Err(wrong) = bring_up_schema(settings, &store, &health, &schema_is_there) => Err(wrong),
     };
     stop(&lifecycle, settings, &health, &store, end).await
 }
@@ -190,11 +190,12 @@ async fn when<F: Future<Output = ()>>(
     }
 }
 
-/// Migrates if asked to and waits until Postgres answers; then stays pending for ever. Ends
+/// Migrates if asked to and waits until Postgres can be used; then stays pending for ever. Ends
 /// only with a setting that is wrong.
 async fn bring_up_schema(
     settings: &Settings,
     store: &Store,
+    health: &Health,
     schema_is_there: &watch::Sender<bool>,
 ) -> anyhow::Result<Infallible> {
     let mut told = String::new();
@@ -206,7 +207,8 @@ async fn bring_up_schema(
         // The same trouble is told once, however long it lasts.
         let text = format!("{error:#}");
         if text != told {
-            tracing::warn!(error = text, "The schema is not there yet; trying on");
+            tracing::warn!(error = text, "Postgres or its schema cannot be used yet; retrying");
+            health.enter(Phase::Preparing(Some(text.clone())));
             told = text;
         }
         sleep(SCHEMA_RETRY).await;
@@ -223,5 +225,5 @@ async fn migrate(settings: &Settings, store: &Store) -> anyhow::Result<()> {
         let role = database.runtime_role.as_deref();
         store::migrate(url.expose(), role, database.connect_timeout).await?;
     }
-    Ok(store.ping().await?)
+    Ok(store.check_access(settings.ingest.enabled).await?)
 }

@@ -9,8 +9,8 @@ use crate::store::Progress;
 /// Where the replica stands between start and stop.
 #[derive(Debug, Clone)]
 pub enum Phase {
-    /// The schema is not known to be there yet.
-    Preparing,
+    /// The schema is not known to be there yet; why, if that is known.
+    Preparing(Option<String>),
     /// The cache is being filled.
     Warming(Arc<Progress>),
     /// Lookups are welcome.
@@ -25,7 +25,7 @@ pub struct Health(Arc<watch::Sender<Phase>>);
 
 impl Default for Health {
     fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(Phase::Preparing)))
+        Self(Arc::new(watch::Sender::new(Phase::Preparing(None))))
     }
 }
 
@@ -57,7 +57,8 @@ impl Health {
     #[must_use]
     pub fn describe(&self) -> String {
         match &*self.0.borrow() {
-            Phase::Preparing => "waiting for postgres and the schema".to_owned(),
+            Phase::Preparing(None) => "waiting for postgres and the schema".to_owned(),
+            Phase::Preparing(Some(why)) => format!("waiting for postgres and the schema: {why}"),
             Phase::Warming(progress) => {
                 format!("warming {:.0} %", (progress.ratio() * 100.0).floor())
             }
@@ -70,7 +71,7 @@ impl Health {
     #[must_use]
     pub fn warm_ratio(&self) -> f64 {
         match &*self.0.borrow() {
-            Phase::Preparing => 0.0,
+            Phase::Preparing(_) => 0.0,
             Phase::Warming(progress) => progress.ratio(),
             Phase::Ready | Phase::Draining => 1.0,
         }

@@ -11,14 +11,13 @@ mod migrate;
 mod orders;
 mod rejects;
 mod replication;
+mod session;
 mod warm_up;
 mod warnings;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use tokio::sync::Notify;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 pub use compare::{Claim, Standing};
 pub use error::{Class, Error, classify};
@@ -27,6 +26,7 @@ pub use lookup::Found;
 pub use migrate::{MIGRATOR, migrate};
 pub use orders::{NewOrder, Outcome};
 pub use rejects::{Direction, KeptReject, NewReject, RejectFilter, RejectSpan, RejectsMeasured};
+pub use session::SETTINGS;
 pub use warm_up::{Progress, WarmUp};
 use warnings::Warnings;
 
@@ -34,8 +34,6 @@ use warnings::Warnings;
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
-    /// Rung when a new connection turned out to commit asynchronously.
-    commits_asynchronously: Arc<Notify>,
     warnings: Warnings,
 }
 
@@ -45,20 +43,15 @@ impl Store {
     ///
     /// Getting a connection, from the pool or a new one, takes `connect_timeout` at most.
     pub fn new(url: &str, max_connections: u32, connect_timeout: Duration) -> Result<Self, Error> {
-        let commits_asynchronously = Arc::new(Notify::new());
-        let alarm = Arc::clone(&commits_asynchronously);
         let pool = PgPoolOptions::new()
             .max_connections(max_connections)
             .acquire_timeout(connect_timeout)
             // One round trip more for each use, so that a restart of Postgres costs no caller
             // an error for each connection that died with it.
             .test_before_acquire(true)
-            .after_connect(move |connection, _| {
-                let alarm = Arc::clone(&alarm);
-                Box::pin(async move { prepare(connection, &alarm).await })
-            })
+            .after_connect(|connection, _| Box::pin(session::prepare_for_pool(connection)))
             .connect_lazy_with(connect_options(url)?);
-        Ok(Self { pool, commits_asynchronously, warnings: Warnings::new() })
+        Ok(Self { pool, warnings: Warnings::new() })
     }
 
     /// Opens connections from now on by another URL: the password was changed. Those that are
@@ -79,13 +72,31 @@ impl Store {
         }
     }
 
-    /// Asks Postgres for a sign of life; what it answers besides is not looked at.
+    /// Asks Postgres for a sign of life, and whether the orders may be read.
     #[tracing::instrument(name = "store.ping", skip_all)]
     pub async fn ping(&self) -> Result<(), Error> {
         let mut lease = self.lease().await?;
-        lease::answered(sqlx::query("select 1").execute(&mut *lease)).await?;
+        lease::answered(sqlx::query("select from orders limit 1").execute(&mut *lease)).await?;
         lease.give_back();
         Ok(())
+    }
+
+    /// Says whether this login can do what the service does: read, and if `writes`, write.
+    #[tracing::instrument(name = "store.check_access", skip_all)]
+    pub async fn check_access(&self, writes: bool) -> Result<(), Error> {
+        let connect_timeout = self.pool.options().get_acquire_timeout();
+        session::refuse_shared(&self.pool.connect_options(), connect_timeout).await?;
+        let mut lease = self.lease().await?;
+        let missing = sqlx::query_scalar::<_, Option<String>>(
+            "select string_agg(privilege || ' on ' || relation, ', ') \
+             from (values ('SELECT', 'orders', false), ('SELECT', 'rejected_messages', false), \
+                 ('INSERT', 'orders', true), ('INSERT', 'rejected_messages', true), \
+                 ('DELETE', 'rejected_messages', true)) as needed (privilege, relation, to_write) \
+             where ($1 or not to_write) and not has_table_privilege(relation, privilege)",
+        );
+        let missing = lease::answered(missing.bind(writes).fetch_one(&mut *lease)).await?;
+        lease.give_back();
+        missing.map_or(Ok(()), |missing| Err(Error::MissingGrants(missing)))
     }
 
     /// Closes every connection; what is asked afterwards fails.
@@ -107,6 +118,8 @@ pub struct Connections {
 
 fn connect_options(url: &str) -> Result<PgConnectOptions, Error> {
     let options: PgConnectOptions = url.parse().map_err(Error::IllegalUrl)?;
+    // A PgBouncer knows nothing of extra_float_digits and refuses it; there are no floats here.
+    let options = options.extra_float_digits(None);
     // A name in the URL tells apart services that share a database.
     let is_named = options.get_application_name().is_some();
     Ok(if is_named { options } else { options.application_name("waybill") })
@@ -115,24 +128,4 @@ fn connect_options(url: &str) -> Result<PgConnectOptions, Error> {
 /// A sequence as a `bigint`. No channel lives long enough to number a message beyond that.
 fn bigint(sequence: u64) -> i64 {
     i64::try_from(sequence).unwrap_or(i64::MAX)
-}
-
-/// Refuses a connection on which a commit could be lost, and bounds what may go wrong on it:
-/// a statement takes milliseconds, so 30 s mean that something is stuck (a commit that waits for
-/// a synchronous standby is not counted by Postgres); the only locks met are those of another
-/// writer's batch, so 10 s mean that an operator holds the table. How commits are done is fixed
-/// for as long as the connection lives, whatever is reloaded meanwhile.
-async fn prepare(connection: &mut PgConnection, alarm: &Notify) -> sqlx::Result<()> {
-    let (synchronous_commit, _, _): (String, String, String) = sqlx::query_as(
-        "select set_config('synchronous_commit', current_setting('synchronous_commit'), false), \
-         set_config('statement_timeout', '30s', false), set_config('lock_timeout', '10s', false)",
-    )
-    .fetch_one(connection)
-    .await?;
-    if synchronous_commit == "off" {
-        // The pool would keep trying until its timeout and then name the timeout only.
-        alarm.notify_waiters();
-        return Err(sqlx::Error::Configuration(Box::new(Error::SynchronousCommitOff)));
-    }
-    Ok(())
 }

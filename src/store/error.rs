@@ -40,10 +40,18 @@ pub fn classify(error: &sqlx::Error) -> Class {
         return Class::Transient;
     };
     match code.get(..2) {
+        _ if lost_its_session(error) => Class::Configuration,
         Some("42") => Class::Configuration,
         Some("22" | "23" | "54") => Class::Content,
         _ => Class::Transient,
     }
+}
+
+/// Whether a prepared statement was looked for in vain, or another was in its place: the session
+/// is not the one in which it was prepared.
+fn lost_its_session(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    matches!(code.as_deref(), Some("26000" | "42P05"))
 }
 
 /// Why the store could not do what it was asked, named after what to do about it.
@@ -79,6 +87,23 @@ pub enum Error {
     /// A wrong setting: with it, an acknowledged order could be lost.
     #[error("synchronous_commit is off for this role or database; any other value is legal")]
     SynchronousCommitOff,
+    /// A setting that only a superuser may change makes Postgres answer with less than is
+    /// stored, or with other bytes.
+    #[error("{0} is on for this role, database or server and must be off")]
+    UnsafeSetting(&'static str),
+    /// What a query would find under the tables' names is not what the migrations made.
+    #[error("the tables of waybill are not found: {0}")]
+    WrongTables(String),
+    /// The role was not granted what the service does.
+    #[error("this role lacks {0}; a migration grants what is needed to `database.runtime_role`")]
+    MissingGrants(String),
+    /// The session is lent to others between two transactions.
+    #[error(
+        "this is a pooler such as PgBouncer that lends its sessions to others between two \
+         transactions, which waybill cannot work with: set pool_mode = session for this \
+         database, or connect to Postgres directly"
+    )]
+    SharedSession,
     /// A wrong setting: the text is not the URL of a Postgres.
     #[error("not a postgres url: {0}")]
     IllegalUrl(sqlx::Error),
@@ -95,6 +120,10 @@ impl Error {
             | Self::Halt { .. }
             | Self::Schema(_)
             | Self::SynchronousCommitOff
+            | Self::UnsafeSetting(_)
+            | Self::WrongTables(_)
+            | Self::MissingGrants(_)
+            | Self::SharedSession
             | Self::IllegalUrl(_) => Class::Configuration,
         }
     }
@@ -114,6 +143,9 @@ impl Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
+        if lost_its_session(&error) {
+            return Self::SharedSession;
+        }
         match classify(&error) {
             Class::Transient => Self::Retry(error),
             Class::Configuration => Self::RetrySlowly(error),
@@ -191,7 +223,7 @@ mod tests {
             "55000", "25006", "25P02", "28000", "28P01", "3D000", "XX000", "XX001", "XX002",
             "0A000", "72000", "99999", "", "4", "é1",
         ];
-        let configuration = ["42501", "42P01", "42703", "42601", "42883"];
+        let configuration = ["42501", "42P01", "42703", "42601", "42883", "42P05", "26000"];
         let content =
             ["22001", "22021", "22P05", "22003", "23502", "23505", "23514", "54000", "54001"];
 

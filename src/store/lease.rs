@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, Postgres};
 
-use super::{Error, Store};
+use super::{Error, Store, session};
 
 /// Longer than the server's own `statement_timeout`, so that it speaks first: this is for a
 /// server that does not speak at all, which TCP alone would notice after 15 minutes.
@@ -24,12 +24,13 @@ pub(super) struct Lease {
 impl Store {
     /// Lends a connection, a new one if none is idle.
     pub(super) async fn lease(&self) -> Result<Lease, Error> {
-        let refused = self.commits_asynchronously.notified();
-        let connection = tokio::select! {
-            connection = self.pool.acquire() => connection?,
-            () = refused => return Err(Error::SynchronousCommitOff),
-        };
-        Ok(Lease { connection, sound: false })
+        let (connection, refused) = session::refusing(self.pool.acquire()).await;
+        let lease = connection.map(|connection| Lease { connection, sound: false });
+        match refused {
+            // The lease, if there is one, closes the connection.
+            Some(error) => Err(error),
+            None => Ok(lease?),
+        }
     }
 }
 

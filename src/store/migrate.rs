@@ -7,7 +7,7 @@ use sqlx::migrate::{Migrate, Migrator};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
-use super::{Error, connect_options};
+use super::{Error, connect_options, session};
 
 /// The migrations in `migrations/`. Those of a newer version are let be: during a rollout, and
 /// after a rollback, an older replica still has to start.
@@ -25,6 +25,8 @@ pub async fn migrate(
     connect_timeout: Duration,
 ) -> Result<(), Error> {
     let options = connect_options(url)?;
+    // The lock belongs to the session: in one that is shared it would never be released.
+    session::refuse_shared(&options, connect_timeout).await?;
     let connecting = PgConnection::connect_with(&options);
     let mut connection = tokio::time::timeout(connect_timeout, connecting)
         .await

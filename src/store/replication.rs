@@ -36,7 +36,8 @@ impl Store {
         // The number may be another's by now, but only of this role can it be ended.
         let end = sqlx::query(
             "select pg_terminate_backend(pid) from pg_stat_activity \
-             where pid = $1 and wait_event = 'SyncRep' and application_name = 'waybill'",
+             where pid = $1 and wait_event = 'SyncRep' \
+                 and application_name = current_setting('application_name')",
         );
         if answered(end.bind(backend).execute(&mut *lease)).await.is_ok() {
             lease.give_back();

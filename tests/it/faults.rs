@@ -2,15 +2,17 @@
 
 mod constraints;
 mod credentials;
+mod hidden;
 mod outages;
 mod permissions;
+mod pooler;
 mod standby;
 
 use bytes::Bytes;
 use http::StatusCode;
 use testbed::{Postgres, eventually};
 
-use crate::service::{PATIENCE, Replica, World, order};
+use crate::service::{MODEL_UID, PATIENCE, Replica, World, order};
 
 /// Holds the table of orders for as long as the statement sleeps: 57P01 ends it.
 const HOLD: &str = "begin; lock table orders in access exclusive mode; select pg_sleep(600)";
@@ -59,6 +61,27 @@ async fn while_locked(world: &World, postgres: &Postgres, meanwhile: impl Future
     };
     let (held, ()) = tokio::join!(holding, hitting);
     held.expect_err("its connection was ended");
+}
+
+/// A replica that is not ready, says so with these words once in the log and whenever it is
+/// asked, tells nobody "no", and leaves what is published in the channel.
+async fn waits_and_tells(world: &World, replica: &Replica, words: &str) {
+    let told = format!("waiting for postgres and the schema: {words}");
+    let reply = eventually(&told, PATIENCE, async || {
+        let reply = replica.admin("/readyz").await;
+        reply.text().contains(&told).then_some(reply)
+    })
+    .await;
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    world.throw([order("unheard")]).await;
+    assert_eq!(replica.order("unheard").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(replica.order(MODEL_UID).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    let lag = world.lag().await;
+    assert!(matches!(lag, None | Some((1, 0))), "it is not delivered: {lag:?}");
+    let log = replica.process.log();
+    let lines = log.lines().filter(|line| line.contains(words)).collect::<Vec<_>>();
+    assert_eq!(lines.len(), 1, "it is told once: {lines:#?}");
+    assert!(!log.contains("\"level\":\"ERROR\""), "{log}");
 }
 
 /// Waits until the question is answered with yes.

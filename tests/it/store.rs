@@ -7,9 +7,12 @@ mod follow;
 mod migrations;
 mod model;
 mod orders;
+mod pooler;
 mod rejects;
 mod replication;
 mod roles;
+mod session;
+mod tables;
 mod views;
 mod warm_up;
 

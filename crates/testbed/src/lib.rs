@@ -1,4 +1,4 @@
-//! Starts real Postgres and nats-streaming-server, for tests, benches and `make up`.
+//! Starts real Postgres, PgBouncer and nats-streaming-server, for tests, benches and `make up`.
 //!
 //! What a test starts ends with the test process, however that ends: see [`process`].
 //! The servers are found on the machine; `scripts/install-tools` installs them.
@@ -7,6 +7,7 @@ pub mod broker;
 pub mod http;
 pub mod local;
 pub mod nginx;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
@@ -22,6 +23,7 @@ mod tools;
 
 pub use broker::{Broker, BrokerOptions, SubscriptionState};
 pub use nginx::Nginx;
+pub use pgbouncer::{PgBouncer, PoolMode};
 pub use postgres::{Database, Postgres};
 pub use process::{Process, Signal};
 pub use proxy::{Direction, Held, Proxy, Publication, Tap};

@@ -52,6 +52,14 @@ fn in_tools(program: &str) -> Result<Vec<PathBuf>> {
     Ok(here.ancestors().map(|dir| dir.join(".tools/bin").join(program)).collect())
 }
 
+/// The `pgbouncer` program; Debian keeps it where not everybody's PATH leads.
+pub(crate) fn pgbouncer() -> Result<PathBuf> {
+    on_path("pgbouncer")
+        .chain([PathBuf::from("/usr/sbin/pgbouncer")])
+        .find(|program| program.is_file())
+        .context("no PgBouncer was found: run scripts/install-tools --chart")
+}
+
 fn on_path(program: &str) -> impl Iterator<Item = PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let candidates: Vec<PathBuf> =
@@ -104,8 +112,9 @@ mod tests {
     }
 
     #[test]
-    fn both_servers_are_found() {
+    fn every_server_is_found() {
         assert!(postgres_bin().unwrap().join("initdb").is_file());
         assert!(broker().unwrap().is_file());
+        assert!(pgbouncer().unwrap().is_file());
     }
 }

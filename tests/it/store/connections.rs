@@ -138,21 +138,18 @@ async fn a_query_begun_before_a_promotion_does_not_say_no_after_it() {
     let primary = Postgres::start().await.unwrap();
     let database = primary.database().await.unwrap();
     migrate(&database).await;
-    // The statement is held after its snapshot was taken, until the standby is promoted. The
-    // built-in functions are found first unless the path says otherwise.
-    owner(
-        &database,
-        "
-        create function pg_is_in_recovery() returns boolean volatile language plpgsql as $$
+    // The statement is held after its snapshot was taken, until the standby is promoted.
+    let superuser = primary.superuser_url();
+    let (server, _) = superuser.rsplit_once('/').unwrap();
+    let hold = "
+        alter function pg_catalog.pg_is_in_recovery() rename to pg_is_standby;
+        create function pg_catalog.pg_is_in_recovery() returns boolean
+        volatile language plpgsql as $$
         begin
-            while pg_catalog.pg_is_in_recovery() loop perform pg_sleep(0.01); end loop;
+            while pg_catalog.pg_is_standby() loop perform pg_sleep(0.01); end loop;
             return false;
-        end $$",
-    )
-    .await;
-    let role = format!("alter role {} in database {}", database.runtime_role, database.name);
-    let path = format!("{role} set search_path = public, pg_catalog");
-    execute(&primary.superuser_url(), &path).await.unwrap();
+        end $$";
+    execute(&format!("{server}/{}", database.name), hold).await.unwrap();
     let standby = primary.standby().await.unwrap();
     let there = open(&database.on(&standby));
     let began = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'";

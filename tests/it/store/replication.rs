@@ -90,6 +90,12 @@ async fn a_row_whose_writer_died_waiting_counts_when_the_standby_has_it() {
 #[tokio::test]
 async fn a_commit_that_somebody_cuts_short_is_no_commit() {
     let (primary, mut standby, database) = held().await;
+    // The warning arrives whatever the role wants to hear.
+    let silent = format!(
+        "set synchronous_commit = local; alter role {} set client_min_messages = error",
+        database.runtime_role
+    );
+    primary.psql(&primary.superuser_url(), &silent).await.unwrap();
     let store = open(&database);
     let batch = [order("a", "{}", 1)];
     let mut cut = pin!(store.insert_orders(&batch));

@@ -39,8 +39,13 @@ impl Database {
     /// The same database on another server: a standby, or the primary it has become.
     #[must_use]
     pub fn on(&self, server: &Postgres) -> Self {
+        self.at(server.port())
+    }
+
+    /// The same database by another port.
+    pub(crate) fn at(&self, port: u16) -> Self {
         let there = |url: &str| match url.rsplit_once('@') {
-            Some((login, _)) => format!("{login}@127.0.0.1:{}/{}", server.port(), self.name),
+            Some((login, _)) => format!("{login}@127.0.0.1:{port}/{}", self.name),
             None => url.to_owned(),
         };
         Self {
