@@ -44,6 +44,8 @@ pub struct Admin {
     pub session: ingest::Watch,
     /// How much is kept among the rejects.
     pub rejects: Level,
+    /// Whether the broker's monitor answers.
+    pub monitor: ingest::MonitorState,
     /// What the broker deleted before anybody took it.
     pub losses: ingest::Losses,
 }
@@ -102,9 +104,13 @@ async fn readyz(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Respon
         let phase = admin.health.describe();
         let cache = if ready { Ok(phase) } else { Err(phase) };
         let rejects = admin.rejects.describe();
-        for (name, told) in
-            [("cache", cache), ("postgres", postgres), ("broker", broker), ("rejects", rejects)]
-        {
+        for (name, told) in [
+            ("cache", cache),
+            ("postgres", postgres),
+            ("broker", broker),
+            ("broker's monitor", admin.monitor.describe()),
+            ("rejects", rejects),
+        ] {
             let (sign, what) = match told {
                 Ok(what) => ('+', what),
                 Err(what) => ('-', what),

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::Losses;
+use super::{Losses, MonitorState};
 use crate::broker::monitor::{Channel, Member, Monitor};
 use crate::config::Broker;
 use crate::metrics::Metrics;
@@ -23,6 +23,7 @@ const INTERVAL: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct LagWatch {
     monitor: Monitor,
+    state: MonitorState,
     losses: Losses,
     metrics: Metrics,
     looked: watch::Sender<bool>,
@@ -46,11 +47,18 @@ pub struct Lag {
 }
 
 impl LagWatch {
-    /// None when the settings name no monitor. What it sees deleted goes into `losses`.
+    /// None when the settings name no monitor. Whether it answers goes into `state`, what it
+    /// sees deleted into `losses`.
     #[must_use]
-    pub fn new(settings: &Broker, losses: Losses, metrics: Metrics) -> Option<Self> {
+    pub fn new(
+        settings: &Broker,
+        state: MonitorState,
+        losses: Losses,
+        metrics: Metrics,
+    ) -> Option<Self> {
         let monitor = Monitor::new(settings)?;
-        Some(Self { monitor, losses, metrics, looked: watch::Sender::new(false) })
+        state.configured();
+        Some(Self { monitor, state, losses, metrics, looked: watch::Sender::new(false) })
     }
 
     /// Resolves when the first look is over, however it went. A loss that happened while no
@@ -70,10 +78,13 @@ impl LagWatch {
         while stop.run_until_cancelled(looks.tick()).await.is_some() {
             let looked = timeout(INTERVAL, self.monitor.channel()).await;
             match looked.context("no answer in time").and_then(|looked| looked) {
-                Ok(channel) => self.take(&channel),
+                Ok(channel) => {
+                    self.state.answers();
+                    self.take(&channel);
+                }
                 Err(error) => {
                     self.metrics.lag.set(None);
-                    tracing::debug!(error = format!("{error:#}"), "The monitor does not answer");
+                    self.state.silent(format!("{error:#}"));
                 }
             }
             self.looked.send_replace(true);

@@ -76,4 +76,44 @@ async fn a_monitor_that_does_not_answer_keeps_nobody_from_work() {
     let replica = world.start("alone", &nobody).await;
     replica.until_ready().await;
     until_stored(&world, postgres, "1").await;
+    let ready = replica.admin("/readyz?verbose").await;
+    let entry = "[-] broker's monitor: no answer since ";
+    assert!(ready.text().contains(entry), "{}", ready.text());
+    assert_eq!(ready.status, 200);
+    let log = replica.process.log();
+    assert_eq!(log.matches("The broker's monitor does not answer").count(), 1, "{log}");
+}
+
+#[tokio::test]
+async fn what_the_monitor_told_is_absent_while_it_does_not_answer() {
+    let postgres = Postgres::shared().await.expect("Postgres");
+    let mut world = World::on(postgres).await;
+    let monitor = world.broker.monitor_url();
+    let replica = world.start("watcher", &[("WAYBILL_BROKER__MONITOR_URL", &monitor)]).await;
+    replica.until_ready().await;
+    let shown = async || {
+        let metrics = replica.admin("/metrics").await;
+        let value = |name: &str| {
+            let line = metrics.text().lines().find(|line| line.starts_with(name))?;
+            line.rsplit_once(' ').map(|(_, value)| value.to_owned())
+        };
+        let pending = value("waybill_stan_subscription_pending_messages ");
+        (value("waybill_stan_monitor_up "), pending)
+    };
+    let become_so = async |up: &str, pending: Option<&str>| {
+        let expected = (Some(up.to_owned()), pending.map(str::to_owned));
+        eventually("the metrics follow the monitor", PATIENCE, async || {
+            (shown().await == expected).then_some(())
+        })
+        .await;
+    };
+    become_so("1", Some("0")).await;
+    world.broker.kill().expect("killed");
+    become_so("0", None).await;
+    world.broker.start_again().await.expect("it starts");
+    become_so("1", Some("0")).await;
+    let log = replica.process.log();
+    assert_eq!(log.matches("The broker's monitor answers again").count(), 1, "{log}");
+    let ready = replica.admin("/readyz?verbose").await;
+    assert!(ready.text().contains("[+] broker's monitor: answers\n"), "{}", ready.text());
 }
