@@ -105,7 +105,7 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
         serving.spawn("credentials", follow);
     }
     serving.spawn("rejects", when(schema.clone(), serving.token(), move |stop| upkeep.run(stop)));
-    let lag = LagWatch::new(&settings.broker, monitor, losses, metrics);
+    let lag = LagWatch::new(&settings.broker, store.clone(), monitor, losses, metrics);
     let first_look = OptionFuture::from(lag.as_ref().map(LagWatch::first_look));
     if let Some(lag) = lag {
         serving.spawn("lag", lag.run(serving.token()));

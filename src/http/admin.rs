@@ -119,7 +119,11 @@ async fn readyz(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Respon
             let _ = writeln!(report, "[{sign}] {name}: {what}");
         }
         let (lost, perhaps) = admin.losses.describe();
-        for (name, what) in [("lost to retention", lost), ("perhaps lost to retention", perhaps)] {
+        for (name, what) in [
+            ("lost to retention", lost),
+            ("perhaps lost to retention", perhaps),
+            ("the channel began anew", admin.losses.describe_reset()),
+        ] {
             if let Some(what) = what {
                 let _ = writeln!(report, "[-] {name}: {what}");
             }

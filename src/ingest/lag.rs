@@ -15,6 +15,7 @@ use super::{Losses, MonitorState};
 use crate::broker::monitor::{Channel, Member, Monitor};
 use crate::config::Broker;
 use crate::metrics::Metrics;
+use crate::store::Store;
 
 /// Time between two looks, and the most that one may take.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -23,6 +24,7 @@ const INTERVAL: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct LagWatch {
     monitor: Monitor,
+    store: Store,
     state: MonitorState,
     losses: Losses,
     metrics: Metrics,
@@ -52,13 +54,14 @@ impl LagWatch {
     #[must_use]
     pub fn new(
         settings: &Broker,
+        store: Store,
         state: MonitorState,
         losses: Losses,
         metrics: Metrics,
     ) -> Option<Self> {
         let monitor = Monitor::new(settings)?;
         state.configured();
-        Some(Self { monitor, state, losses, metrics, looked: watch::Sender::new(false) })
+        Some(Self { monitor, store, state, losses, metrics, looked: watch::Sender::new(false) })
     }
 
     /// Resolves when the first look is over, however it went. A loss that happened while no
@@ -75,7 +78,11 @@ impl LagWatch {
     pub async fn run(self, stop: CancellationToken) {
         let mut looks = interval(INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut stored_known = false;
         while stop.run_until_cancelled(looks.tick()).await.is_some() {
+            if !stored_known {
+                stored_known = self.remember_stored().await;
+            }
             let looked = timeout(INTERVAL, self.monitor.channel()).await;
             match looked.context("no answer in time").and_then(|looked| looked) {
                 Ok(channel) => {
@@ -91,9 +98,26 @@ impl LagWatch {
         }
     }
 
+    /// Only Postgres knows of a channel that began anew while no replica ran. Whether it could
+    /// be asked; until then the schema may not be there yet either.
+    async fn remember_stored(&self) -> bool {
+        let asked = timeout(INTERVAL, self.store.newest_sequence()).await;
+        let Ok(Ok(newest)) = asked else { return false };
+        self.losses.remember_stored(newest.unwrap_or(0));
+        true
+    }
+
     fn take(&self, channel: &Channel) {
         let members: Vec<&Member> = self.monitor.members(channel).collect();
         let news = self.losses.look(channel, last_sent(&members));
+        if !news.reset.is_empty() {
+            self.metrics.lag.resets.inc();
+            tracing::error!(
+                "The channel began anew: {}; what was published to the old one and not taken is \
+                 lost unless its senders have it",
+                news.reset
+            );
+        }
         if !news.lost.is_empty() {
             tracing::error!(
                 sequences = news.lost,

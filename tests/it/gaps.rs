@@ -117,3 +117,58 @@ async fn what_the_monitor_told_is_absent_while_it_does_not_answer() {
     let ready = replica.admin("/readyz?verbose").await;
     assert!(ready.text().contains("[+] broker's monitor: answers\n"), "{}", ready.text());
 }
+
+/// A replica stores five orders and stops, three more are confirmed, and `lose` makes the broker
+/// forget the channel; the next replica must say so.
+async fn assert_new_channel_is_told(options: BrokerOptions, lose: impl AsyncFnOnce(&mut World)) {
+    let postgres = Postgres::shared().await.expect("Postgres");
+    let mut world = World::with(options, postgres).await;
+    let monitor = world.broker.monitor_url();
+    let settings = [("WAYBILL_BROKER__MONITOR_URL", monitor.as_str())];
+    let mut first = world.start("first", &settings).await;
+    first.until_ready().await;
+    world.throw((1..=5).map(|n| order(&format!("order-{n}")))).await;
+    until_stored(&world, postgres, "5").await;
+    assert_eq!(first.stop().await, Some(0));
+    world.throw((6..=8).map(|n| order(&format!("order-{n}")))).await;
+    lose(&mut world).await;
+    let second = world.start("second", &settings).await;
+    // From here on the channel has a subscriber, so it is not deleted once more.
+    eventually("the group is there", PATIENCE, async || world.lag().await).await;
+    world.throw([order("order-9")]).await;
+    until_stored(&world, postgres, "6").await;
+    let entry = "[-] the channel began anew: its newest sequence was 5 or more before and was 1 at";
+    eventually("the new channel is told of", PATIENCE, async || {
+        let ready = second.admin("/readyz?verbose").await;
+        ready.text().contains(entry).then_some(())
+    })
+    .await;
+    let resets = second.metric("waybill_stan_channel_resets_total").await;
+    assert!((resets - 1.0).abs() < 0.5, "{resets}");
+    let log = second.process.log();
+    assert_eq!(log.matches("The channel began anew").count(), 1, "{log}");
+}
+
+#[tokio::test]
+async fn a_channel_deleted_for_inactivity_that_begins_anew_is_told() {
+    let inactivity = Some(Duration::from_secs(3));
+    let options = BrokerOptions { max_inactivity: inactivity, ..BrokerOptions::default() };
+    assert_new_channel_is_told(options, async |world: &mut World| {
+        eventually("the broker deletes the channel", PATIENCE, async || {
+            let channel = world.broker.channel("orders").await.ok()?;
+            (channel.last_seq == 0).then_some(())
+        })
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_broker_with_a_new_store_is_told() {
+    assert_new_channel_is_told(BrokerOptions::default(), async |world: &mut World| {
+        world.broker.stop().await.expect("it stops");
+        world.broker.wipe().expect("its store is removed");
+        world.broker.start_again().await.expect("it starts");
+    })
+    .await;
+}

@@ -40,6 +40,8 @@ pub struct BrokerOptions {
     pub heartbeat_fail_count: u32,
     /// How many messages a channel keeps, the newest; all of them if none.
     pub max_messages: Option<u64>,
+    /// After how long without subscribers and messages a channel is deleted; never if none.
+    pub max_inactivity: Option<Duration>,
 }
 
 impl Default for BrokerOptions {
@@ -51,6 +53,7 @@ impl Default for BrokerOptions {
             heartbeat_timeout: Duration::from_millis(500),
             heartbeat_fail_count: 2,
             max_messages: None,
+            max_inactivity: None,
         }
     }
 }
