@@ -18,7 +18,7 @@ use crate::credentials;
 use crate::health::{Health, Phase};
 use crate::http::admin::Admin;
 use crate::http::{Bound, Pages, Site};
-use crate::ingest::{Consumer, LagWatch, Limits, Losses, Watch, Writer};
+use crate::ingest::{Consumer, LagWatch, Limits, Losses, MonitorState, Watch, Writer};
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
 use crate::rejects::{Level, Upkeep};
@@ -50,6 +50,7 @@ pub async fn serve(settings: &Settings, signals: Signals) -> anyhow::Result<()> 
     let metrics = Metrics::new();
     let health = Health::default();
     let (session, losses) = (Watch::default(), Losses::default());
+    let monitor = MonitorState::default();
     let cache = Cache::new(settings.cache.max_bytes.bytes() as u64);
     let url = database.url()?;
     let store = Store::new(url.expose(), database.max_connections, database.connect_timeout)
@@ -76,6 +77,7 @@ pub async fn serve(settings: &Settings, signals: Signals) -> anyhow::Result<()> 
         cache: cache.clone(),
         session: session.clone(),
         rejects: rejects.clone(),
+        monitor: monitor.clone(),
         losses: losses.clone(),
     };
     let upkeep = Upkeep {
@@ -110,7 +112,7 @@ pub async fn serve(settings: &Settings, signals: Signals) -> anyhow::Result<()> 
         serving.spawn("credentials", follow);
     }
     serving.spawn("rejects", when(schema.clone(), serving.token(), move |stop| upkeep.run(stop)));
-    let lag = LagWatch::new(&settings.broker, losses, metrics);
+    let lag = LagWatch::new(&settings.broker, store.clone(), monitor, losses, metrics);
     let first_look = OptionFuture::from(lag.as_ref().map(LagWatch::first_look));
     if let Some(lag) = lag {
         serving.spawn("lag", lag.run(serving.token()));

@@ -7,6 +7,7 @@ mod batch;
 mod consume;
 mod lag;
 mod losses;
+mod monitor_state;
 mod replay;
 mod verdict;
 
@@ -24,6 +25,7 @@ pub(crate) use batch::{Batch, Reject, rows};
 pub use consume::{Consumer, Watch};
 pub use lag::{Lag, LagWatch};
 pub use losses::Losses;
+pub use monitor_state::MonitorState;
 pub use replay::{Replay, Replayed, Retried};
 pub use verdict::Verdict;
 

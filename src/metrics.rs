@@ -1,12 +1,14 @@
 //! Every metric of the service: its name, its help, its labels.
 //!
 //! Label values come from closed lists and exist from the start, at zero: a rate over a series
-//! that appears with its first event misses that event.
+//! that appears with its first event misses that event. A gauge that is read from elsewhere is
+//! absent while its source does not answer.
 
 mod cache;
 mod http;
 mod ingest;
 mod lag;
+mod measured;
 mod rejects;
 mod session;
 
@@ -26,6 +28,7 @@ use cache::{CacheMetrics, LookupMetrics};
 use http::HttpMetrics;
 use ingest::IngestMetrics;
 use lag::LagMetrics;
+use measured::MeasuredGauge;
 use rejects::RejectsMetrics;
 use session::SessionMetrics;
 
@@ -162,6 +165,11 @@ impl Maker {
         self.kept(IntGauge::with_opts(Self::opts(name, help)))
     }
 
+    /// A gauge that is absent until its source has answered, and while it does not.
+    fn measured(&self, name: &str, help: &str) -> MeasuredGauge {
+        self.kept(IntGauge::with_opts(Self::opts(name, help)).map(MeasuredGauge::new))
+    }
+
     fn float_gauge(&self, name: &str, help: &str) -> Gauge {
         self.kept(Gauge::with_opts(Self::opts(name, help)))
     }
@@ -186,6 +194,27 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::ingest::Lag;
+    use crate::store::RejectsMeasured;
+
+    #[test]
+    fn a_gauge_whose_source_does_not_answer_is_absent() {
+        let metrics = Metrics::new();
+        let sources = ["waybill_stan_monitor_up", "waybill_stan_sub", "waybill_rejects_kept"];
+        let shown = |metrics: &Metrics| sources.map(|name| metrics.render().contains(name));
+        assert_eq!(shown(&metrics), [false; 3], "nobody was asked");
+        metrics.lag.set(Some(Lag { pending: 5, lost_to_retention: 7, ..Lag::default() }));
+        metrics.rejects.set(RejectsMeasured { rows: 2, bytes: 3 }, 1, true);
+        assert_eq!(shown(&metrics), [true; 3]);
+        metrics.lag.set(None);
+        metrics.rejects.unknown();
+        assert_eq!(shown(&metrics), [true, false, false]);
+        let text = metrics.render();
+        assert!(text.contains("waybill_stan_monitor_up 0"), "{text}");
+        assert!(!text.contains("waybill_rejects_alarm 1"), "{text}");
+        // What this process has seen stays true whoever is away.
+        assert!(text.contains("waybill_stan_lost_to_retention_messages 7"), "{text}");
+    }
 
     #[test]
     fn all_metrics_are_there_from_the_start_under_conventional_names() {
@@ -213,7 +242,7 @@ mod tests {
             "waybill_lookup_duration_seconds_count{result=\"cannot_tell\"} 0",
             "waybill_cache_misses_total 0",
             "waybill_stan_connected 0",
-            "waybill_rejects_kept 0",
+            "waybill_stan_channel_resets_total 0",
             "waybill_ready 0",
         ] {
             assert!(text.contains(series), "{series} is missing in\n{text}");

@@ -41,7 +41,7 @@ impl Level {
     /// What is too much, and what to do about it.
     pub fn describe(&self) -> Result<String, String> {
         let Some(measured) = *self.measured.borrow() else {
-            return Ok("not measured yet".to_owned());
+            return Ok("not known: Postgres was not asked yet, or does not answer".to_owned());
         };
         let kept = format!("{} kept, {}", measured.rows, HumanBytes(measured.bytes));
         if measured.bytes > self.alarm_bytes {
@@ -75,6 +75,8 @@ impl Upkeep {
         while stop.run_until_cancelled(looks.tick()).await.is_some() {
             if let Some(Err(error)) = stop.run_until_cancelled(self.look()).await {
                 tracing::debug!(%error, "The rejects cannot be looked after");
+                self.level.measured.send_replace(None);
+                self.metrics.rejects.unknown();
             }
         }
     }

@@ -44,6 +44,8 @@ pub struct Admin {
     pub session: ingest::Watch,
     /// How much is kept among the rejects.
     pub rejects: Level,
+    /// Whether the broker's monitor answers.
+    pub monitor: ingest::MonitorState,
     /// What the broker deleted before anybody took it.
     pub losses: ingest::Losses,
 }
@@ -102,9 +104,13 @@ async fn readyz(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Respon
         let phase = admin.health.describe();
         let cache = if ready { Ok(phase) } else { Err(phase) };
         let rejects = admin.rejects.describe();
-        for (name, told) in
-            [("cache", cache), ("postgres", postgres), ("broker", broker), ("rejects", rejects)]
-        {
+        for (name, told) in [
+            ("cache", cache),
+            ("postgres", postgres),
+            ("broker", broker),
+            ("broker's monitor", admin.monitor.describe()),
+            ("rejects", rejects),
+        ] {
             let (sign, what) = match told {
                 Ok(what) => ('+', what),
                 Err(what) => ('-', what),
@@ -113,7 +119,11 @@ async fn readyz(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Respon
             let _ = writeln!(report, "[{sign}] {name}: {what}");
         }
         let (lost, perhaps) = admin.losses.describe();
-        for (name, what) in [("lost to retention", lost), ("perhaps lost to retention", perhaps)] {
+        for (name, what) in [
+            ("lost to retention", lost),
+            ("perhaps lost to retention", perhaps),
+            ("the channel began anew", admin.losses.describe_reset()),
+        ] {
             if let Some(what) = what {
                 let _ = writeln!(report, "[-] {name}: {what}");
             }

@@ -11,10 +11,11 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::Losses;
+use super::{Losses, MonitorState};
 use crate::broker::monitor::{Channel, Member, Monitor};
 use crate::config::Broker;
 use crate::metrics::Metrics;
+use crate::store::Store;
 
 /// Time between two looks, and the most that one may take.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -23,6 +24,8 @@ const INTERVAL: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct LagWatch {
     monitor: Monitor,
+    store: Store,
+    state: MonitorState,
     losses: Losses,
     metrics: Metrics,
     looked: watch::Sender<bool>,
@@ -46,11 +49,19 @@ pub struct Lag {
 }
 
 impl LagWatch {
-    /// None when the settings name no monitor. What it sees deleted goes into `losses`.
+    /// None when the settings name no monitor. Whether it answers goes into `state`, what it
+    /// sees deleted into `losses`.
     #[must_use]
-    pub fn new(settings: &Broker, losses: Losses, metrics: Metrics) -> Option<Self> {
+    pub fn new(
+        settings: &Broker,
+        store: Store,
+        state: MonitorState,
+        losses: Losses,
+        metrics: Metrics,
+    ) -> Option<Self> {
         let monitor = Monitor::new(settings)?;
-        Some(Self { monitor, losses, metrics, looked: watch::Sender::new(false) })
+        state.configured();
+        Some(Self { monitor, store, state, losses, metrics, looked: watch::Sender::new(false) })
     }
 
     /// Resolves when the first look is over, however it went. A loss that happened while no
@@ -67,22 +78,46 @@ impl LagWatch {
     pub async fn run(self, stop: CancellationToken) {
         let mut looks = interval(INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut stored_known = false;
         while stop.run_until_cancelled(looks.tick()).await.is_some() {
+            if !stored_known {
+                stored_known = self.remember_stored().await;
+            }
             let looked = timeout(INTERVAL, self.monitor.channel()).await;
             match looked.context("no answer in time").and_then(|looked| looked) {
-                Ok(channel) => self.take(&channel),
+                Ok(channel) => {
+                    self.state.answers();
+                    self.take(&channel);
+                }
                 Err(error) => {
                     self.metrics.lag.set(None);
-                    tracing::debug!(error = format!("{error:#}"), "The monitor does not answer");
+                    self.state.silent(format!("{error:#}"));
                 }
             }
             self.looked.send_replace(true);
         }
     }
 
+    /// Only Postgres knows of a channel that began anew while no replica ran. Whether it could
+    /// be asked; until then the schema may not be there yet either.
+    async fn remember_stored(&self) -> bool {
+        let asked = timeout(INTERVAL, self.store.newest_sequence()).await;
+        let Ok(Ok(newest)) = asked else { return false };
+        self.losses.remember_stored(newest.unwrap_or(0));
+        true
+    }
+
     fn take(&self, channel: &Channel) {
         let members: Vec<&Member> = self.monitor.members(channel).collect();
         let news = self.losses.look(channel, last_sent(&members));
+        if !news.reset.is_empty() {
+            self.metrics.lag.resets.inc();
+            tracing::error!(
+                "The channel began anew: {}; what was published to the old one and not taken is \
+                 lost unless its senders have it",
+                news.reset
+            );
+        }
         if !news.lost.is_empty() {
             tracing::error!(
                 sequences = news.lost,

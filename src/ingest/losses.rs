@@ -1,7 +1,10 @@
-//! What the broker's limits deleted before the group got it, remembered for the life of the
-//! process.
+//! What the broker's limits deleted before the group got it, and whether the channel began anew,
+//! remembered for the life of the process.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use humantime::format_rfc3339_seconds;
 
 use crate::broker::monitor::Channel;
 use crate::ranges::Ranges;
@@ -17,6 +20,10 @@ pub struct Losses(Arc<Mutex<Book>>);
 
 #[derive(Debug, Default)]
 struct Book {
+    /// The highest sequence the channel is known to have had.
+    highest: u64,
+    /// The latest time that the channel began anew, in words.
+    reset: Option<String>,
     /// The group's position at the last look; none if it had not begun.
     position: Option<u64>,
     /// The highest sequence that is in one of the books.
@@ -32,12 +39,26 @@ pub(super) struct News {
     pub(super) lost: String,
     /// Sequences that were deleted between two looks.
     pub(super) perhaps: String,
+    /// That the channel began anew.
+    pub(super) reset: String,
 }
 
 impl Losses {
     fn book(&self) -> MutexGuard<'_, Book> {
         // Nothing in the critical sections panics half way, so a poisoned book is whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a sequence that was stored before this process began.
+    pub(super) fn remember_stored(&self, sequence: u64) {
+        let mut book = self.book();
+        book.highest = book.highest.max(sequence);
+    }
+
+    /// How and when the channel began anew, if it did.
+    #[must_use]
+    pub fn describe_reset(&self) -> Option<String> {
+        self.book().reset.clone()
     }
 
     /// Takes a look: the channel, and the newest message sent to the group, if it has begun.
@@ -62,6 +83,28 @@ impl Losses {
 
 impl Book {
     fn look(&mut self, channel: &Channel, last_sent: Option<u64>) -> News {
+        let reset = self.look_for_reset(channel.last_seq);
+        News { reset, ..self.look_for_losses(channel, last_sent) }
+    }
+
+    /// A channel's sequences never go back, so a lower one is that of another channel under the
+    /// same name. 0 says nothing: a broker that reads its store, or stands by, knows no channel.
+    fn look_for_reset(&mut self, last_seq: u64) -> String {
+        if last_seq == 0 {
+            return String::new();
+        }
+        let highest = std::mem::replace(&mut self.highest, last_seq);
+        if last_seq >= highest {
+            return String::new();
+        }
+        let now = format_rfc3339_seconds(SystemTime::now());
+        let reset =
+            format!("its newest sequence was {highest} or more before and was {last_seq} at {now}");
+        self.reset = Some(reset.clone());
+        reset
+    }
+
+    fn look_for_losses(&mut self, channel: &Channel, last_sent: Option<u64>) -> News {
         if self.position.is_some_and(|position| position > channel.last_seq) {
             // The broker has a new store and counts from 1 again.
             (self.position, self.booked_to) = (None, 0);
@@ -82,7 +125,8 @@ impl Book {
         let perhaps = (before.max(self.booked_to) + 1, deleted_to.min(now));
         let lost = (now.max(self.booked_to) + 1, deleted_to);
         self.booked_to = self.booked_to.max(deleted_to);
-        News { lost: add(&mut self.lost, lost), perhaps: add(&mut self.perhaps, perhaps) }
+        let lost = add(&mut self.lost, lost);
+        News { lost, perhaps: add(&mut self.perhaps, perhaps), reset: String::new() }
     }
 }
 
@@ -106,11 +150,11 @@ mod tests {
     }
 
     fn lost(words: &str) -> News {
-        News { lost: words.to_owned(), perhaps: String::new() }
+        News { lost: words.to_owned(), ..News::default() }
     }
 
     fn perhaps(words: &str) -> News {
-        News { lost: String::new(), perhaps: words.to_owned() }
+        News { perhaps: words.to_owned(), ..News::default() }
     }
 
     #[test]
@@ -174,7 +218,20 @@ mod tests {
         let losses = Losses::default();
         assert_eq!(losses.look(&channel(71, 100), Some(10)), lost("11–70"));
         assert_eq!(losses.look(&channel(71, 100), Some(100)), News::default());
-        assert_eq!(losses.look(&channel(1, 5), Some(5)), News::default());
+        let news = losses.look(&channel(1, 5), Some(5));
+        assert!(news.reset.starts_with("its newest sequence was 100 or more"), "{news:?}");
         assert_eq!(losses.look(&channel(9, 20), Some(5)), lost("6–8"));
+    }
+
+    #[test]
+    fn a_channel_that_began_anew_is_told_once_also_when_only_postgres_knows_the_old_one() {
+        let losses = Losses::default();
+        losses.remember_stored(5);
+        assert_eq!(losses.look(&Channel::default(), None), News::default());
+        assert_eq!(losses.describe_reset(), None, "the broker may be reading its store");
+        let news = losses.look(&channel(1, 2), None);
+        assert!(news.reset.starts_with("its newest sequence was 5 or more"), "{news:?}");
+        assert_eq!(losses.look(&channel(1, 3), None), News::default());
+        assert_eq!(losses.describe_reset(), Some(news.reset));
     }
 }

@@ -1,64 +1,69 @@
 //! Where the group stands in its channel, as the broker's monitor tells.
 
-use prometheus::IntGauge;
+use prometheus::IntCounter;
 
-use super::Maker;
+use super::{Maker, MeasuredGauge};
 use crate::ingest::Lag;
 
-/// Zero until the monitor is asked, which takes `broker.monitor_url`.
+/// Absent until the monitor is asked, which takes `broker.monitor_url`, and, except for what this
+/// process has counted itself, while it does not answer.
 #[derive(Debug)]
 pub struct LagMetrics {
-    monitor_up: IntGauge,
-    last_sequence: IntGauge,
-    last_sent: IntGauge,
-    pending: IntGauge,
-    undelivered: IntGauge,
-    lost: IntGauge,
-    perhaps_lost: IntGauge,
+    monitor_up: MeasuredGauge,
+    last_sequence: MeasuredGauge,
+    last_sent: MeasuredGauge,
+    pending: MeasuredGauge,
+    undelivered: MeasuredGauge,
+    lost: MeasuredGauge,
+    perhaps_lost: MeasuredGauge,
+    /// Times the channel began anew, with sequences from 1.
+    pub resets: IntCounter,
 }
 
 impl LagMetrics {
     pub(super) fn new(maker: &Maker) -> Self {
         Self {
-            monitor_up: maker.gauge("stan_monitor_up", "1 while the broker's monitor answers"),
+            monitor_up: maker.measured("stan_monitor_up", "1 while the broker's monitor answers"),
             last_sequence: maker
-                .gauge("stan_channel_last_sequence", "Number of the channel's newest message"),
-            last_sent: maker.gauge(
+                .measured("stan_channel_last_sequence", "Number of the channel's newest message"),
+            last_sent: maker.measured(
                 "stan_subscription_last_sent_sequence",
                 "Number of the newest message sent to the group",
             ),
-            pending: maker.gauge(
+            pending: maker.measured(
                 "stan_subscription_pending_messages",
                 "Messages sent to the group and not acknowledged",
             ),
-            undelivered: maker.gauge(
+            undelivered: maker.measured(
                 "stan_subscription_undelivered_messages",
                 "Messages not sent to the group yet",
             ),
-            lost: maker.gauge(
+            lost: maker.measured(
                 "stan_lost_to_retention_messages",
                 "Messages the broker deleted before the group got them, since the start",
             ),
-            perhaps_lost: maker.gauge(
+            perhaps_lost: maker.measured(
                 "stan_perhaps_lost_to_retention_messages",
                 "Messages deleted between two looks at the broker, perhaps before the group got them",
+            ),
+            resets: maker.counter(
+                "stan_channel_resets_total",
+                "Times the channel was seen to have begun anew, with sequences from 1",
             ),
         }
     }
 
-    /// Notes what the monitor said; none when it did not answer, which leaves the last values.
+    /// Notes what the monitor said; none when it did not answer.
     pub fn set(&self, lag: Option<Lag>) {
-        self.monitor_up.set(lag.is_some().into());
-        let Some(lag) = lag else { return };
-        for (gauge, value) in [
-            (&self.last_sequence, lag.last_sequence),
-            (&self.last_sent, lag.last_sent_sequence),
-            (&self.pending, lag.pending),
-            (&self.undelivered, lag.undelivered),
-            (&self.lost, lag.lost_to_retention),
-            (&self.perhaps_lost, lag.perhaps_lost_to_retention),
-        ] {
-            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        self.monitor_up.set(Some(lag.is_some().into()));
+        self.last_sequence.set(lag.map(|lag| lag.last_sequence));
+        self.last_sent.set(lag.map(|lag| lag.last_sent_sequence));
+        self.pending.set(lag.map(|lag| lag.pending));
+        self.undelivered.set(lag.map(|lag| lag.undelivered));
+        // Counted by this process, so true whether the monitor answers or not.
+        if let Some(lag) = lag {
+            self.lost.set(Some(lag.lost_to_retention));
+            self.perhaps_lost.set(Some(lag.perhaps_lost_to_retention));
         }
     }
 }

@@ -1,17 +1,17 @@
 //! What could not become an order and is kept in Postgres.
 
-use prometheus::{IntCounter, IntGauge};
+use prometheus::IntCounter;
 
-use super::Maker;
+use super::{Maker, MeasuredGauge};
 use crate::store::RejectsMeasured;
 
 /// All replicas measure the same table, so take the maximum over them, not the sum.
 #[derive(Debug)]
 pub struct RejectsMetrics {
-    kept: IntGauge,
-    bytes: IntGauge,
-    limit: IntGauge,
-    alarm: IntGauge,
+    kept: MeasuredGauge,
+    bytes: MeasuredGauge,
+    limit: MeasuredGauge,
+    alarm: MeasuredGauge,
     /// Rejects this replica deleted because of their age.
     pub expired: IntCounter,
 }
@@ -19,10 +19,10 @@ pub struct RejectsMetrics {
 impl RejectsMetrics {
     pub(super) fn new(maker: &Maker) -> Self {
         Self {
-            kept: maker.gauge("rejects_kept", "Rejects kept in Postgres; many are an estimate"),
-            bytes: maker.gauge("rejects_bytes", "Their payloads; many are an estimate"),
-            limit: maker.gauge("rejects_alarm_bytes", "Payloads over which the alarm is raised"),
-            alarm: maker.gauge("rejects_alarm", "1 while the payloads are over that"),
+            kept: maker.measured("rejects_kept", "Rejects kept in Postgres; many are an estimate"),
+            bytes: maker.measured("rejects_bytes", "Their payloads; many are an estimate"),
+            limit: maker.measured("rejects_alarm_bytes", "Payloads over which the alarm is raised"),
+            alarm: maker.measured("rejects_alarm", "1 while the payloads are over that"),
             expired: maker.counter(
                 "rejects_expired_total",
                 "Rejects deleted because they were older than rejects.keep_for",
@@ -32,13 +32,16 @@ impl RejectsMetrics {
 
     /// Notes what was measured, and whether that is too much.
     pub fn set(&self, measured: RejectsMeasured, limit_bytes: u64, alarm: bool) {
-        for (gauge, value) in [
-            (&self.kept, measured.rows),
-            (&self.bytes, measured.bytes),
-            (&self.limit, limit_bytes),
-            (&self.alarm, alarm.into()),
-        ] {
-            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-        }
+        self.kept.set(Some(measured.rows));
+        self.bytes.set(Some(measured.bytes));
+        self.limit.set(Some(limit_bytes));
+        self.alarm.set(Some(alarm.into()));
+    }
+
+    /// Notes that Postgres could not be asked.
+    pub fn unknown(&self) {
+        self.kept.set(None);
+        self.bytes.set(None);
+        self.alarm.set(None);
     }
 }

@@ -31,6 +31,19 @@ impl Store {
         Ok(self.committed_since(&nowhere, 0).await?.next)
     }
 
+    /// A sequence of the newest transaction that stored orders: where its channel was by then.
+    /// None if there are no orders.
+    #[tracing::instrument(name = "store.newest_sequence", skip_all)]
+    pub async fn newest_sequence(&self) -> Result<Option<u64>, Error> {
+        let mut lease = self.lease().await?;
+        let question = sqlx::query_scalar::<_, Option<i64>>(
+            "select max(channel_sequence) from orders where tx = (select max(tx) from orders)",
+        );
+        let newest = answered(question.fetch_one(&mut *lease)).await?;
+        lease.give_back();
+        Ok(newest.map(i64::unsigned_abs))
+    }
+
     /// The newest `cap` orders committed since `cursor`, each once (a standby may repeat some,
     /// because it does not tell which transactions are under way).
     ///

@@ -42,6 +42,8 @@ pub struct BrokerOptions {
     pub max_messages: Option<u64>,
     /// More settings, as the text of a configuration file.
     pub configuration: Option<String>,
+    /// After how long without subscribers and messages a channel is deleted; never if none.
+    pub max_inactivity: Option<Duration>,
 }
 
 impl Default for BrokerOptions {
@@ -54,6 +56,7 @@ impl Default for BrokerOptions {
             heartbeat_fail_count: 2,
             max_messages: None,
             configuration: None,
+            max_inactivity: None,
         }
     }
 }

@@ -16,7 +16,11 @@ fn words<'text>(text: &'text str, prefix: &str) -> BTreeSet<&'text str> {
 
 /// Names that the service exposes, those of a histogram's series included.
 fn exposed() -> BTreeSet<String> {
-    let metrics = waybill::metrics::Metrics::new().render();
+    let metrics = waybill::metrics::Metrics::new();
+    // Absent until their sources have answered.
+    metrics.lag.set(Some(waybill::ingest::Lag::default()));
+    metrics.rejects.set(waybill::store::RejectsMeasured::default(), 0, false);
+    let metrics = metrics.render();
     let mut names = BTreeSet::new();
     for line in metrics.lines() {
         let name = line.strip_prefix("# TYPE ").unwrap_or(line);

@@ -53,6 +53,9 @@ pub(crate) fn server(
     let max_messages = options.max_messages.unwrap_or(0).to_string();
     server.args(["-mc", "0", "-msu", "0", "-mb", "0", "-mm", &max_messages]);
     let milliseconds = |time: Duration| format!("{}ms", time.as_millis());
+    if let Some(inactivity) = options.max_inactivity {
+        server.args(["-mi", &milliseconds(inactivity)]);
+    }
     server.args(["-hbi", &milliseconds(options.heartbeat_interval)]);
     server.args(["-hbt", &milliseconds(options.heartbeat_timeout)]);
     server.args(["-hbf", &options.heartbeat_fail_count.to_string()]);

@@ -98,6 +98,7 @@ pub(super) fn broker(layout: &Layout, ports: &Ports) -> Result<Wanted> {
         heartbeat_fail_count: 2,
         max_messages: None,
         configuration: None,
+        max_inactivity: None,
     };
     let numbers = (ports.broker_port, ports.monitor_port);
     let mut command = broker::server(&tools::broker()?, numbers, &layout.path("broker"), &options);
