@@ -30,18 +30,18 @@ const SPY: &str = "
     create trigger spy after insert on orders for each row execute function spy()";
 
 async fn superuser(sql: &str) {
-    let url = Postgres::shared().await.unwrap().superuser_url();
+    let url = Postgres::shared().await.expect("Postgres").superuser_url();
     execute(&url, sql).await.expect(sql);
 }
 
 async fn ask(database: &Database, sql: &str) -> String {
-    Postgres::shared().await.unwrap().psql(&database.owner_url, sql).await.expect(sql)
+    Postgres::shared().await.expect("Postgres").psql(&database.owner_url, sql).await.expect(sql)
 }
 
 /// Stores an order and says what the session of that had set.
 async fn settings_of_a_write(database: &Database, store: &Store, uid: &str) {
     owner(database, "truncate seen").await;
-    let outcomes = store.insert_orders(&[order(uid, "{}", 1)]).await.unwrap();
+    let outcomes = store.insert_orders(&[order(uid, "{}", 1)]).await.expect("stored");
     assert_eq!(outcomes, [Outcome::Stored]);
     for (name, value, _) in SETTINGS {
         let seen = ask(database, &format!("select value from seen where name = '{name}'")).await;
@@ -99,7 +99,7 @@ async fn what_only_a_superuser_may_turn_off_is_refused() {
         let database = migrated().await;
         superuser(&format!("alter role {} set {name} = on", database.runtime_role)).await;
         let store = open(&database);
-        let error = store.find("a").await.unwrap_err();
+        let error = store.find("a").await.expect_err("the tables are not ours");
         assert!(matches!(error, Error::UnsafeSetting(found) if found == name), "{error:?}");
         assert_eq!(error.class(), Class::Configuration);
         superuser(&format!("alter role {} reset {name}", database.runtime_role)).await;

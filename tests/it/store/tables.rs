@@ -6,7 +6,7 @@ use waybill::store::{Claim, Class, Error, Found, Outcome, Store};
 use super::{CONNECT_TIMEOUT, execute, migrated, open, order, owner};
 
 async fn superuser(sql: &str) {
-    let url = Postgres::shared().await.unwrap().superuser_url();
+    let url = Postgres::shared().await.expect("Postgres").superuser_url();
     execute(&url, sql).await.expect(sql);
 }
 
@@ -14,14 +14,14 @@ async fn superuser(sql: &str) {
 async fn is_refused(store: &Store, told: &str) {
     let claim = Claim { sequence: 1, sha256: [0; 32], uid: Some("a") };
     for error in [
-        store.find("a").await.unwrap_err(),
-        store.ping().await.unwrap_err(),
-        store.check_access(false).await.unwrap_err(),
-        store.cursor_now().await.unwrap_err(),
-        store.documents(&["a".to_owned()]).await.unwrap_err(),
-        store.compare("orders", &[claim]).await.unwrap_err(),
-        store.rejected_among(&[[0; 32]]).await.unwrap_err(),
-        store.insert_orders(&[order("a", "{}", 1)]).await.unwrap_err(),
+        store.find("a").await.expect_err("the tables are not ours"),
+        store.ping().await.expect_err("the tables are not ours"),
+        store.check_access(false).await.expect_err("the tables are not ours"),
+        store.cursor_now().await.expect_err("the tables are not ours"),
+        store.documents(&["a".to_owned()]).await.expect_err("the tables are not ours"),
+        store.compare("orders", &[claim]).await.expect_err("the tables are not ours"),
+        store.rejected_among(&[[0; 32]]).await.expect_err("the tables are not ours"),
+        store.insert_orders(&[order("a", "{}", 1)]).await.expect_err("the tables are not ours"),
     ] {
         assert_eq!(error.class(), Class::Configuration, "{error:?}");
         assert!(error.to_string().contains(told), "{error}");
@@ -75,12 +75,12 @@ async fn what_is_not_the_table_that_the_migrations_made_is_refused() {
 async fn row_level_security_that_comes_later_is_an_error_and_no_shorter_answer() {
     let database = migrated().await;
     let store = Store::new(&database.url, 1, CONNECT_TIMEOUT).unwrap();
-    store.insert_orders(&[order("a", "{}", 1)]).await.unwrap();
+    store.insert_orders(&[order("a", "{}", 1)]).await.expect("stored");
     assert_eq!(store.find("a").await.unwrap(), Found::Document(b"{}".to_vec()));
     owner(&database, "alter table orders enable row level security").await;
     // On the open connection, then on a new one.
     for told in ["row-level security policy for table", "row-level security hides rows"] {
-        let error = store.find("a").await.unwrap_err();
+        let error = store.find("a").await.expect_err("the tables are not ours");
         assert_eq!(error.class(), Class::Configuration, "{error:?}");
         assert!(error.to_string().contains(told), "{error}");
     }
@@ -88,7 +88,10 @@ async fn row_level_security_that_comes_later_is_an_error_and_no_shorter_answer()
     let owner_store = Store::new(&database.owner_url, 1, CONNECT_TIMEOUT).unwrap();
     assert_eq!(owner_store.find("a").await.unwrap(), Found::Document(b"{}".to_vec()));
     owner(&database, "alter table orders force row level security").await;
-    assert_eq!(owner_store.find("a").await.unwrap_err().class(), Class::Configuration);
+    assert_eq!(
+        owner_store.find("a").await.expect_err("the tables are not ours").class(),
+        Class::Configuration
+    );
     superuser(&format!("alter role {} bypassrls", database.runtime_role)).await;
     assert_eq!(store.find("a").await.unwrap(), Found::Document(b"{}".to_vec()));
 }
@@ -96,7 +99,7 @@ async fn row_level_security_that_comes_later_is_an_error_and_no_shorter_answer()
 /// Runs SQL in another schema that the role's path names first.
 async fn shadowed(sql: &str) -> Database {
     let database = migrated().await;
-    open(&database).insert_orders(&[order("a", "{}", 1)]).await.unwrap();
+    open(&database).insert_orders(&[order("a", "{}", 1)]).await.expect("stored");
     let role = &database.runtime_role;
     owner(&database, &format!("create schema other; grant usage on schema other to {role}; {sql}"))
         .await;
@@ -113,7 +116,7 @@ async fn another_table_of_that_name_is_not_taken_for_the_orders() {
     let database = shadowed(others).await;
     let store = open(&database);
     assert_eq!(store.find("a").await.unwrap(), Found::Document(b"{}".to_vec()));
-    let outcomes = store.insert_orders(&[order("b", "{}", 1)]).await.unwrap();
+    let outcomes = store.insert_orders(&[order("b", "{}", 1)]).await.expect("stored");
     assert_eq!(outcomes, [Outcome::Stored]);
     owner(&database, "do $$ begin assert (select count(*) from orders) = 2; end $$").await;
 }
@@ -140,7 +143,7 @@ async fn a_missing_grant_is_told_before_anything_is_done() {
         let database = migrated().await;
         let store = open(&database);
         owner(&database, &format!("revoke {lacks} on {of} from {}", database.runtime_role)).await;
-        let error = store.check_access(true).await.unwrap_err();
+        let error = store.check_access(true).await.expect_err("the tables are not ours");
         assert!(matches!(error, Error::MissingGrants(_)), "{error:?}");
         assert_eq!(error.class(), Class::Configuration);
         assert!(error.to_string().contains(&format!("{lacks} on {of}")), "{error}");
