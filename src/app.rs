@@ -29,6 +29,9 @@ use crate::store::{self, Store};
 /// Time between two attempts to bring up the schema.
 const SCHEMA_RETRY: Duration = Duration::from_secs(1);
 
+/// How long one such attempt waits for a lock; its holder is told then.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Runs the service until one of `signals` asks it to stop.
 ///
 /// # Errors
@@ -225,7 +228,7 @@ async fn migrate(settings: &Settings, store: &Store) -> anyhow::Result<()> {
     if database.migrate {
         let url = database.migrate_url()?;
         let role = database.runtime_role.as_deref();
-        store::migrate(url.expose(), role, database.connect_timeout).await?;
+        store::migrate(url.expose(), role, database.connect_timeout, LOCK_TIMEOUT).await?;
     }
     Ok(store.check_access(settings.ingest.enabled).await?)
 }

@@ -2,6 +2,7 @@
 
 mod config;
 mod healthcheck;
+mod migrate;
 mod progress;
 mod publish;
 mod reconcile;
@@ -64,8 +65,7 @@ enum Command {
     Reconcile(reconcile::Args),
     Verify(verify::Args),
     Healthcheck(healthcheck::Args),
-    /// Bring the schema of the database up to date, and leave
-    Migrate,
+    Migrate(migrate::Args),
     /// List, show, export, replay or prune what could not become an order
     #[command(subcommand)]
     Rejects(rejects::Command),
@@ -131,7 +131,8 @@ fn run(sources: &Sources, command: &Command) -> anyhow::Result<ExitCode> {
             Command::Healthcheck(args) => healthcheck::run(args, &settings).await,
             Command::Rejects(command) => rejects::run(command, &settings, &signals).await,
             Command::Config(command) => config::run(command, &settings),
-            Command::Migrate | Command::Serve => serve::migrate(&settings).await,
+            Command::Migrate(args) => migrate::run(args, &settings).await,
+            Command::Serve => Ok(ExitCode::SUCCESS),
         }
     });
     // A thread of the runtime may still wait for a line to be typed.

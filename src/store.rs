@@ -94,6 +94,7 @@ impl Store {
                  ('DELETE', 'rejected_messages', true)) as needed (privilege, relation, to_write) \
              where ($1 or not to_write) and not has_table_privilege(relation, privilege)",
         );
+        migrate::refuse_other_encodings(&mut lease).await?;
         let missing = lease::answered(missing.bind(writes).fetch_one(&mut *lease)).await?;
         lease.give_back();
         missing.map_or(Ok(()), |missing| Err(Error::MissingGrants(missing)))

@@ -1,4 +1,4 @@
-//! `waybill serve` and `waybill migrate`.
+//! `waybill serve`.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::config::Settings;
 use crate::signals::Signals;
-use crate::{app, store, telemetry};
+use crate::{app, telemetry};
 
 /// Runs the service until a signal.
 pub(super) fn run(
@@ -21,19 +21,6 @@ pub(super) fn run(
     // After the runtime, so that the last spans are among what is sent.
     telemetry.shutdown();
     served.map(|()| ExitCode::SUCCESS)
-}
-
-/// Applies what is missing of the schema as the owner role.
-pub(super) async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
-    let _telemetry = telemetry::init(&settings.telemetry, &settings.broker.client_id)?;
-    let database = &settings.database;
-    let url = database.migrate_url()?;
-    let role = database.runtime_role.as_deref();
-    store::migrate(url.expose(), role, database.connect_timeout)
-        .await
-        .context("the schema is not brought up to date")?;
-    tracing::info!("The schema is up to date");
-    Ok(ExitCode::SUCCESS)
 }
 
 /// The runtime for Postgres and the broker; hits are served by threads of their own.

@@ -42,7 +42,7 @@ impl Database {
             migrate: section.flag("migrate"),
             runtime_role: section.optional_text(
                 "runtime_role",
-                "1 to 63 letters, digits, `_` and `-`",
+                "the name of a role, 1 to 63 bytes",
                 names::is_role,
             ),
             max_connections: section.number("max_connections", 1..=1000),

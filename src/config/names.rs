@@ -37,9 +37,9 @@ pub(super) fn is_group(text: &str) -> bool {
     is_made_of(text, |character| character.is_ascii_graphic() && character != ':')
 }
 
-/// A role is quoted where it is used, so only its length and look matter.
+/// A role is quoted where it is used, so any name will do that Postgres would not cut short.
 pub(super) fn is_role(text: &str) -> bool {
-    text.len() <= 63 && is_client_id(text)
+    (1..=63).contains(&text.len()) && !text.contains('\0')
 }
 
 /// Of a place and no more: a login would show in logs.
@@ -69,6 +69,17 @@ pub(super) fn is_base_path(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn roles_are_what_postgres_takes_for_a_name() {
+        let longest = "é".repeat(31) + "x";
+        for legal in ["waybill", "svc@project.iam", "Odd \"name\"; --", "a b", &longest] {
+            assert!(is_role(legal), "{legal}");
+        }
+        for illegal in ["", "a\0b", &"é".repeat(32)] {
+            assert!(!is_role(illegal), "{illegal}");
+        }
+    }
 
     #[test]
     fn base_paths_can_stand_before_every_link() {

@@ -84,6 +84,25 @@ pub enum Error {
     /// The schema is not one this version can work with, and a migration cannot help.
     #[error("the schema does not fit this version: {0}")]
     Schema(MigrateError),
+    /// Wait and try again: a migration needs a lock that somebody else holds.
+    #[error("the migration needs a lock that is held by {0}")]
+    Locked(String),
+    /// The text of the database is not UTF-8, so that the views could not read the documents.
+    #[error(
+        "the database {database} has the encoding {encoding} and must have UTF8: \
+         create database NAME owner {owner} encoding 'UTF8' template template0; \
+         (instead of {quoted}, with a locale of UTF-8 or C)"
+    )]
+    Encoding {
+        /// The encoding it has.
+        encoding: String,
+        /// Its name.
+        database: String,
+        /// Its name as SQL has it.
+        quoted: String,
+        /// Its owner as SQL has it.
+        owner: String,
+    },
     /// A wrong setting: with it, an acknowledged order could be lost.
     #[error("synchronous_commit is off for this role or database; any other value is legal")]
     SynchronousCommitOff,
@@ -114,7 +133,7 @@ impl Error {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::Retry(_) | Self::CutShort => Class::Transient,
+            Self::Retry(_) | Self::CutShort | Self::Locked(_) => Class::Transient,
             Self::Refuse(_) => Class::Content,
             Self::RetrySlowly(_)
             | Self::Halt { .. }
@@ -122,6 +141,7 @@ impl Error {
             | Self::SynchronousCommitOff
             | Self::UnsafeSetting(_)
             | Self::WrongTables(_)
+            | Self::Encoding { .. }
             | Self::MissingGrants(_)
             | Self::SharedSession
             | Self::IllegalUrl(_) => Class::Configuration,

@@ -1,15 +1,22 @@
 //! Bringing the schema up to date, and letting the runtime role use it.
 
+mod current;
+mod encoding;
+
+use std::pin::pin;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use sqlx::error::DatabaseError;
 use sqlx::migrate::{Migrate, Migrator};
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection};
+use tokio::time::{sleep, timeout};
 
 use super::{Error, connect_options, session};
+pub(super) use encoding::refuse_other_encodings;
 
-/// The migrations in `migrations/`. Those of a newer version are let be: during a rollout, and
+/// The migrations in `migrations/`. Those of a newer version are ignored: during a rollout, and
 /// after a rollback, an older replica still has to start.
 pub static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrator = sqlx::migrate!();
@@ -18,28 +25,104 @@ pub static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
 });
 
 /// Applies the missing migrations as the owner of the schema and grants `runtime_role` what the
-/// service needs. Any number of replicas may do this at once: all but one wait.
+/// service needs. Any number of replicas may do this at once: all but one wait. Where nothing is
+/// missing no lock is taken.
+///
+/// # Errors
+/// [`Error::Locked`], with who holds it, when a lock is not to be had within `lock_timeout`.
 pub async fn migrate(
     url: &str,
     runtime_role: Option<&str>,
     connect_timeout: Duration,
+    lock_timeout: Duration,
 ) -> Result<(), Error> {
     let options = connect_options(url)?;
     // The lock belongs to the session: in one that is shared it would never be released.
     session::refuse_shared(&options, connect_timeout).await?;
-    let connecting = PgConnection::connect_with(&options);
-    let mut connection = tokio::time::timeout(connect_timeout, connecting)
-        .await
-        .map_err(|_| Error::Retry(Error::silent(connect_timeout)))??;
+    let mut connection = connect(&options, connect_timeout).await?;
+    // Postgres itself ends the wait: a session whose client is gone would go on waiting, and
+    // keep everybody else off the table meanwhile. 0 would mean no bound.
+    let pid: i32 = sqlx::query_scalar(
+        "select pg_backend_pid() from set_config('lock_timeout', $1, false), \
+             set_config('statement_timeout', '0', false)",
+    )
+    .bind(format!("{}ms", lock_timeout.as_millis().max(1)))
+    .fetch_one(&mut connection)
+    .await?;
+    let holders = {
+        let mut applying = pin!(apply(&mut connection, runtime_role));
+        let holders = tokio::select! {
+            applied = &mut applying => Err(applied),
+            // Only while the wait goes on can be seen who causes it.
+            () = sleep(lock_timeout.mul_f64(0.8)) => {
+                Ok(holders_of_locks(&options, connect_timeout, pid).await)
+            }
+        };
+        match holders {
+            Err(applied) => applied.map(|()| String::new()),
+            Ok(holders) => match applying.await {
+                Err(Error::Retry(error)) if is_lock_timeout(&error) => Err(Error::Locked(holders)),
+                applied => applied.map(|()| holders),
+            },
+        }
+    };
+    holders?;
+    connection.close().await?;
+    Ok(())
+}
+
+async fn connect(
+    options: &PgConnectOptions,
+    connect_timeout: Duration,
+) -> Result<PgConnection, Error> {
+    let connected = timeout(connect_timeout, PgConnection::connect_with(options)).await;
+    Ok(connected.map_err(|_| Error::Retry(Error::silent(connect_timeout)))??)
+}
+
+async fn apply(connection: &mut PgConnection, runtime_role: Option<&str>) -> Result<(), Error> {
+    refuse_other_encodings(connection).await?;
+    if current::is_current(connection, runtime_role).await? {
+        return Ok(());
+    }
     // The migrator takes this lock too, and gives it back, but two grants on one table at once
     // would fail as well. The session holds the lock as often as it was taken.
     connection.lock().await?;
-    MIGRATOR.run(&mut connection).await?;
+    MIGRATOR.run(&mut *connection).await?;
     if let Some(role) = runtime_role {
-        grant_runtime_role(&mut connection, role).await?;
+        grant_runtime_role(connection, role).await?;
     }
-    connection.close().await?;
     Ok(())
+}
+
+fn is_lock_timeout(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(DatabaseError::code).as_deref() == Some("55P03")
+}
+
+/// Who holds the locks that the session `waiting` waits for, in words.
+async fn holders_of_locks(
+    options: &PgConnectOptions,
+    connect_timeout: Duration,
+    waiting: i32,
+) -> String {
+    // What a session does is hidden from roles that may not see it; its number and name are not.
+    let holders = sqlx::query_scalar::<_, String>(
+        "select 'pid ' || pid || ' (application ' || quote_literal(application_name) || \
+             ', user ' || quote_literal(usename) || \
+             coalesce(', ' || state || ' since ' || \
+                 to_char(state_change at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC', '') \
+             || ')' \
+         from unnest(pg_blocking_pids($1)) as holder (pid) join pg_stat_activity using (pid)",
+    );
+    let asking = async {
+        let mut connection = connect(options, connect_timeout).await?;
+        let holders = holders.bind(waiting).fetch_all(&mut connection).await?;
+        connection.close().await?;
+        Ok::<_, Error>(holders)
+    };
+    match asking.await {
+        Ok(holders) if !holders.is_empty() => holders.join(", "),
+        _ => "a session that could not be determined".to_owned(),
+    }
 }
 
 /// Grants what the service needs, and no more: it may add orders but never change or remove one.

@@ -3,7 +3,9 @@
 mod bisect;
 mod concurrency;
 mod connections;
+mod encoding;
 mod follow;
+mod locks;
 mod migrations;
 mod model;
 mod orders;
@@ -24,6 +26,9 @@ use testbed::{Database, Postgres};
 use waybill::store::{NewOrder, Store};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const LOCK_TIMEOUT: Duration = Duration::from_mins(1);
+/// For a test in which the lock is not to be had.
+const SHORT_LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// An empty database with the schema in it.
 async fn migrated() -> Database {
@@ -35,7 +40,9 @@ async fn migrated() -> Database {
 
 async fn migrate(database: &Database) {
     let (url, role) = (&database.owner_url, Some(database.runtime_role.as_str()));
-    waybill::store::migrate(url, role, CONNECT_TIMEOUT).await.expect("the migrations apply");
+    waybill::store::migrate(url, role, CONNECT_TIMEOUT, LOCK_TIMEOUT)
+        .await
+        .expect("the migrations apply");
 }
 
 /// The store as the service opens it, with the runtime role.

@@ -72,8 +72,8 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     ("database.migrate=yes", "`database.migrate` from --set is `yes`; legal is `true` or `false`"),
     (
-        "database.runtime_role=a;b",
-        "`database.runtime_role` from --set is `a;b`; legal is 1 to 63 letters, digits, `_` and `-`",
+        "database.runtime_role=0123456789012345678901234567890123456789012345678901234567890123",
+        "`database.runtime_role` from --set is `0123456789012345678901234567890123456789012345678901234567890123`; legal is the name of a role, 1 to 63 bytes",
     ),
     (
         "database.max_connections=8.0",

@@ -3,7 +3,7 @@
 use testbed::{PgBouncer, PoolMode, Postgres, eventually};
 use waybill::store::{Class, Error, Found, Outcome};
 
-use super::{CONNECT_TIMEOUT, migrate, migrated, open, order};
+use super::{CONNECT_TIMEOUT, LOCK_TIMEOUT, migrate, migrated, open, order};
 
 #[tokio::test]
 async fn a_pooler_in_session_mode_is_as_good_as_none() {
@@ -33,7 +33,9 @@ async fn a_pooler_that_shares_its_sessions_is_refused() {
         let pooler = PgBouncer::start(postgres, &database, mode).await.unwrap();
         let there = pooler.database();
         let refusals = [
-            waybill::store::migrate(&there.owner_url, None, CONNECT_TIMEOUT).await.unwrap_err(),
+            waybill::store::migrate(&there.owner_url, None, CONNECT_TIMEOUT, LOCK_TIMEOUT)
+                .await
+                .unwrap_err(),
             open(&there).check_access(true).await.unwrap_err(),
             // Who does not ask first is told by a session that has another's mark.
             open(&there).find("a").await.unwrap_err(),

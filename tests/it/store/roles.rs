@@ -42,14 +42,23 @@ async fn the_runtime_role_may_add_orders_but_never_change_or_remove_one() {
 async fn a_role_is_granted_by_its_name_whatever_that_is() {
     let database = migrated().await;
     let superuser = Postgres::shared().await.unwrap().superuser_url();
-    let name = r#"Odd'; drop table orders; -- "%1$I""#;
+    for (index, name) in
+        [r#"Odd'; drop table orders; -- "%1$I""#, "svc@project.iam", "Á b", "current_user"]
+            .into_iter()
+            .enumerate()
+    {
+        grants_to(&database, &superuser, name, &format!("odd_{index}")).await;
+    }
+}
+
+async fn grants_to(database: &testbed::Database, superuser: &str, name: &str, free: &str) {
     let quoted = format!("\"{}\"", name.replace('"', "\"\""));
-    execute(&superuser, &format!("create role {quoted}")).await.unwrap();
+    execute(superuser, &format!("create role {quoted}")).await.expect("done");
     let odd = testbed::Database { runtime_role: name.to_owned(), ..database.clone() };
     migrate(&odd).await;
 
-    let url = database.owner_url.parse::<sqlx::postgres::PgConnectOptions>().unwrap();
-    let mut connection = sqlx::ConnectOptions::connect(&url).await.unwrap();
+    let url = database.owner_url.parse::<sqlx::postgres::PgConnectOptions>().expect("done");
+    let mut connection = sqlx::ConnectOptions::connect(&url).await.expect("done");
     let rights: (bool, bool) = sqlx::query_as(
         "select has_table_privilege($1, 'orders', 'insert'), \
          has_table_privilege($1, 'orders', 'update')",
@@ -57,7 +66,7 @@ async fn a_role_is_granted_by_its_name_whatever_that_is() {
     .bind(name)
     .fetch_one(&mut connection)
     .await
-    .unwrap();
+    .expect("done");
     assert_eq!(rights, (true, false));
-    execute(&superuser, &format!("alter role {quoted} rename to odd")).await.unwrap();
+    execute(superuser, &format!("alter role {quoted} rename to {free}")).await.expect("done");
 }
