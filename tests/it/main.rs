@@ -4,6 +4,7 @@ mod base_path;
 mod bounded;
 mod broker_login;
 mod chart;
+mod cold_start;
 mod conflicts;
 mod connections;
 mod end_to_end;
