@@ -16,6 +16,7 @@ mod publish;
 mod reconcile;
 mod rejects;
 mod replicas;
+mod scripts;
 mod secrets;
 mod service;
 mod settings;
