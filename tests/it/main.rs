@@ -5,6 +5,7 @@ mod bounded;
 mod broker_login;
 mod chart;
 mod cold_start;
+mod compose;
 mod conflicts;
 mod connections;
 mod end_to_end;
