@@ -37,15 +37,14 @@ cluster_with_image() {
 
 # ConfigMaps out of folders, and a new pod when they change.
 configured() { # DEPLOYMENT CONFIGMAP=FOLDER...
-    local deployment=$1 pair maps=''
+    local deployment=k8s/monitoring/$1.yaml pair maps='' sum
     shift
     for pair; do
         maps+=$(k -n monitoring create configmap "${pair%%=*}" --from-file="${pair#*=}" --dry-run=client -o yaml)$'\n---\n'
     done
+    sum=$(cat - "$deployment" <<<"$maps" | sha256sum)
     k apply -f - <<<"$maps"
-    k apply -f "k8s/monitoring/$deployment.yaml"
-    k -n monitoring patch deployment "$deployment" -p \
-        '{"spec":{"template":{"metadata":{"annotations":{"checksum/config":"'"$(cat - "k8s/monitoring/$deployment.yaml" <<<"$maps" | sha256sum | cut -c1-64)"'"}}}}}'
+    sed "s|checksum/config: none|checksum/config: ${sum%% *}|" "$deployment" | k apply -f -
 }
 
 up() {
