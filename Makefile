@@ -59,6 +59,10 @@ chaos: ## Make faults under load and check that nothing is lost or wrong, for ex
 mutants: ## Check that the chaos run notices each of the faults that are put into a copy of the service
 	@scripts/mutants
 
+.PHONY: compose-test
+compose-test: ## Bring up compose.yaml with Docker, under a name and ports of its own
+	@scripts/compose-test
+
 .PHONY: cluster-test
 cluster-test: ## Prove the chart on the cluster of KUBECONFIG with IMAGE, which must be on its nodes
 	@scripts/cluster-test $(or $(IMAGE),$(error say which image: make cluster-test IMAGE=waybill:0.1.0))

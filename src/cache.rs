@@ -3,6 +3,7 @@
 //! Orders never change, so the cache can only be incomplete, never wrong. It may be emptied at
 //! any time.
 
+mod cold_start;
 mod keep;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache as QuickCache;
 use sha2::{Digest as _, Sha256};
 
+pub use cold_start::ColdStart;
 pub use keep::Keeper;
 
 /// What an entry costs beyond its uid and its document: the map's slot, the handles and the

@@ -61,9 +61,20 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
+/// So many things, such as `1 order` or `2,000 orders`.
+pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(number), if number == 1 { one } else { many })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_thing_is_not_many() {
+        let all = [0, 1, 2000].map(|number| counted(number, "address", "addresses"));
+        assert_eq!(all, ["0 addresses", "1 address", "2,000 addresses"]);
+    }
 
     #[test]
     fn thousands_are_set_apart() {

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::progress::{Progress, grouped};
+use super::progress::{Progress, counted, grouped};
 use crate::config::Settings;
 use crate::ingest::Limits;
 use crate::ranges::Ranges;
@@ -224,10 +224,10 @@ impl Names {
         if stored + duplicates + rejected > 0 {
             writeln!(
                 stdout,
-                "put back: {} orders, {} rejects; {} orders were stored meanwhile",
-                grouped(stored),
-                grouped(rejected),
-                grouped(duplicates)
+                "put back: {}, {}; stored meanwhile: {}",
+                counted(stored, "order", "orders"),
+                counted(rejected, "reject", "rejects"),
+                counted(duplicates, "order", "orders")
             )?;
         }
         stdout.flush()?;

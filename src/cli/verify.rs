@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::progress::{Progress, grouped};
+use super::progress::{Progress, counted, grouped};
 use crate::config::Settings;
 use crate::signals::Signals;
 use crate::store::Store;
@@ -53,8 +53,8 @@ impl Faults {
         }
     }
 
-    fn count(&self, kind: FaultKind) -> String {
-        grouped(self.counts[kind as usize])
+    fn count(&self, kind: FaultKind) -> u64 {
+        self.counts[kind as usize]
     }
 }
 
@@ -96,15 +96,14 @@ pub(super) async fn run(
     }
     writeln!(
         stdout,
-        "{} orders checked at {} replicas, {} refused: {} wrong, {} missing, {} absent rejects, \
-         {} unanswered",
-        grouped(orders as u64),
-        args.url.len(),
+        "{} checked at {}, {} refused: {} wrong, {} missing, {}, {} unanswered",
+        counted(orders as u64, "order", "orders"),
+        counted(args.url.len() as u64, "address", "addresses"),
         grouped(refused as u64),
-        faults.count(FaultKind::Wrong),
-        faults.count(FaultKind::Missing),
-        faults.count(FaultKind::AbsentReject),
-        faults.count(FaultKind::Unanswered),
+        grouped(faults.count(FaultKind::Wrong)),
+        grouped(faults.count(FaultKind::Missing)),
+        counted(faults.count(FaultKind::AbsentReject), "absent reject", "absent rejects"),
+        grouped(faults.count(FaultKind::Unanswered)),
     )?;
     stdout.flush()?;
     if let Some(signal) = verified? {

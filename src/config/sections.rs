@@ -49,6 +49,8 @@ pub struct Cache {
     pub max_bytes: ByteSize,
     /// Whether the cache is filled before the replica is ready.
     pub warm_up: bool,
+    /// How long Postgres may be out of reach before the replica is ready as it is; zero for ever.
+    pub cold_start_after: Duration,
     /// Time between two looks at what other replicas stored; zero is off.
     pub follow_interval: Duration,
     /// Lookups that may ask Postgres at the same time.
@@ -63,6 +65,10 @@ impl Cache {
         Self {
             max_bytes: section.size("max_bytes", size(64 * KIB)..=size(16 * TIB)),
             warm_up: section.flag("warm_up"),
+            cold_start_after: section.duration_or_off(
+                "cold_start_after",
+                Duration::from_secs(1)..=Duration::from_hours(24),
+            ),
             follow_interval: section.duration_or_off(
                 "follow_interval",
                 Duration::from_millis(100)..=Duration::from_hours(1),

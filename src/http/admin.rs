@@ -80,7 +80,7 @@ impl Answer for Routed {
     }
 }
 
-/// 200 when lookups are welcome. Postgres and the broker are told of with `?verbose` and do not
+/// 200 when lookups are welcome. After the warm-up Postgres and the broker are told of with `?verbose` and do not
 /// count: what is in memory is served without them.
 async fn readyz(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Response {
     let ready = admin.health.is_ready();
@@ -102,7 +102,7 @@ async fn readyz(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Respon
             None => Ok("not subscribed".to_owned()),
         };
         let phase = admin.health.describe();
-        let cache = if ready { Ok(phase) } else { Err(phase) };
+        let cache = if ready && admin.health.is_warm() { Ok(phase) } else { Err(phase) };
         let rejects = admin.rejects.describe();
         for (name, told) in [
             ("cache", cache),

@@ -4,6 +4,7 @@ mod dashboards;
 mod network;
 mod pods;
 mod settings;
+mod small;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -75,8 +76,14 @@ fn rendered(case: &str) -> &'static [Object] {
 
 fn render(case: &str) -> Vec<Object> {
     let values = repository(&format!("charts/waybill/ci/{case}.yaml"));
-    let output = helm(&["--namespace", "orders", "-f", values.to_str().expect("UTF-8")]);
-    assert!(output.status.success(), "{case}: {}", String::from_utf8_lossy(&output.stderr));
+    render_with(&["--namespace", "orders", "-f", values.to_str().expect("UTF-8")])
+}
+
+/// All objects for these arguments.
+fn render_with(arguments: &[&str]) -> Vec<Object> {
+    let output = helm(arguments);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {errors}");
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     let objects = serde_saphyr::from_multiple::<Value>(&text).expect("YAML");
     objects.into_iter().map(Object).collect()

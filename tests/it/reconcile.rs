@@ -90,7 +90,7 @@ async fn what_a_restored_backup_lacks_is_found_and_put_back_and_nobody_is_distur
 
     let (code, stdout, stderr) = world.run(&repair).await;
     assert_eq!(code, 0, "{stdout}{stderr}");
-    let put_back = "put back: 2 orders, 3 rejects; 0 orders were stored meanwhile\n";
+    let put_back = "put back: 2 orders, 3 rejects; stored meanwhile: 0 orders\n";
     assert!(stdout.contains(put_back), "{stdout}");
     // With 1 put back, 4 is present and 5 is in conflict.
     let found = report(&world);

@@ -49,7 +49,7 @@ async fn what_was_confirmed_is_held_against_every_replica_and_the_rejects() {
     assert!(output.contains(&wrong), "{output}");
     assert!(output.contains(&format!("missing: order {lost} at {place}: ")), "{output}");
     assert!(output.contains(&format!("absent reject: sha256 {pruned}: ")), "{output}");
-    assert!(output.contains("1 wrong, 1 missing, 1 absent rejects, 0 unanswered"), "{output}");
+    assert!(output.contains("1 wrong, 1 missing, 1 absent reject, 0 unanswered"), "{output}");
 
     assert_eq!(a.stop().await, Some(0));
     let (code, output) = verify(&world, &[&a]).await;
@@ -85,7 +85,7 @@ async fn after_the_loss_of_every_row_the_channel_gives_back_all_of_them() {
     let both = ["verify", "--receipt", "receipt", "twins", "--url", &url_a, &url_b];
     let (code, stdout, stderr) = world.run(&both).await;
     assert_eq!(code, 0, "{stdout}{stderr}");
-    assert!(stdout.contains(" at 2 replicas"), "{stdout}");
+    assert!(stdout.contains(" at 2 addresses"), "{stdout}");
 
     world.sql(postgres, "delete from rejected_messages where reason = 'conflict'").await;
     let (code, stdout, stderr) = world.run(&both).await;

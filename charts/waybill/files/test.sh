@@ -45,7 +45,7 @@ for address in $replicas; do
         eventually "order $uid from $address, byte for byte" \
             same_bytes "http://$(host "$address"):8080/api/v1/orders/$uid" "$sha256"
     done </scratch/stored
-    echo "PASS $orders orders from $address, byte for byte"
+    echo "PASS orders from $address, byte for byte: $orders"
 done
 
 # Of what must be refused, every replica counts what it was sent itself.
@@ -59,7 +59,7 @@ kept() {
     test "$sum" -ge "$refused"
 }
 eventually "$refused messages are refused and kept" kept
-echo "PASS $refused messages are refused and kept"
+echo "PASS messages refused and kept: $refused"
 
 for address in $replicas; do
     for series in waybill_ready waybill_stan_connected; do

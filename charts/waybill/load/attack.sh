@@ -2,11 +2,16 @@
 # Looks up orders with vegeta at one rate after the other and gives a verdict: a table on standard
 # output, exit 1 when a rate breaks its bounds. Needs sh, sed, awk and vegeta; runs anywhere.
 #
+# A rate is sent in two halves at the same time: over connections that are kept, and over a new
+# one for each lookup. A Service gives each connection to one replica, so that one kept connection
+# would measure one replica, and would not see that new ones fail.
+#
 # From the environment:
 #   RECEIPT      the receipt of `waybill publish --receipt`: what is looked up
 #   URL          the service                                     (http://127.0.0.1:8080)
 #   RATES        lookups a second, stage by stage                (100 500 1000)
 #   DURATION     length of a stage                               (20s)
+#   CONNECTIONS  that are kept                                   (8)
 #   MIN_SUCCESS  share of lookups that must be answered with 200 (1)
 #   MAX_P99_MS   bound on the 99th percentile, milliseconds      (50)
 #   RESULTS      where vegeta's results and reports are kept     (./load-results)
@@ -16,6 +21,7 @@ RECEIPT=${RECEIPT:?names the receipt of waybill publish --receipt}
 URL=${URL:-http://127.0.0.1:8080}
 RATES=${RATES:-100 500 1000}
 DURATION=${DURATION:-20s}
+CONNECTIONS=${CONNECTIONS:-8}
 MIN_SUCCESS=${MIN_SUCCESS:-1}
 MAX_P99_MS=${MAX_P99_MS:-50}
 RESULTS=${RESULTS:-load-results}
@@ -26,6 +32,19 @@ sed -n "s|.*\"uid\":\"\([^\"]*\)\".*\"expected\":\"stored\".*|GET $URL/api/v1/or
 test -s "$targets" || { echo "attack: $RECEIPT names no stored order" >&2; exit 2; }
 
 attack() { vegeta attack -targets="$targets" -timeout=5s -max-body=0 "$@"; }
+# Over a kept connection one vegeta sends as much as it can before it opens another, so there is a
+# vegeta for each of them.
+attack_rate() { # RATE
+    rm -f "$RESULTS/$1-kept-"*.bin
+    connection=0
+    while test "$connection" -lt "$CONNECTIONS"; do
+        connection=$((connection + 1))
+        attack -name="$1 kept" -rate="$1/$((2 * CONNECTIONS))s" -duration="$DURATION" \
+            -output="$RESULTS/$1-kept-$connection.bin" &
+    done
+    attack -name="$1 new" -keepalive=false -rate="$1/2s" -duration="$DURATION" -output="$RESULTS/$1-new.bin"
+    wait
+}
 # The number after a name in vegeta's JSON report.
 figure() { sed -n "s|.*\"$1\":\([-+.0-9eE]*\).*|\1|p" "$2"; }
 
@@ -42,24 +61,34 @@ until attack -name=warm-up -rate=0 -max-workers=4 -lazy -output="$RESULTS/warm-u
     sleep 1
 done
 echo "$each orders at $URL, $DURATION a rate; bounds: success >= $MIN_SUCCESS, p99 <= $MAX_P99_MS ms"
+echo "connections: half of each rate over $CONNECTIONS that are kept, half over a new one for each lookup"
 
-echo 'rate/s   got/s    success  p50 ms   p90 ms   p99 ms   max ms   verdict'
-broken=0
-for rate in $RATES; do
-    attack -name="$rate" -rate="$rate" -duration="$DURATION" -output="$RESULTS/$rate.bin"
-    report=$RESULTS/$rate.json
-    vegeta report -type=json -output="$report" "$RESULTS/$rate.bin"
-    awk -v asked="$rate" -v min="$MIN_SUCCESS" -v bound="$MAX_P99_MS" \
+# One line of the table; fails when a bound is broken.
+judge() { # RATE CONNECTIONS RESULTS...
+    rate=$1 connections=$2 report=$RESULTS/$1-$2.json
+    shift 2
+    vegeta report -type=json -output="$report" "$@" || exit 2
+    awk -v asked="$rate" -v connections="$connections" -v min="$MIN_SUCCESS" -v bound="$MAX_P99_MS" \
         -v got="$(figure throughput "$report")" -v success="$(figure success "$report")" \
         -v p50="$(figure 50th "$report")" -v p90="$(figure 90th "$report")" \
         -v p99="$(figure 99th "$report")" -v max="$(figure max "$report")" '
         BEGIN {
             # A stage that could not send what it was asked to has measured something else.
             verdict = success < min ? "FAILED LOOKUPS" : p99 / 1e6 > bound ? "TOO SLOW" : \
-                got < 0.95 * asked ? "TOO FEW" : "ok"
-            printf "%-8s %-8.0f %-8.4f %-8.2f %-8.2f %-8.2f %-8.2f %s\n", \
-                asked, got, success, p50 / 1e6, p90 / 1e6, p99 / 1e6, max / 1e6, verdict
+                got < 0.95 * asked / 2 ? "TOO FEW" : "ok"
+            printf "%-8s %-12s %-8.0f %-8.4f %-8.2f %-8.2f %-8.2f %-8.2f %s\n", \
+                asked, connections, got, success, p50 / 1e6, p90 / 1e6, p99 / 1e6, max / 1e6, verdict
             exit verdict != "ok"
-        }' || { broken=1; sed -n 's|.*"status_codes":\({[^}]*}\).*"errors":\(\[[^]]*\]\).*|  status codes \1, errors \2|p' "$report"; }
+        }' && return
+    sed -n 's|.*"status_codes":\({[^}]*}\).*"errors":\(\[[^]]*\]\).*|  status codes \1, errors \2|p' "$report"
+    broken=1
+}
+
+echo 'rate/s   connections  got/s    success  p50 ms   p90 ms   p99 ms   max ms   verdict'
+broken=0
+for stage in $RATES; do
+    attack_rate "$stage"
+    judge "$stage" kept "$RESULTS/$stage-kept-"*.bin
+    judge "$stage" new "$RESULTS/$stage-new.bin"
 done
 exit "$broken"

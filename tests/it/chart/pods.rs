@@ -161,6 +161,25 @@ fn every_pod_keeps_every_rule() {
 }
 
 #[test]
+fn what_helm_test_checks_is_in_the_log_that_it_shows() {
+    for case in CASES {
+        let tests: Vec<_> = rendered(case)
+            .iter()
+            .filter(|object| object.at("/metadata/annotations/helm.sh~1hook") == "test")
+            .filter_map(Pod::of)
+            .collect();
+        let mut checks = Vec::new();
+        for pod in &tests {
+            let containers = pod.spec["containers"].as_array().expect("containers");
+            // Of several, helm shows none; of init containers it never does.
+            assert_eq!(containers.len(), 1, "{case}: {}", pod.made_by);
+            checks.push(containers[0]["name"].as_str().expect("a name"));
+        }
+        assert_eq!(checks, ["verify", "replicas"], "{case}");
+    }
+}
+
+#[test]
 fn every_container_mounts_volumes_that_are_there_and_every_volume_is_mounted() {
     for case in CASES {
         for object in rendered(case) {

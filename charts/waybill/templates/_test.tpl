@@ -1,0 +1,49 @@
+{{/*
+A pod of `helm test` up to its container, called with (list $ "name"): it publishes orders and leaves
+the receipt in the volume "work". `helm test --logs` shows the log of a pod's one container and of no
+init container, so each check is a pod of its own.
+*/}}
+{{- define "waybill.testPod" -}}
+{{- $root := index . 0 -}}
+apiVersion: v1
+kind: Pod
+metadata:
+  name: {{ include "waybill.fullname" $root }}-{{ index . 1 }}
+  labels:
+    {{- include "waybill.labels" (list $root "test") | nindent 4 }}
+  annotations:
+    helm.sh/hook: test
+    # Kept until the next test, for `helm test --logs` and for whoever looks for the reason.
+    helm.sh/hook-delete-policy: before-hook-creation
+spec:
+  {{- include "waybill.pod" (list $root 65532) | nindent 2 }}
+  restartPolicy: Never
+  activeDeadlineSeconds: 600
+  # One after the other.
+  initContainers:
+    # A pod that connects in its first moment may be too early for its NetworkPolicy.
+    - name: wait
+      image: {{ include "waybill.image" (list $root $root.Values.tests.image) }}
+      imagePullPolicy: {{ $root.Values.tests.image.pullPolicy }}
+      command: [sh, /scripts/wait.sh]
+      {{- include "waybill.environment" (list $root "variable") | nindent 6 }}
+      resources:
+        {{- include "waybill.toolResources" $root | nindent 8 }}
+      {{- include "waybill.container" $root | nindent 6 }}
+      volumeMounts:
+        - name: scripts
+          mountPath: /scripts
+          readOnly: true
+    {{- $mix := list "--generate" "\"50\"" "--bad-ratio" "\"0.2\"" "--duplicate-ratio" "\"0.1\"" }}
+    {{- include "waybill.publish" (list $root $mix) | nindent 4 }}
+  volumes:
+    - name: work
+      emptyDir:
+        sizeLimit: 64Mi
+    - name: scripts
+      configMap:
+        name: {{ include "waybill.fullname" $root }}-test
+    {{- with $root.Values.extraVolumes }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+{{- end }}
