@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker;
 use crate::cache::{Cache, ColdStart, Keeper};
-use crate::config::Settings;
+use crate::config::{self, Settings};
 use crate::credentials;
 use crate::health::{Health, Phase};
 use crate::http::admin::Admin;
@@ -65,13 +65,7 @@ pub async fn serve(settings: &Settings, signals: Signals) -> anyhow::Result<()> 
         settings.cache.miss_concurrency,
         settings.cache.miss_timeout,
     );
-    let site = Site {
-        lookup,
-        metrics: metrics.clone(),
-        cache_control: http.cache_control.clone(),
-        base_path: http.base_path.as_str().into(),
-        pages: Pages::new(&http.base_path),
-    };
+    let site = site(http, lookup, metrics.clone());
     let rejects = Level::new(&settings.rejects);
     let admin = Admin {
         health: health.clone(),
@@ -172,6 +166,16 @@ async fn stop(
     stopped?;
     tracing::info!("Stopped");
     Ok(())
+}
+
+fn site(http: &config::Http, lookup: Lookup, metrics: Metrics) -> Site {
+    Site {
+        lookup,
+        metrics,
+        cache_control: http.cache_control.clone(),
+        base_path: http.base_path.as_str().into(),
+        pages: Pages::new(&http.base_path),
+    }
 }
 
 /// Makes the writers' pattern once the session's messages are there.

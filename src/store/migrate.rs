@@ -42,8 +42,8 @@ pub async fn migrate(
     let mut connection = connect(&options, connect_timeout).await?;
     // Postgres itself ends the wait: a session whose client is gone would go on waiting, and
     // keep everybody else off the table meanwhile. 0 would mean no bound.
-    let pid: i32 = sqlx::query_scalar(
-        "select pg_backend_pid() from set_config('lock_timeout', $1, false), \
+    let (pid, _, _): (i32, String, String) = sqlx::query_as(
+        "select pg_backend_pid(), set_config('lock_timeout', $1, false), \
              set_config('statement_timeout', '0', false)",
     )
     .bind(format!("{}ms", lock_timeout.as_millis().max(1)))

@@ -1,7 +1,9 @@
 //! The Helm chart: what it renders for each file of values in `charts/waybill/ci`.
 
 mod dashboards;
+mod names;
 mod network;
+mod platforms;
 mod pods;
 mod settings;
 mod small;
@@ -35,13 +37,17 @@ fn files(folder: &str) -> impl Iterator<Item = PathBuf> {
         .filter(|path| path.is_file())
 }
 
-/// Runs `helm template` with these arguments.
+/// Runs `helm template` for the release "waybill" with these arguments.
 fn helm(arguments: &[&str]) -> Output {
+    helm_for("waybill", arguments)
+}
+
+fn helm_for(release: &str, arguments: &[&str]) -> Output {
     // The place where scripts/install-tools puts it, or wherever else it is.
     let here = repository(".tools/bin/helm");
     let program = if here.is_file() { here } else { "helm".into() };
     Command::new(program)
-        .args(["template", "waybill"])
+        .args(["template", release])
         .arg(repository("charts/waybill"))
         .args(arguments)
         .output()
@@ -81,7 +87,12 @@ fn render(case: &str) -> Vec<Object> {
 
 /// All objects for these arguments.
 fn render_with(arguments: &[&str]) -> Vec<Object> {
-    let output = helm(arguments);
+    render_for("waybill", arguments)
+}
+
+/// All objects of a release.
+fn render_for(release: &str, arguments: &[&str]) -> Vec<Object> {
+    let output = helm_for(release, arguments);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{arguments:?}: {errors}");
     let text = String::from_utf8(output.stdout).expect("UTF-8");

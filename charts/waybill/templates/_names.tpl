@@ -4,14 +4,23 @@
 {{ default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" }}
 {{- end }}
 
-{{/* At most 40 characters, so that the longest suffix still fits into a label's 63. */}}
+{{/*
+At most 37 characters: with "-nats-streaming" that makes the 52 of a StatefulSet's name, whose pods
+have a label of it and ten characters more, or of a CronJob's. A longer one keeps its beginning and
+gets a checksum, so that two that begin alike stay apart.
+*/}}
 {{- define "waybill.fullname" -}}
-{{- if .Values.fullnameOverride -}}
-{{ .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}
-{{- else if contains (include "waybill.name" .) .Release.Name -}}
-{{ .Release.Name | trunc 40 | trimSuffix "-" }}
+{{- $name := .Values.fullnameOverride }}
+{{- if not $name }}
+{{- $name = .Release.Name }}
+{{- if not (contains (include "waybill.name" .) .Release.Name) }}
+{{- $name = printf "%s-%s" .Release.Name (include "waybill.name" .) }}
+{{- end }}
+{{- end }}
+{{- if gt (len $name) 37 -}}
+{{ printf "%s-%s" ($name | trunc 28 | trimSuffix "-") ($name | sha256sum | trunc 8) }}
 {{- else -}}
-{{ printf "%s-%s" .Release.Name (include "waybill.name" .) | trunc 40 | trimSuffix "-" }}
+{{ $name | trimSuffix "-" }}
 {{- end }}
 {{- end }}
 

@@ -4,10 +4,12 @@
 - to:
     {{- toYaml .Values.networkPolicy.dnsTo | nindent 4 }}
   ports:
-    - port: 53
+    {{- range .Values.networkPolicy.dnsPorts }}
+    - port: {{ . | int }}
       protocol: UDP
-    - port: 53
+    - port: {{ . | int }}
       protocol: TCP
+    {{- end }}
 {{- end }}
 
 {{/* Called with (list $ ports): 4222 for its clients, 8222 for its monitor. */}}

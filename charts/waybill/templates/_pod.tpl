@@ -17,9 +17,11 @@ dnsConfig:
       value: "5"
 securityContext:
   runAsNonRoot: true
-  runAsUser: {{ $uid }}
-  runAsGroup: {{ $uid }}
-  fsGroup: {{ $uid }}
+  {{- if not $root.Values.openshift }}
+  runAsUser: {{ $uid | int }}
+  runAsGroup: {{ $uid | int }}
+  fsGroup: {{ $uid | int }}
+  {{- end }}
   # A large volume is not walked through at every start.
   fsGroupChangePolicy: OnRootMismatch
   seccompProfile:
@@ -55,7 +57,7 @@ securityContext:
 {{- define "waybill.claim" -}}
 accessModes: [ReadWriteOnce]
 {{- with .storageClass }}
-storageClassName: {{ . }}
+storageClassName: {{ ternary "" . (eq . "-") | quote }}
 {{- end }}
 resources:
   requests:

@@ -34,7 +34,7 @@ migrate-url
 {{/*
 The environment of our binary, called with (list $ "variable") or, where the Secret is mounted at
 /etc/waybill/database, (list $ "file"): a file is looked at again, so a new password needs no restart.
-extraEnv comes last and wins.
+A variable in extraEnv takes the place of the chart's: no name comes twice, which Helm 4 refuses.
 */}}
 {{- define "waybill.environment" -}}
 {{- $root := index . 0 -}}
@@ -45,34 +45,46 @@ envFrom:
   {{- toYaml . | nindent 2 }}
   {{- end }}
 env:
-  # One session a pod: two of one name would throw each other out.
-  - name: WAYBILL_BROKER__CLIENT_ID
-    valueFrom:
-      fieldRef:
-        fieldPath: metadata.name
-  - name: WAYBILL_BROKER__URL
-    valueFrom:
-      secretKeyRef:
-        name: {{ include "waybill.brokerSecret" $root }}
-        key: {{ ternary $root.Values.broker.urlKey "url" (ne $root.Values.broker.existingSecret "") }}
-  {{- if eq (index . 1) "file" }}
-  - name: WAYBILL_DATABASE__URL_FILE
-    value: /etc/waybill/database/url
-  {{- else }}
-  - name: WAYBILL_DATABASE__URL
-    valueFrom:
-      secretKeyRef:
-        name: {{ include "waybill.databaseSecret" $root }}
-        key: {{ include "waybill.urlKey" $root }}
+  {{- $given := dict }}
+  {{- range $root.Values.extraEnv }}{{ $_ := set $given .name true }}{{ end }}
+  {{- range include "waybill.ownEnv" . | fromYamlArray }}
+  {{- if not (hasKey $given .name) }}
+  {{- toYaml (list .) | nindent 2 }}
   {{- end }}
-  {{- with include "waybill.migrateUrlKey" $root }}
-  - name: WAYBILL_DATABASE__MIGRATE_URL
-    valueFrom:
-      secretKeyRef:
-        name: {{ include "waybill.databaseSecret" $root }}
-        key: {{ . }}
   {{- end }}
   {{- with $root.Values.extraEnv }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
+{{- end }}
+
+{{/* What the chart itself sets, called as "waybill.environment". */}}
+{{- define "waybill.ownEnv" -}}
+{{- $root := index . 0 -}}
+# One session a pod: two of one name would throw each other out.
+- name: WAYBILL_BROKER__CLIENT_ID
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+- name: WAYBILL_BROKER__URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ include "waybill.brokerSecret" $root }}
+      key: {{ ternary $root.Values.broker.urlKey "url" (ne $root.Values.broker.existingSecret "") }}
+{{- if eq (index . 1) "file" }}
+- name: WAYBILL_DATABASE__URL_FILE
+  value: /etc/waybill/database/url
+{{- else }}
+- name: WAYBILL_DATABASE__URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ include "waybill.databaseSecret" $root }}
+      key: {{ include "waybill.urlKey" $root }}
+{{- end }}
+{{- with include "waybill.migrateUrlKey" $root }}
+- name: WAYBILL_DATABASE__MIGRATE_URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ include "waybill.databaseSecret" $root }}
+      key: {{ . }}
+{{- end }}
 {{- end }}

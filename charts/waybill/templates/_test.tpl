@@ -1,5 +1,5 @@
 {{/*
-A pod of `helm test` up to its container, called with (list $ "name"): it publishes orders and leaves
+A pod of `helm test` up to its container, called with (list $ "name"), and "scripts" for the test's scripts in a volume of that name: it publishes orders and leaves
 the receipt in the volume "work". `helm test --logs` shows the log of a pod's one container and of no
 init container, so each check is a pod of its own.
 */}}
@@ -19,30 +19,19 @@ spec:
   {{- include "waybill.pod" (list $root 65532) | nindent 2 }}
   restartPolicy: Never
   activeDeadlineSeconds: 600
-  # One after the other.
   initContainers:
-    # A pod that connects in its first moment may be too early for its NetworkPolicy.
-    - name: wait
-      image: {{ include "waybill.image" (list $root $root.Values.tests.image) }}
-      imagePullPolicy: {{ $root.Values.tests.image.pullPolicy }}
-      command: [sh, /scripts/wait.sh]
-      {{- include "waybill.environment" (list $root "variable") | nindent 6 }}
-      resources:
-        {{- include "waybill.toolResources" $root | nindent 8 }}
-      {{- include "waybill.container" $root | nindent 6 }}
-      volumeMounts:
-        - name: scripts
-          mountPath: /scripts
-          readOnly: true
+    # It tries again for a minute: in its first moment a pod may be too early for its NetworkPolicy.
     {{- $mix := list "--generate" "\"50\"" "--bad-ratio" "\"0.2\"" "--duplicate-ratio" "\"0.1\"" }}
     {{- include "waybill.publish" (list $root $mix) | nindent 4 }}
   volumes:
     - name: work
       emptyDir:
         sizeLimit: 64Mi
+    {{- if has "scripts" . }}
     - name: scripts
       configMap:
         name: {{ include "waybill.fullname" $root }}-test
+    {{- end }}
     {{- with $root.Values.extraVolumes }}
     {{- toYaml . | nindent 4 }}
     {{- end }}

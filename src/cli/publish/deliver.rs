@@ -90,9 +90,10 @@ where
     while report.tally.stopped.is_none() {
         let next = async {
             sleep_until(pace.next).await;
+            outage.over().await;
             messages.recv().await
         };
-        let has_room = in_flight.len() < WINDOW && !outage.is_on();
+        let has_room = in_flight.len() < WINDOW;
         let message = tokio::select! {
             Some(done) = in_flight.next() => {
                 report.book(done)?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use stan::{Kind, PublishError};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use crate::cli::progress::Progress;
@@ -27,6 +28,7 @@ pub(super) enum Failure {
 /// The time in which the broker takes no message, and what was done about it.
 pub(super) struct Outage<'a> {
     began: Cell<Option<Instant>>,
+    ended: Notify,
     retry_for: Duration,
     progress: &'a Progress,
     doubtful: Cell<u64>,
@@ -34,12 +36,20 @@ pub(super) struct Outage<'a> {
 
 impl<'a> Outage<'a> {
     pub(super) fn new(retry_for: Duration, progress: &'a Progress) -> Self {
-        Self { began: Cell::default(), retry_for, progress, doubtful: Cell::default() }
+        let (began, ended, doubtful) = (Cell::default(), Notify::new(), Cell::default());
+        Self { began, ended, retry_for, progress, doubtful }
     }
 
     /// Whether the last that was heard of the broker is that it took no message.
     pub(super) fn is_on(&self) -> bool {
         self.began.get().is_some()
+    }
+
+    /// Waits until the broker takes messages again; at once when it does.
+    pub(super) async fn over(&self) {
+        while self.is_on() {
+            self.ended.notified().await;
+        }
     }
 
     /// Messages that were sent again though the broker may have stored them.
@@ -78,6 +88,7 @@ impl<'a> Outage<'a> {
             };
             let Err(error) = outcome else {
                 self.began.set(None);
+                self.ended.notify_waiters();
                 return Ok(());
             };
             if error.kind() == Kind::Permanent {

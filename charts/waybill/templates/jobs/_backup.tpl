@@ -8,7 +8,7 @@ template:
     labels:
       {{- include "waybill.podLabels" (list . "backup") | nindent 6 }}
   spec:
-    {{- include "waybill.pod" (list . 999) | nindent 4 }}
+    {{- include "waybill.pod" (list . .Values.postgres.uid) | nindent 4 }}
     restartPolicy: Never
     containers:
       - name: dump

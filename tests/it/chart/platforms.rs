@@ -1,0 +1,153 @@
+//! What certain clusters want of the rendered objects.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::pods::Pod;
+use super::{Object, render_with, rendered, repository};
+
+fn everything(overrides: &[&str]) -> Vec<Object> {
+    let values = repository("charts/waybill/ci/everything.yaml");
+    let mut arguments = vec!["-f", values.to_str().expect("UTF-8")];
+    arguments.extend(overrides.iter().flat_map(|value| ["--set", value]));
+    render_with(&arguments)
+}
+
+fn pods(objects: &[Object]) -> Vec<Pod> {
+    objects.iter().filter_map(Pod::of).collect()
+}
+
+#[test]
+fn a_mesh_is_told_the_protocol_of_every_port() {
+    let services = rendered("everything").iter().filter(|object| object.kind() == "Service");
+    let ports = services.flat_map(|service| {
+        let ports = service.at("/spec/ports").as_array().expect("ports").iter();
+        ports.map(|port| (service.name(), port["name"].clone(), port["appProtocol"].clone()))
+    });
+    let ports: Vec<_> = ports.collect();
+    assert!(ports.len() >= 6, "{ports:?}");
+    for (service, port, protocol) in ports {
+        let expected = if port == "client" || port == "postgres" { "tcp" } else { "http" };
+        assert_eq!(protocol, expected, "{port} of {service}");
+    }
+}
+
+#[test]
+fn names_are_resolved_by_kube_dns_by_a_node_local_cache_and_on_openshift() {
+    let policies = rendered("defaults").iter().filter(|object| object.kind() == "NetworkPolicy");
+    let dns: Vec<Value> = policies
+        .flat_map(|policy| policy.at("/spec/egress").as_array().into_iter().flatten())
+        .filter(|rule| rule["ports"][0]["port"] == 53)
+        .cloned()
+        .collect();
+    assert!(!dns.is_empty());
+    for rule in dns {
+        let to = rule["to"].to_string();
+        for peer in ["kube-dns", "169.254.20.10/32", "openshift-dns"] {
+            assert!(to.contains(peer), "{peer} in {to}");
+        }
+        let ports: BTreeSet<String> = rule["ports"]
+            .as_array()
+            .expect("ports")
+            .iter()
+            .map(|port| format!("{} {}", port["protocol"].as_str().expect("one"), port["port"]))
+            .collect();
+        assert_eq!(
+            ports.into_iter().collect::<Vec<_>>(),
+            ["TCP 53", "TCP 5353", "UDP 53", "UDP 5353"]
+        );
+    }
+}
+
+#[test]
+fn openshift_gives_the_user_ids_itself() {
+    for pod in pods(&everything(&["openshift=true"])) {
+        let context = &pod.spec["securityContext"];
+        for key in ["runAsUser", "runAsGroup", "fsGroup"] {
+            assert!(context[key].is_null(), "{key} of {}", pod.made_by);
+        }
+        assert_eq!(context["runAsNonRoot"], true, "{}", pod.made_by);
+    }
+}
+
+#[test]
+fn postgres_runs_as_the_user_of_its_image() {
+    let is_postgres = |pod: &&Pod| ["postgres", "backup"].contains(&pod.component());
+    for (overrides, uid) in [(&[][..], 999), (&["postgres.uid=70"], 70)] {
+        let pods = pods(&everything(overrides));
+        let users: Vec<_> = pods
+            .iter()
+            .filter(is_postgres)
+            .map(|pod| pod.spec["securityContext"]["runAsUser"].clone())
+            .collect();
+        assert!(users.len() >= 2 && users.iter().all(|user| *user == uid), "{users:?}");
+    }
+}
+
+#[test]
+fn service_and_broker_listen_on_ipv6_when_asked_to() {
+    for (overrides, service, broker) in [
+        (&[][..], "0.0.0.0:8080", "host: \"0.0.0.0\""),
+        (&["listenAddress=[::]"], "[::]:8080", "host: \"::\""),
+    ] {
+        let objects = everything(overrides);
+        let data = |name: &str, key: &str| {
+            let map = objects.iter().find(|o| o.kind() == "ConfigMap" && o.name() == name);
+            map.expect(name).at("/data")[key].as_str().expect(key).to_owned()
+        };
+        assert_eq!(data("parcels", "WAYBILL_HTTP__LISTEN"), service);
+        assert!(data("parcels-nats-streaming", "stan.conf").contains(broker));
+    }
+}
+
+#[test]
+fn a_variable_of_the_users_takes_the_place_of_the_charts() {
+    let given = ["extraEnv[0].name=WAYBILL_BROKER__CLIENT_ID", "extraEnv[0].value=mine"];
+    let mut seen = 0;
+    for pod in pods(&everything(&given)) {
+        for container in pod.containers() {
+            let variables = container["env"].as_array().into_iter().flatten();
+            let names: Vec<_> = variables.clone().map(|variable| &variable["name"]).collect();
+            let distinct: BTreeSet<String> = names.iter().map(ToString::to_string).collect();
+            assert_eq!(names.len(), distinct.len(), "{names:?} of {}", pod.made_by);
+            let client = variables.clone().filter(|v| v["name"] == "WAYBILL_BROKER__CLIENT_ID");
+            for client in client {
+                let mine = json!({"name": "WAYBILL_BROKER__CLIENT_ID", "value": "mine"});
+                assert_eq!(*client, mine, "{}", pod.made_by);
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 3, "{seen}");
+}
+
+#[test]
+fn a_storage_class_is_the_clusters_a_named_one_or_none() {
+    let sections = ["natsStreaming", "postgres", "backup"];
+    for (class, expected) in
+        [("", Value::Null), ("-", json!("")), ("fast", json!("fast")), ("true", json!("true"))]
+    {
+        let values: Vec<String> =
+            sections.iter().map(|s| format!("{s}.persistence.storageClass={class}")).collect();
+        let values = repository("charts/waybill/ci/everything.yaml").to_str().map(|file| {
+            let mut arguments = vec!["-f".to_owned(), file.to_owned()];
+            arguments.extend(values.iter().flat_map(|v| ["--set-string".to_owned(), v.clone()]));
+            arguments
+        });
+        let arguments = values.expect("UTF-8");
+        let objects = render_with(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        let claims: Vec<Value> = objects
+            .iter()
+            .flat_map(|object| match object.kind() {
+                "PersistentVolumeClaim" => vec![object.at("/spec").clone()],
+                "StatefulSet" => vec![object.at("/spec/volumeClaimTemplates/0/spec").clone()],
+                _ => Vec::new(),
+            })
+            .collect();
+        assert_eq!(claims.len(), 3);
+        for claim in claims {
+            assert_eq!(claim["storageClassName"], expected, "{class:?}");
+        }
+    }
+}
