@@ -91,11 +91,8 @@ pub async fn serve(settings: &Settings, signals: Signals) -> anyhow::Result<()> 
         warm_up: settings.cache.warm_up,
         follow_interval: settings.cache.follow_interval,
     };
-    let cold_start = ColdStart {
-        store: store.clone(),
-        health: health.clone(),
-        after: settings.cache.cold_start_after,
-    };
+    let cold_after = settings.cache.cold_start_after;
+    let cold_start = ColdStart { store: store.clone(), health: health.clone(), after: cold_after };
     let consumer = Consumer {
         options: broker::options(&settings.broker, &settings.broker.client_id)?,
         group: broker::queue_group(&settings.broker, settings.ingest.queue_max_bytes.bytes()),
@@ -109,9 +106,7 @@ pub async fn serve(settings: &Settings, signals: Signals) -> anyhow::Result<()> 
     serving.spawn("http", site_port.serve_site(site, http.clone(), serving.token()));
     serving.spawn("admin", admin_port.serve_admin(admin, http.clone(), serving.token()));
     serving.spawn("cache", when(schema.clone(), serving.token(), move |stop| keeper.run(stop)));
-    if !cold_start.after.is_zero() {
-        serving.spawn("cold start", cold_start.run(serving.token()));
-    }
+    serving.spawn("cold start", cold_start.run(serving.token()));
     if database.url_file.is_some() {
         let follow = credentials::follow(database.clone(), url, store.clone(), serving.token());
         serving.spawn("credentials", follow);

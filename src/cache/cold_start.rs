@@ -24,18 +24,17 @@ pub struct ColdStart {
     pub store: Store,
     /// Told that the replica is ready as it is.
     pub health: Health,
-    /// How long Postgres must have been out of reach.
+    /// How long Postgres must have been out of reach; zero for never.
     pub after: Duration,
 }
 
 impl ColdStart {
     /// Watches until the cache is warm, and does nothing from then until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        stop.run_until_cancelled(async {
-            self.watch().await;
-            std::future::pending::<()>().await;
-        })
-        .await;
+        if !self.after.is_zero() {
+            stop.run_until_cancelled(self.watch()).await;
+        }
+        stop.cancelled().await;
     }
 
     async fn watch(&self) {

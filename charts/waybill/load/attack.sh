@@ -63,7 +63,22 @@ done
 echo "$each orders at $URL, $DURATION a rate; bounds: success >= $MIN_SUCCESS, p99 <= $MAX_P99_MS ms"
 echo "connections: half of each rate over $CONNECTIONS that are kept, half over a new one for each lookup"
 
-# One line of the table; fails when a bound is broken.
+# The status codes and the kinds of errors in a report: vegeta repeats an error for each order.
+trouble() { # REPORT
+    sed -n 's|.*"status_codes":\({[^}]*}\).*"errors":\[\(.*\)\].*|\1 \2|p' "$1" | awk '{
+        codes = $1
+        count = split(substr($0, length(codes) + 2), errors, /","/)
+        for (i = 1; i <= count; i++) {
+            kind = errors[i]
+            gsub(/^"|"$/, "", kind)
+            sub(/^.*: /, "", kind)
+            if (!seen[kind]++) kinds = kinds (kinds ? ", " : "") kind
+        }
+        print "  status codes " codes ", errors: " (kinds ? kinds : "none")
+    }'
+}
+
+# One line of the table; notes when a bound is broken.
 judge() { # RATE CONNECTIONS RESULTS...
     rate=$1 connections=$2 report=$RESULTS/$1-$2.json
     shift 2
@@ -80,7 +95,7 @@ judge() { # RATE CONNECTIONS RESULTS...
                 asked, connections, got, success, p50 / 1e6, p90 / 1e6, p99 / 1e6, max / 1e6, verdict
             exit verdict != "ok"
         }' && return
-    sed -n 's|.*"status_codes":\({[^}]*}\).*"errors":\(\[[^]]*\]\).*|  status codes \1, errors \2|p' "$report"
+    trouble "$report"
     broken=1
 }
 
