@@ -13,6 +13,9 @@ use crate::telemetry;
 /// How long one attempt waits for a lock: it tells then who holds it.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long it waits at least, so that there is time to see who holds it.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+
 /// Bring the schema of the database up to date, and leave
 ///
 /// Where another session holds a lock that the migration needs, it is named and waited for.
@@ -33,7 +36,7 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
     let mut told = String::new();
     loop {
         let left = args.lock_timeout.saturating_sub(began.elapsed());
-        let wait = left.min(LOCK_TIMEOUT);
+        let wait = left.clamp(SHORTEST_WAIT, LOCK_TIMEOUT);
         match store::migrate(url.expose(), role, database.connect_timeout, wait).await {
             Ok(()) => break,
             Err(error @ Error::Locked(_)) if began.elapsed() < args.lock_timeout => {

@@ -42,7 +42,7 @@ impl Database {
             migrate: section.flag("migrate"),
             runtime_role: section.optional_text(
                 "runtime_role",
-                "the name of a role, 1 to 63 bytes",
+                "the name of a role, 1 to 63 bytes, not `public` or `none`",
                 names::is_role,
             ),
             max_connections: section.number("max_connections", 1..=1000),

@@ -38,8 +38,9 @@ pub(super) fn is_group(text: &str) -> bool {
 }
 
 /// A role is quoted where it is used, so any name will do that Postgres would not cut short.
+/// `public` means everybody, quoted or not, and so no role can have that name, nor `none`.
 pub(super) fn is_role(text: &str) -> bool {
-    (1..=63).contains(&text.len()) && !text.contains('\0')
+    (1..=63).contains(&text.len()) && !text.contains('\0') && !matches!(text, "public" | "none")
 }
 
 /// Of a place and no more: a login would show in logs.
@@ -73,10 +74,18 @@ mod tests {
     #[test]
     fn roles_are_what_postgres_takes_for_a_name() {
         let longest = "é".repeat(31) + "x";
-        for legal in ["waybill", "svc@project.iam", "Odd \"name\"; --", "a b", &longest] {
+        for legal in [
+            "waybill",
+            "svc@project.iam",
+            "Odd \"name\"; --",
+            "a b",
+            "Public",
+            "current_user",
+            &longest,
+        ] {
             assert!(is_role(legal), "{legal}");
         }
-        for illegal in ["", "a\0b", &"é".repeat(32)] {
+        for illegal in ["", "a\0b", "public", "none", &"é".repeat(32)] {
             assert!(!is_role(illegal), "{illegal}");
         }
     }

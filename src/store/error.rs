@@ -87,6 +87,14 @@ pub enum Error {
     /// Wait and try again: a migration needs a lock that somebody else holds.
     #[error("the migration needs a lock that is held by {0}")]
     Locked(String),
+    /// The server does not know what a migration asks of it.
+    #[error("postgres is version {found} and must be {oldest} or later")]
+    OldServer {
+        /// The major version it has.
+        found: u32,
+        /// The first that will do.
+        oldest: u32,
+    },
     /// The text of the database is not UTF-8, so that the views could not read the documents.
     #[error(
         "the database {database} has the encoding {encoding} and must have UTF8: \
@@ -141,6 +149,7 @@ impl Error {
             | Self::SynchronousCommitOff
             | Self::UnsafeSetting(_)
             | Self::WrongTables(_)
+            | Self::OldServer { .. }
             | Self::Encoding { .. }
             | Self::MissingGrants(_)
             | Self::SharedSession

@@ -2,8 +2,9 @@
 
 mod current;
 mod encoding;
+mod holders;
+mod version;
 
-use std::pin::pin;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use sqlx::error::DatabaseError;
 use sqlx::migrate::{Migrate, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::{Error, connect_options, session};
 pub(super) use encoding::refuse_other_encodings;
@@ -49,24 +50,18 @@ pub async fn migrate(
     .bind(format!("{}ms", lock_timeout.as_millis().max(1)))
     .fetch_one(&mut connection)
     .await?;
-    let holders = {
-        let mut applying = pin!(apply(&mut connection, runtime_role));
-        let holders = tokio::select! {
-            applied = &mut applying => Err(applied),
-            // Only while the wait goes on can be seen who causes it.
-            () = sleep(lock_timeout.mul_f64(0.8)) => {
-                Ok(holders_of_locks(&options, connect_timeout, pid).await)
-            }
-        };
-        match holders {
-            Err(applied) => applied.map(|()| String::new()),
-            Ok(holders) => match applying.await {
-                Err(Error::Retry(error)) if is_lock_timeout(&error) => Err(Error::Locked(holders)),
-                applied => applied.map(|()| holders),
-            },
-        }
+    let mut holders = None;
+    let applied = tokio::select! {
+        applied = apply(&mut connection, runtime_role) => applied,
+        never = holders::watch(&options, connect_timeout, pid, &mut holders) => match never {},
     };
-    holders?;
+    match applied {
+        Err(Error::Retry(error)) if is_lock_timeout(&error) => {
+            let unknown = || "a session that could not be determined".to_owned();
+            return Err(Error::Locked(holders.unwrap_or_else(unknown)));
+        }
+        applied => applied?,
+    }
     connection.close().await?;
     Ok(())
 }
@@ -80,6 +75,7 @@ async fn connect(
 }
 
 async fn apply(connection: &mut PgConnection, runtime_role: Option<&str>) -> Result<(), Error> {
+    version::refuse_old_servers(connection.server_version_num())?;
     refuse_other_encodings(connection).await?;
     if current::is_current(connection, runtime_role).await? {
         return Ok(());
@@ -96,33 +92,6 @@ async fn apply(connection: &mut PgConnection, runtime_role: Option<&str>) -> Res
 
 fn is_lock_timeout(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(DatabaseError::code).as_deref() == Some("55P03")
-}
-
-/// Who holds the locks that the session `waiting` waits for, in words.
-async fn holders_of_locks(
-    options: &PgConnectOptions,
-    connect_timeout: Duration,
-    waiting: i32,
-) -> String {
-    // What a session does is hidden from roles that may not see it; its number and name are not.
-    let holders = sqlx::query_scalar::<_, String>(
-        "select 'pid ' || pid || ' (application ' || quote_literal(application_name) || \
-             ', user ' || quote_literal(usename) || \
-             coalesce(', ' || state || ' since ' || \
-                 to_char(state_change at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC', '') \
-             || ')' \
-         from unnest(pg_blocking_pids($1)) as holder (pid) join pg_stat_activity using (pid)",
-    );
-    let asking = async {
-        let mut connection = connect(options, connect_timeout).await?;
-        let holders = holders.bind(waiting).fetch_all(&mut connection).await?;
-        connection.close().await?;
-        Ok::<_, Error>(holders)
-    };
-    match asking.await {
-        Ok(holders) if !holders.is_empty() => holders.join(", "),
-        _ => "a session that could not be determined".to_owned(),
-    }
 }
 
 /// Grants what the service needs, and no more: it may add orders but never change or remove one.

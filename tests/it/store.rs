@@ -28,7 +28,7 @@ use waybill::store::{NewOrder, Store};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 /// For a test in which the lock is not to be had.
-const SHORT_LOCK_TIMEOUT: Duration = Duration::from_millis(500);
+const SHORT_LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// An empty database with the schema in it.
 async fn migrated() -> Database {

@@ -73,7 +73,11 @@ const MISTAKES: &[(&str, &str)] = &[
     ("database.migrate=yes", "`database.migrate` from --set is `yes`; legal is `true` or `false`"),
     (
         "database.runtime_role=0123456789012345678901234567890123456789012345678901234567890123",
-        "`database.runtime_role` from --set is `0123456789012345678901234567890123456789012345678901234567890123`; legal is the name of a role, 1 to 63 bytes",
+        "`database.runtime_role` from --set is `0123456789012345678901234567890123456789012345678901234567890123`; legal is the name of a role, 1 to 63 bytes, not `public` or `none`",
+    ),
+    (
+        "database.runtime_role=public",
+        "`database.runtime_role` from --set is `public`; legal is the name of a role, 1 to 63 bytes, not `public` or `none`",
     ),
     (
         "database.max_connections=8.0",

@@ -42,10 +42,15 @@ async fn the_runtime_role_may_add_orders_but_never_change_or_remove_one() {
 async fn a_role_is_granted_by_its_name_whatever_that_is() {
     let database = migrated().await;
     let superuser = Postgres::shared().await.unwrap().superuser_url();
-    for (index, name) in
-        [r#"Odd'; drop table orders; -- "%1$I""#, "svc@project.iam", "Á b", "current_user"]
-            .into_iter()
-            .enumerate()
+    for (index, name) in [
+        r#"Odd'; drop table orders; -- "%1$I""#,
+        "svc@project.iam",
+        "Á b",
+        "current_user",
+        "Public",
+    ]
+    .into_iter()
+    .enumerate()
     {
         grants_to(&database, &superuser, name, &format!("odd_{index}")).await;
     }
