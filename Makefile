@@ -36,11 +36,12 @@ status: | $(testbed) ## Say what runs
 clean-data: | $(testbed) ## Stop everything and remove ./.waybill
 	@$(testbed) clean-data
 
+# Whoever runs this in the background may have it ignore signals that tests send to what they start.
 .PHONY: test
 test: ## Run every test, against real servers that the tests start themselves
 	@scripts/install-tools --chart
 	@scripts/chart-check
-	$(CARGO) test --workspace --locked
+	env --default-signal=HUP,INT $(CARGO) test --workspace --locked
 
 # One after another: each is judged by what its process takes.
 .PHONY: bounded

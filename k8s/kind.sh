@@ -25,7 +25,7 @@ k() { kubectl --context "$context" "$@"; }
 # the image: under one name for all, new code would be no reason for the cluster to start new pods.
 cluster_with_image() {
     local id
-    kind get clusters | grep -qx "$cluster" || kind create cluster --config k8s/kind.yaml --wait 120s
+    kind get clusters | grep -x "$cluster" >/dev/null || kind create cluster --config k8s/kind.yaml --wait 120s
     # An attestation holds the time of the build, and would change the image's id each time.
     BUILDX_NO_DEFAULT_ATTESTATIONS=1 docker build -t "waybill:$version" .
     id=$(docker image inspect --format '{{.Id}}' "waybill:$version")

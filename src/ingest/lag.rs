@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{Losses, MonitorState};
@@ -19,6 +19,9 @@ use crate::store::Store;
 
 /// Time between two looks, and the most that one may take.
 const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Time between two attempts to ask Postgres before messages are taken.
+const RETRY: Duration = Duration::from_millis(500);
 
 /// Looks at the channel through the broker's monitor.
 #[derive(Debug)]
@@ -64,11 +67,17 @@ impl LagWatch {
         Some(Self { monitor, store, state, losses, metrics, looked: watch::Sender::new(false) })
     }
 
-    /// Resolves when the first look is over, however it went. A loss that happened while no
-    /// replica ran shows only until the group moves on, so whoever makes it move waits for this.
+    /// Resolves when it is known what is stored and the first look is over, however it went. A
+    /// loss that happened while no replica ran shows only until the group moves on, so whoever
+    /// makes it move waits for this. The schema must be there.
     pub fn first_look(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut looked = self.looked.subscribe();
+        let (store, losses) = (self.store.clone(), self.losses.clone());
         async move {
+            // Once an order of a new channel is stored, the newest tells nothing of the old one.
+            while !remember_stored(&store, &losses).await {
+                sleep(RETRY).await;
+            }
             // An error means that the watch has ended: there will be no look.
             let _ = looked.wait_for(|looked| *looked).await;
         }
@@ -81,7 +90,7 @@ impl LagWatch {
         let mut stored_known = false;
         while stop.run_until_cancelled(looks.tick()).await.is_some() {
             if !stored_known {
-                stored_known = self.remember_stored().await;
+                stored_known = remember_stored(&self.store, &self.losses).await;
             }
             let looked = timeout(INTERVAL, self.monitor.channel()).await;
             match looked.context("no answer in time").and_then(|looked| looked) {
@@ -96,15 +105,6 @@ impl LagWatch {
             }
             self.looked.send_replace(true);
         }
-    }
-
-    /// Only Postgres knows of a channel that began anew while no replica ran. Whether it could
-    /// be asked; until then the schema may not be there yet either.
-    async fn remember_stored(&self) -> bool {
-        let asked = timeout(INTERVAL, self.store.newest_sequence()).await;
-        let Ok(Ok(newest)) = asked else { return false };
-        self.losses.remember_stored(newest.unwrap_or(0));
-        true
     }
 
     fn take(&self, channel: &Channel) {
@@ -136,6 +136,15 @@ impl LagWatch {
         }
         self.metrics.lag.set(Some(lag(channel, &members, self.losses.counts())));
     }
+}
+
+/// Only Postgres knows of a channel that began anew while no replica ran. Whether it could be
+/// asked; until then the schema may not be there yet either.
+async fn remember_stored(store: &Store, losses: &Losses) -> bool {
+    let asked = timeout(INTERVAL, store.newest_sequence()).await;
+    let Ok(Ok(newest)) = asked else { return false };
+    losses.remember_stored(newest.unwrap_or(0));
+    true
 }
 
 /// A member's `last_sent` is its own; only the highest is the group's. None without a group.

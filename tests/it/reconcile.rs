@@ -186,18 +186,21 @@ async fn nothing_is_called_missing_while_postgres_cannot_be_asked() {
 
 #[tokio::test]
 async fn a_standby_is_not_believed_when_it_knows_less() {
-    let postgres = Postgres::shared().await.expect("Postgres");
+    let postgres = &Postgres::start().await.expect("a Postgres of its own");
     let world = World::on(postgres).await;
     let _replica = world.serve("steady").await;
     world.throw([order("a")]).await;
     world.until_drained().await;
-    // A function of the same name comes first where the search path says so.
-    let pretend = "create function public.pg_is_in_recovery() returns boolean \
+    let pretend = "alter function pg_catalog.pg_is_in_recovery() rename to pg_is_standby; \
+                   create function pg_catalog.pg_is_in_recovery() returns boolean \
                    language sql as 'select true'";
-    world.sql(postgres, pretend).await;
-    let path =
-        format!("alter role {} set search_path = public, pg_catalog", world.database.runtime_role);
-    postgres.psql(&postgres.superuser_url(), &path).await.expect("a search path");
+    let (server, _) = postgres
+        .superuser_url()
+        .rsplit_once('/')
+        .map(|(s, d)| (s.to_owned(), d.to_owned()))
+        .expect("a URL");
+    let here = format!("{server}/{}", world.database.name);
+    postgres.psql(&here, pretend).await.expect("it pretends");
     world.sql(postgres, "delete from orders").await;
     let (code, stdout, stderr) = world.run(&["reconcile", "--patience", "500ms"]).await;
     assert_eq!(code, 1, "{stdout}{stderr}");
