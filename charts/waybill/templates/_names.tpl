@@ -1,27 +1,45 @@
 {{/* Names, labels and images. Those that take a component are called with (list $ "component"). */}}
 
 {{- define "waybill.name" -}}
-{{ default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" }}
+{{ default .Chart.Name .Values.nameOverride | trunc 40 | regexFind ".*[A-Za-z0-9]" }}
 {{- end }}
 
 {{/*
-At most 37 characters: with "-nats-streaming" that makes the 52 of a StatefulSet's name, whose pods
-have a label of it and ten characters more, or of a CronJob's. A longer one keeps its beginning and
-gets a checksum, so that two that begin alike stay apart.
+A name that every object can have, called with (list "name" longest): lower-case letters, digits and
+dashes after a letter, as Services want it. One that had to be changed for that gets a checksum, so
+that two that come out alike stay apart.
 */}}
-{{- define "waybill.fullname" -}}
-{{- $name := .Values.fullnameOverride }}
-{{- if not $name }}
-{{- $name = .Release.Name }}
-{{- if not (contains (include "waybill.name" .) .Release.Name) }}
-{{- $name = printf "%s-%s" .Release.Name (include "waybill.name" .) }}
-{{- end }}
-{{- end }}
-{{- if gt (len $name) 37 -}}
-{{ printf "%s-%s" ($name | trunc 28 | trimSuffix "-") ($name | sha256sum | trunc 8) }}
+{{- define "waybill.bounded" -}}
+{{- $name := index . 0 -}}
+{{- $longest := index . 1 -}}
+{{- $legal := regexReplaceAll "[^a-z0-9-]" (lower $name) "-" -}}
+{{- $legal = regexReplaceAll "^[^a-z]" $legal "w${0}" -}}
+{{- if or (ne $legal $name) (gt (len $name) $longest) -}}
+{{ printf "%s-%s" ($legal | trunc (int (sub $longest 9)) | trimSuffix "-") ($name | sha256sum | trunc 8) }}
 {{- else -}}
-{{ $name | trimSuffix "-" }}
+{{ $name }}
 {{- end }}
+{{- end }}
+
+{{/* What the names are made of, however long. */}}
+{{- define "waybill.wholeName" -}}
+{{- if .Values.fullnameOverride -}}
+{{ .Values.fullnameOverride | regexFind ".*[a-z0-9]" }}
+{{- else if contains (include "waybill.name" .) .Release.Name -}}
+{{ .Release.Name }}
+{{- else -}}
+{{ printf "%s-%s" .Release.Name (include "waybill.name" .) }}
+{{- end }}
+{{- end }}
+
+{{/* At most 40 characters, so that "-reconcile" fits into the 52 of a CronJob's name. */}}
+{{- define "waybill.fullname" -}}
+{{ include "waybill.bounded" (list (include "waybill.wholeName" .) 40) }}
+{{- end }}
+
+{{/* The 52 of a StatefulSet's name, whose pods have a label of it and eleven characters more. */}}
+{{- define "waybill.brokerName" -}}
+{{ include "waybill.bounded" (list (include "waybill.wholeName" .) 37) }}-nats-streaming
 {{- end }}
 
 {{- define "waybill.serviceAccountName" -}}

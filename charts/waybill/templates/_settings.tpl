@@ -10,7 +10,7 @@
 {{- end }}
 
 {{- define "waybill.brokerSecret" -}}
-{{ default (printf "%s-nats-streaming" (include "waybill.fullname" .)) .Values.broker.existingSecret }}
+{{ default (include "waybill.brokerName" .) .Values.broker.existingSecret }}
 {{- end }}
 
 {{- define "waybill.databaseSecret" -}}
