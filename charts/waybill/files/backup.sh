@@ -1,12 +1,13 @@
 # Dumps the database of $DATABASE_URL into /dumps and keeps the newest $KEEP dumps.
 set -eu
 
+url=$(printf %s "$DATABASE_URL" | tr -d '[:space:]' | awk -f "${0%/*}/url.awk")
 now=$(date -u +%Y%m%dT%H%M%SZ)
 dump=/dumps/waybill-$now.dump
 
 # At an install Postgres is just being made, and the tables by the service.
 tries=0
-until psql --dbname="$DATABASE_URL" --quiet --command='select from orders limit 0' >/dev/null; do
+until psql --dbname="$url" --quiet --command='select from orders limit 0' >/dev/null; do
     tries=$((tries + 1))
     test "$tries" -lt 60 || exit 1
     sleep 5
@@ -15,9 +16,9 @@ done
 # Half a dump of an earlier run that was cut off is of no use to anybody.
 rm -f /dumps/*.part
 
-pg_dump --format=custom --compress=6 --dbname="$DATABASE_URL" --file="$dump.part"
+pg_dump --format=custom --compress=6 --dbname="$url" --file="$dump.part"
 # A dump whose table of contents cannot be read is none.
-pg_restore --list "$dump.part" | grep -q 'TABLE DATA public orders'
+pg_restore --list "$dump.part" | grep -q 'TABLE DATA .* orders '
 sync
 mv "$dump.part" "$dump"
 echo "$dump: $(stat -c %s "$dump") bytes"

@@ -113,6 +113,12 @@ impl Postgres {
         cluster::superuser_url(&self.password, self.port())
     }
 
+    /// The directory of its programs, `psql` and `pg_dump` among them.
+    #[must_use]
+    pub fn bin(&self) -> &Path {
+        self.cluster.bin()
+    }
+
     /// Where its data is.
     #[must_use]
     pub fn data_directory(&self) -> PathBuf {

@@ -33,6 +33,10 @@ template:
           - name: scripts
             mountPath: /scripts
             readOnly: true
+          {{- /* The certificates that the URL names. */}}
+          {{- with .Values.extraVolumeMounts }}
+          {{- toYaml . | nindent 10 }}
+          {{- end }}
     volumes:
       - name: dumps
         persistentVolumeClaim:
@@ -40,4 +44,7 @@ template:
       - name: scripts
         configMap:
           name: {{ include "waybill.fullname" . }}-backup
+      {{- with .Values.extraVolumes }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
 {{- end }}
