@@ -149,6 +149,12 @@ fn mistakes_in_the_values_are_refused_with_what_is_wrong() {
         ("autoscaling.enabled=true,keda.enabled=true", "exclude each other"),
         ("replicaCount=40", "max_connections"),
         ("httpRoute.enabled=true", "parentRefs"),
+        ("podLabels.app\\.kubernetes\\.io/name=x", "podLabels: app.kubernetes.io/name is one of"),
+        ("podAnnotations.checksum/settings=x", "podAnnotations: checksum/settings is one of"),
+        ("extraEnv[0].name=A,extraEnv[1].name=A", "extraEnv: A is there twice"),
+        ("extraInitContainers[0].name=waybill", "extraInitContainers: waybill is one of"),
+        ("extraVolumes[0].name=database", "extraVolumes: database is one of"),
+        ("extraVolumeMounts[0].mountPath=/scripts", "extraVolumeMounts: /scripts is one of"),
     ] {
         let output = helm(&["--set", set]);
         assert!(!output.status.success(), "{set} is taken");

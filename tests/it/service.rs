@@ -188,7 +188,7 @@ impl Replica {
         Some(Reply { status: head.status, headers: head.headers, body })
     }
 
-    async fn get_from(&self, address: SocketAddr, path: &str) -> Option<Reply> {
+    pub(crate) async fn get_from(&self, address: SocketAddr, path: &str) -> Option<Reply> {
         let request = Request::builder()
             .method(Method::GET)
             .uri(format!("http://{address}{path}"))

@@ -58,13 +58,18 @@ app.kubernetes.io/instance: {{ $root.Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
+{{/* A third argument is a map of the user's labels, which win. */}}
 {{- define "waybill.labels" -}}
+{{- if gt (len .) 2 -}}
+{{ merge (deepCopy (index . 2)) (include "waybill.labels" (slice . 0 2) | fromYaml) | toYaml }}
+{{- else -}}
 {{- $root := index . 0 -}}
 {{ include "waybill.selector" . }}
 app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: {{ include "waybill.name" $root }}
 app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
+{{- end }}
 {{- end }}
 
 {{/* The labels of a component's pods: not the chart's version, or every release would restart them all. */}}

@@ -47,6 +47,11 @@ envFrom:
 env:
   {{- $given := dict }}
   {{- range $root.Values.extraEnv }}{{ $_ := set $given .name true }}{{ end }}
+  {{- /* Of these only one may be set. */}}
+  {{- $urls := list "WAYBILL_DATABASE__URL" "WAYBILL_DATABASE__URL_FILE" }}
+  {{- if or (hasKey $given (first $urls)) (hasKey $given (last $urls)) }}
+  {{- range $urls }}{{ $_ := set $given . true }}{{ end }}
+  {{- end }}
   {{- range include "waybill.ownEnv" . | fromYamlArray }}
   {{- if not (hasKey $given .name) }}
   {{- toYaml (list .) | nindent 2 }}

@@ -1,7 +1,8 @@
 {{/*
-A pod of `helm test` up to its container, called with (list $ "name"), and "scripts" for the test's scripts in a volume of that name: it publishes orders and leaves
-the receipt in the volume "work". `helm test --logs` shows the log of a pod's one container and of no
-init container, so each check is a pod of its own.
+A pod of `helm test` up to its container, called with (list $ "name"), and "scripts" as a third
+argument for the test's scripts in a volume of that name: it publishes orders and leaves the receipt
+in the volume "work". `helm test --logs` shows the log of a pod's one container and of no init
+container, so each check is a pod of its own.
 */}}
 {{- define "waybill.testPod" -}}
 {{- $root := index . 0 -}}

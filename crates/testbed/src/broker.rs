@@ -1,5 +1,6 @@
 //! A throw-away nats-streaming-server on free ports.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use tempfile::TempDir;
 
 use crate::port::Port;
 use crate::process::{Process, Signal};
+use crate::tools;
 
 mod monitor;
 mod program;
@@ -21,6 +23,15 @@ pub const CLUSTER_ID: &str = "waybill";
 
 /// The cluster id of a broker on the NATS server of another one.
 pub const GUEST_CLUSTER_ID: &str = "waybill-guest";
+
+/// The nats-streaming-server program.
+///
+/// # Errors
+///
+/// When none of the right version is found.
+pub fn executable() -> Result<PathBuf> {
+    tools::broker()
+}
 
 const STOP: Duration = Duration::from_secs(30);
 

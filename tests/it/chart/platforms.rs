@@ -1,11 +1,15 @@
 //! What certain clusters want of the rendered objects.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
+use testbed::{Process, broker, eventually};
+
 use super::pods::Pod;
 use super::{Object, render_with, rendered, repository};
+use crate::service::{PATIENCE, World};
 
 fn everything(overrides: &[&str]) -> Vec<Object> {
     let values = repository("charts/waybill/ci/everything.yaml");
@@ -120,6 +124,89 @@ fn a_variable_of_the_users_takes_the_place_of_the_charts() {
         }
     }
     assert!(seen >= 3, "{seen}");
+}
+
+#[test]
+fn a_url_of_the_users_takes_the_place_of_the_charts_file_and_a_file_that_of_its_url() {
+    for name in ["WAYBILL_DATABASE__URL", "WAYBILL_DATABASE__URL_FILE"] {
+        let given =
+            [format!("extraEnv[0].name={name}"), "extraEnv[0].value=postgres://mine/db".to_owned()];
+        for pod in pods(&everything(&given.each_ref().map(String::as_str))) {
+            for container in pod.containers() {
+                let variables = container["env"].as_array().into_iter().flatten();
+                let urls: Vec<_> = variables
+                    .filter_map(|variable| variable["name"].as_str())
+                    .filter(|name| name.starts_with("WAYBILL_DATABASE__URL"))
+                    .collect();
+                assert!(urls.is_empty() || urls == [name], "{urls:?} of {}", pod.made_by);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_label_that_an_operator_selects_by_takes_the_place_of_the_charts() {
+    let kinds = [
+        ("serviceMonitor", "ServiceMonitor"),
+        ("podMonitor", "PodMonitor"),
+        ("prometheusRule", "PrometheusRule"),
+        ("dashboards", "ConfigMap"),
+    ];
+    for (value, kind) in kinds {
+        let enabled = format!("metrics.{value}.enabled=true");
+        let label = format!("metrics.{value}.labels.app\\.kubernetes\\.io/part-of=kube-prometheus");
+        let objects = render_with(&["--set", &enabled, "--set", &label]);
+        let part_of = |object: &&Object| {
+            let labels = object.at("/metadata/labels");
+            assert_eq!(labels["app.kubernetes.io/managed-by"], "Helm", "{}", object.name());
+            object.kind() == kind && labels["app.kubernetes.io/part-of"] == "kube-prometheus"
+        };
+        assert_eq!(objects.iter().filter(part_of).count(), 1, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_on_all_ipv6_addresses_answers_over_ipv4_too() {
+    let world = World::new().await;
+    let listen = [("WAYBILL_HTTP__LISTEN", "[::]:0"), ("WAYBILL_ADMIN__LISTEN", "[::]:0")];
+    let replica = world.start("dual", &listen).await;
+    replica.until_ready().await;
+    for (listening, path) in [(replica.site, "/"), (replica.admin, "/livez")] {
+        for ip in ["127.0.0.1", "::1"] {
+            let address = SocketAddr::new(ip.parse().expect("an address"), listening.port());
+            let reply = replica.get_from(address, path).await.expect("an answer");
+            assert_eq!(reply.status, 200, "{address}{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_broker_listens_on_all_ipv6_addresses_and_over_ipv4_too() {
+    let objects = render_with(&["--set", "listenAddress=[::]"]);
+    let is_broker = |object: &&Object| object.at("/data/stan.conf").is_string();
+    let conf = objects.iter().find(is_broker).expect("a broker").at("/data/stan.conf");
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = dir.path().join("store").display().to_string();
+    // Any free ports, and a folder of its own.
+    let conf = conf.as_str().expect("text").replace("/data/store", &store);
+    let conf = conf.replace("port: 4222", "port: -1").replace("http: 8222", "http: -1");
+    let file = dir.path().join("stan.conf");
+    std::fs::write(&file, conf).expect("written");
+
+    let mut command = std::process::Command::new(broker::executable().expect("a broker"));
+    command.arg("-sc").arg(&file).env("BROKER_PASSWORD", "w1");
+    let process = Process::spawn("broker", &command, &dir.path().join("log")).expect("it starts");
+    for listens in ["Starting http monitor on ", "Listening for client connections on "] {
+        let port = eventually(listens, PATIENCE, async || {
+            let log = process.log();
+            let address = log.split_once(listens)?.1.lines().next()?.to_owned();
+            address.parse::<SocketAddr>().ok().map(|address| address.port())
+        });
+        let port = port.await;
+        for ip in ["127.0.0.1", "::1"] {
+            tokio::net::TcpStream::connect((ip, port)).await.expect("it is reached");
+        }
+    }
 }
 
 #[test]
