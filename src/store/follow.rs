@@ -31,13 +31,15 @@ impl Store {
         Ok(self.committed_since(&nowhere, 0).await?.next)
     }
 
-    /// A sequence of the newest transaction that stored orders: where its channel was by then.
-    /// None if there are no orders.
+    /// The highest sequence among the newest 100 orders: where their channel was by then. None if
+    /// there are no orders. The newest alone would not do, for of two writers the one with the
+    /// earlier messages may commit last.
     #[tracing::instrument(name = "store.newest_sequence", skip_all)]
     pub async fn newest_sequence(&self) -> Result<Option<u64>, Error> {
         let mut lease = self.lease().await?;
         let question = sqlx::query_scalar::<_, Option<i64>>(
-            "select max(channel_sequence) from orders where tx = (select max(tx) from orders)",
+            "select max(channel_sequence) \
+             from (select channel_sequence from orders order by tx desc limit 100) as newest",
         );
         let newest = answered(question.fetch_one(&mut *lease)).await?;
         lease.give_back();
