@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use futures_util::future::OptionFuture;
@@ -22,15 +21,10 @@ use crate::ingest::{Consumer, LagWatch, Limits, Losses, MonitorState, Watch, Wri
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
 use crate::rejects::{Level, Upkeep};
+use crate::schema;
 use crate::shutdown::{Lifecycle, Reason};
 use crate::signals::Signals;
-use crate::store::{self, Store};
-
-/// Time between two attempts to bring up the schema.
-const SCHEMA_RETRY: Duration = Duration::from_secs(1);
-
-/// How long one such attempt waits for a lock; its holder is told then.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::store::Store;
 
 /// Runs the service until one of `signals` asks it to stop.
 ///
@@ -126,9 +120,14 @@ pub async fn serve(settings: &Settings, signals: Signals) -> anyhow::Result<()> 
         ingest.spawn("ingest", when(schema, ingest.token(), consume));
     }
 
+    let bring_up_schema = async {
+        schema::until_usable(settings, &store, &health).await?;
+        schema_is_there.send_replace(true);
+        std::future::pending::<anyhow::Result<Infallible>>().await
+    };
     let end = tokio::select! {
         reason = lifecycle.stop_requested() => Ok(reason),
-        Err(wrong) = bring_up_schema(settings, &store, &health, &schema_is_there) => Err(wrong),
+        Err(error) = bring_up_schema => Err(error),
     };
     stop(&lifecycle, settings, &health, &store, end).await
 }
@@ -200,42 +199,4 @@ async fn when<F: Future<Output = ()>>(
     if stop.run_until_cancelled(waiting).await == Some(true) {
         task(stop).await;
     }
-}
-
-/// Migrates if asked to and waits until Postgres can be used; then stays pending for ever. Ends
-/// only with a setting that is wrong.
-async fn bring_up_schema(
-    settings: &Settings,
-    store: &Store,
-    health: &Health,
-    schema_is_there: &watch::Sender<bool>,
-) -> anyhow::Result<Infallible> {
-    let mut told = String::new();
-    loop {
-        let Err(error) = migrate(settings, store).await else { break };
-        if error.downcast_ref().is_some_and(store::Error::is_wrong_setting) {
-            return Err(error);
-        }
-        // The same trouble is told once, however long it lasts.
-        let text = format!("{error:#}");
-        if text != told {
-            tracing::warn!(error = text, "Postgres or its schema cannot be used yet; retrying");
-            health.enter(Phase::Preparing(Some(text.clone())));
-            told = text;
-        }
-        sleep(SCHEMA_RETRY).await;
-    }
-    schema_is_there.send_replace(true);
-    std::future::pending().await
-}
-
-/// An error may also be that of a URL's file which is just being replaced.
-async fn migrate(settings: &Settings, store: &Store) -> anyhow::Result<()> {
-    let database = &settings.database;
-    if database.migrate {
-        let url = database.migrate_url()?;
-        let role = database.runtime_role.as_deref();
-        store::migrate(url.expose(), role, database.connect_timeout, LOCK_TIMEOUT).await?;
-    }
-    Ok(store.check_access(settings.ingest.enabled).await?)
 }

@@ -12,7 +12,8 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use http::HeaderValue;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache as QuickCache;
-use sha2::{Digest as _, Sha256};
+
+use crate::digest::Sha256Digest;
 
 pub use cold_start::ColdStart;
 pub use keep::Keeper;
@@ -27,6 +28,13 @@ const TYPICAL_ENTRY: u64 = 1_200;
 /// `"` and 16 hexadecimal digits and `"`.
 const ETAG_LEN: usize = 18;
 
+fn entity_tag(document: &[u8]) -> [u8; ETAG_LEN] {
+    let mut tag = [b'"'; ETAG_LEN];
+    base16ct::lower::encode(&Sha256Digest::of(document).as_bytes()[..8], &mut tag[1..])
+        .expect("8 bytes have 16 hexadecimal digits");
+    tag
+}
+
 /// An order as it is answered: its exact bytes and, in the same allocation, its entity tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prepared(Bytes);
@@ -36,16 +44,9 @@ impl Prepared {
     /// alive the whole read buffer that they came in.
     #[must_use]
     pub fn new(document: &[u8]) -> Self {
-        const HEX: [u8; 16] = *b"0123456789abcdef";
-        let digest = Sha256::digest(document);
         let mut bytes = BytesMut::with_capacity(document.len() + ETAG_LEN);
         bytes.put_slice(document);
-        bytes.put_u8(b'"');
-        for byte in &digest[..8] {
-            bytes.put_u8(HEX[usize::from(byte >> 4)]);
-            bytes.put_u8(HEX[usize::from(byte & 15)]);
-        }
-        bytes.put_u8(b'"');
+        bytes.put_slice(&entity_tag(document));
         Self(bytes.freeze())
     }
 

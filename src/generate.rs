@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::str::FromStr;
 
 use bytes::Bytes;
 use fastrand::Rng;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::order::details::Details;
 use crate::order::{OrderUid, Reason};
@@ -57,6 +58,31 @@ impl fmt::Display for Expected {
             Self::Duplicate => formatter.write_str("duplicate"),
             Self::Refused(reason) => write!(formatter, "refused:{reason}"),
         }
+    }
+}
+
+/// A text that is no [`Expected`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected is {0:?} and must be stored, duplicate or refused: with a reason")]
+pub struct InvalidExpected(String);
+
+impl FromStr for Expected {
+    type Err = InvalidExpected;
+
+    fn from_str(text: &str) -> Result<Self, InvalidExpected> {
+        let reason = |name| Reason::ALL.into_iter().find(|reason| reason.as_str() == name);
+        match text {
+            "stored" => Some(Self::Stored),
+            "duplicate" => Some(Self::Duplicate),
+            _ => text.strip_prefix("refused:").and_then(reason).map(Self::Refused),
+        }
+        .ok_or_else(|| InvalidExpected(text.to_owned()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Expected {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 

@@ -14,12 +14,14 @@ mod verdict;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backon::BackoffBuilder as _;
 use stan::{Message, Messages};
 use tokio_util::sync::CancellationToken;
 
 use crate::cache::{Cache, Prepared};
 use crate::metrics::Metrics;
 use crate::order::Reason;
+use crate::retry;
 use crate::store::{Class, Error, NewReject, Outcome, Store};
 pub(crate) use batch::{Batch, Reject, rows};
 pub use consume::{Consumer, Watch};
@@ -135,7 +137,7 @@ impl Writer {
         }
     }
 
-    /// Gives the verdict: the only place where a message is let go.
+    /// Gives the verdict: the only place where a message is acknowledged or left to the broker.
     fn settle(&self, message: Message, verdict: Verdict) {
         self.metrics.ingest.count(verdict);
         if verdict.is_committed() {
@@ -144,13 +146,13 @@ impl Writer {
         }
     }
 
-    /// Tries until Postgres has done it, however long it is away; none when `stop` came and the
+    /// Retries until Postgres has done it, however long it is away; `None` when `stop` came and the
     /// attempt under way failed or did not end. The same batch may be sent again: what is stored stays stored.
     async fn persist<T, F>(&self, stop: &CancellationToken, attempt: impl Fn() -> F) -> Option<T>
     where
         F: Future<Output = Result<T, Error>>,
     {
-        let mut pause = Pause::default();
+        let mut delays = retry::exponential(FIRST_DELAY, LONGEST_DELAY).build();
         loop {
             let outcome = tokio::select! {
                 outcome = attempt() => outcome,
@@ -161,17 +163,25 @@ impl Writer {
                 Err(error) => error,
             };
             self.metrics.ingest.count_error(error.class());
-            let delay = pause.after(&error);
-            match error.class() {
-                Class::Transient => tracing::warn!(%error, ?delay, "A batch is not written yet"),
-                _ => {
-                    tracing::error!(%error, ?delay, "A batch is not written; an operator has to act");
-                }
-            }
+            let delay = if error.class() == Class::Transient {
+                let delay = delays.next().unwrap_or(LONGEST_DELAY);
+                tracing::warn!(%error, ?delay, "A batch is not written yet");
+                delay
+            } else {
+                tracing::error!(%error, delay = ?SLOW, "A batch is not written; an operator has to act");
+                SLOW
+            };
             stop.run_until_cancelled(tokio::time::sleep(delay)).await?;
         }
     }
 }
+
+/// Delays while Postgres is away.
+const FIRST_DELAY: Duration = Duration::from_millis(50);
+const LONGEST_DELAY: Duration = Duration::from_millis(400);
+
+/// Delay after what only an operator can mend.
+const SLOW: Duration = Duration::from_secs(10);
 
 /// How long the attempt under way may go on once a stop is asked for: much longer than a commit
 /// takes, and short enough that the rest of the stop has its time.
@@ -182,23 +192,4 @@ const LAST_ATTEMPT: Duration = Duration::from_secs(5);
 async fn overdue(stop: &CancellationToken) {
     stop.cancelled().await;
     tokio::time::sleep(LAST_ATTEMPT).await;
-}
-
-/// Grows from attempt to attempt; what only an operator can mend is tried slowly.
-#[derive(Debug, Default)]
-struct Pause(u32);
-
-impl Pause {
-    const FIRST: Duration = Duration::from_millis(100);
-    const DOUBLINGS: u32 = 3;
-    const SLOW: Duration = Duration::from_secs(10);
-
-    fn after(&mut self, error: &Error) -> Duration {
-        let full = match error.class() {
-            Class::Transient => Self::FIRST * 2_u32.pow(self.0.min(Self::DOUBLINGS)),
-            Class::Configuration | Class::Content => Self::SLOW,
-        };
-        self.0 += 1;
-        full.mul_f64(fastrand::f64().mul_add(0.5, 0.5))
-    }
 }

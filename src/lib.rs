@@ -2,33 +2,47 @@
 //! answers lookups by id from memory.
 //!
 //! Data goes one way, and the modules are listed in that order:
-//! channel → [`stan`] → [`ingest`] → [`store`] → [`cache`] → [`lookup`] → [`http`].
+//! channel → [`broker`] → [`ingest`] → [`store`] → [`cache`] → [`lookup`] → [`http`].
 
+// What goes that way.
 pub mod order;
 
+// The way, one module after the other.
 pub mod broker;
-pub mod cache;
-pub mod health;
-pub mod http;
+
 pub mod ingest;
-pub mod lookup;
-pub mod rejects;
+
 pub mod store;
 
+pub mod cache;
+
+pub mod lookup;
+
+pub mod http;
+
+// Beside it: messages that could not become orders, and checks of what was stored.
 pub mod reconcile;
+pub mod rejects;
 pub mod verify;
 
+// What starts, runs and watches it.
 pub mod app;
 pub mod cli;
 pub mod config;
 pub mod credentials;
-pub mod generate;
-mod hex;
+pub mod health;
 pub mod metrics;
-mod ranges;
+mod schema;
 pub mod shutdown;
 pub mod signals;
 pub mod telemetry;
+
+// Small things that several of them use.
+pub mod digest;
+pub mod generate;
+mod ranges;
+mod receipt;
+mod retry;
 
 #[cfg(test)]
 mod corpus;

@@ -8,8 +8,8 @@
 mod extent;
 mod finding;
 mod judge;
-mod patience;
 mod reader;
+mod retry;
 
 use std::fmt;
 use std::time::Duration;
@@ -22,8 +22,8 @@ use crate::ingest::{Batch, Limits};
 use crate::store::Store;
 pub use finding::{Finding, Kind, Repair};
 use judge::Judge;
-use patience::Patience;
 use reader::{Reader, Step};
+use retry::retry;
 
 /// What to look at, and what to do about it.
 #[derive(Debug)]
@@ -135,16 +135,16 @@ impl Reconcile {
         tally: &mut Tally,
         observer: &mut dyn Observer,
     ) -> anyhow::Result<()> {
-        let patience = || Patience::new(self.patience);
-        let find_last = async || reader.last_sequence().await;
-        let last = patience().insist(observer, find_last).await?;
+        let find_last = async |reader: &mut Reader| reader.last_sequence().await;
+        let last = retry(self.patience, observer, reader, find_last).await?;
         let last = self.to.map_or(last, |to| to.min(last));
         observer.begin((self.from <= last).then_some(last));
         let channel = self.broker.channel.as_str();
         let judge = Judge { store: &self.store, channel, patience: self.patience };
         reader.read_to(last);
         while tally.next <= last {
-            match patience().insist(observer, async || reader.step().await).await? {
+            let step = async |reader: &mut Reader| reader.step().await;
+            match retry(self.patience, observer, reader, step).await? {
                 Step::Gone { from, to } => {
                     let finding = Finding::gone(from, to);
                     tally.count(&finding);

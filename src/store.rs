@@ -2,10 +2,11 @@
 
 mod bisect;
 mod compare;
+mod connection;
 mod copy_binary;
 mod error;
 mod follow;
-mod lease;
+mod grants;
 mod lookup;
 mod migrate;
 mod orders;
@@ -77,9 +78,8 @@ impl Store {
     /// Asks Postgres for a sign of life, and whether the orders may be read.
     #[tracing::instrument(name = "store.ping", skip_all)]
     pub async fn ping(&self) -> Result<(), Error> {
-        let mut lease = self.lease().await?;
-        lease::answered(sqlx::query("select from orders limit 1").execute(&mut *lease)).await?;
-        lease.give_back();
+        let query = sqlx::query!("select from orders limit 1");
+        self.run(async |connection| query.execute(connection).await).await?;
         Ok(())
     }
 
@@ -88,18 +88,11 @@ impl Store {
     pub async fn check_access(&self, writes: bool) -> Result<(), Error> {
         let connect_timeout = self.pool.options().get_acquire_timeout();
         session::refuse_shared(&self.pool.connect_options(), connect_timeout).await?;
-        let mut lease = self.lease().await?;
-        let missing = sqlx::query_scalar::<_, Option<String>>(
-            "select string_agg(privilege || ' on ' || relation, ', ') \
-             from (values ('SELECT', 'orders', false), ('SELECT', 'rejected_messages', false), \
-                 ('INSERT', 'orders', true), ('INSERT', 'rejected_messages', true), \
-                 ('DELETE', 'rejected_messages', true)) as needed (privilege, relation, to_write) \
-             where ($1 or not to_write) and not has_table_privilege(relation, privilege)",
-        );
-        migrate::refuse_other_encodings(&mut lease).await?;
-        let missing = lease::answered(missing.bind(writes).fetch_one(&mut *lease)).await?;
-        lease.give_back();
-        missing.map_or(Ok(()), |missing| Err(Error::MissingGrants(missing)))
+        self.run(async |connection| {
+            migrate::refuse_other_encodings(connection).await?;
+            grants::check(connection, writes).await
+        })
+        .await
     }
 
     /// Closes every connection; what is asked afterwards fails.

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use futures_util::future::join_all;
 use futures_util::{StreamExt as _, stream};
 
-use crate::hex::hex;
+use crate::digest::Sha256Digest;
 use crate::store::Store;
 pub use ask::Replica;
 use ask::{Client, Served};
@@ -78,7 +78,7 @@ impl Verify {
         mut fault: impl FnMut(Fault),
         mut progress: impl FnMut(),
     ) -> anyhow::Result<()> {
-        let mut rejects: BTreeSet<[u8; 32]> = self.receipt.refused.keys().copied().collect();
+        let mut rejects: BTreeSet<Sha256Digest> = self.receipt.refused.keys().copied().collect();
         let client = Client::new(self.patience);
         let mut answers = stream::iter(self.receipt.orders.iter())
             .map(|(uid, _)| self.ask_all(&client, uid))
@@ -91,10 +91,12 @@ impl Verify {
         for some in rejects.chunks(REJECTS_AT_ONCE) {
             let kept =
                 self.store.rejected_among(some).await.context("the rejects are not known")?;
-            for sha256 in some.iter().filter(|sha256| !kept.contains(&sha256[..])) {
-                let line = self.receipt.refused.get(sha256);
-                let why = line.map_or("another order won its uid", |why| why);
-                let text = format!("sha256 {}: {why}, and no reject is kept", hex(sha256));
+            for sha256 in some.iter().filter(|sha256| !kept.contains(sha256)) {
+                let why = self.receipt.refused.get(sha256).map_or_else(
+                    || "another order won its uid".to_owned(),
+                    |reason| format!("refused as {reason}"),
+                );
+                let text = format!("sha256 {sha256}: {why}, and no reject is kept");
                 fault(Fault { kind: FaultKind::AbsentReject, text });
             }
         }
@@ -112,7 +114,7 @@ impl Verify {
         &self,
         uid: &str,
         served: &[Served],
-        rejects: &mut BTreeSet<[u8; 32]>,
+        rejects: &mut BTreeSet<Sha256Digest>,
         fault: &mut impl FnMut(Fault),
     ) {
         let published = &self.receipt.orders[uid];
@@ -132,10 +134,12 @@ impl Verify {
                     }
                 }
                 Served::Bytes(sha256) => match self.receipt.refused.get(sha256) {
-                    Some(why) => tell(FaultKind::Wrong, &format!("served, though {why}")),
+                    Some(reason) => {
+                        tell(FaultKind::Wrong, &format!("served, though refused as {reason}"));
+                    }
                     None if published.is_empty() => {}
                     None => {
-                        let other = format!("bytes never published, sha256 {}", hex(sha256));
+                        let other = format!("bytes never published, sha256 {sha256}");
                         tell(FaultKind::Wrong, &other);
                     }
                 },

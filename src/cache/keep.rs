@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Cache, Prepared};
 use crate::health::{Health, Phase};
 use crate::metrics::Metrics;
+use crate::retry::{self, until_done};
 use crate::store::{Cursor, Error, Progress, Store, WarmUp};
 
 /// Orders followed in one round; when more came, the older ones are left to reading through.
@@ -49,7 +50,13 @@ impl Keeper {
     }
 
     async fn keep(&self) {
-        let cursor = self.until_done("The cache cannot be filled yet", || self.fill()).await;
+        let delays = retry::every(RETRY);
+        let cursor = until_done(
+            delays,
+            || self.fill(),
+            |error| tracing::warn!(%error, "The cache cannot be filled yet"),
+        );
+        let cursor = cursor.await;
         self.health.enter(Phase::Ready);
         if self.follow_interval.is_zero() {
             return std::future::pending().await;
@@ -57,8 +64,12 @@ impl Keeper {
         let cursor = match cursor {
             Some(cursor) => cursor,
             None => {
-                self.until_done("The table cannot be followed yet", || self.store.cursor_now())
-                    .await
+                until_done(
+                    delays,
+                    || self.store.cursor_now(),
+                    |error| tracing::warn!(%error, "The table cannot be followed yet"),
+                )
+                .await
             }
         };
         self.follow(cursor).await;
@@ -130,18 +141,5 @@ impl Keeper {
             }
         }
         Ok(followed.next)
-    }
-
-    async fn until_done<T, F>(&self, trouble: &str, attempt: impl Fn() -> F) -> T
-    where
-        F: Future<Output = Result<T, Error>>,
-    {
-        loop {
-            match attempt().await {
-                Ok(done) => return done,
-                Err(error) => tracing::warn!(%error, "{trouble}"),
-            }
-            tokio::time::sleep(RETRY).await;
-        }
     }
 }

@@ -1,20 +1,13 @@
 //! `waybill migrate`.
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::Args as ClapArgs;
 
 use crate::config::Settings;
-use crate::store::{self, Error};
+use crate::schema;
 use crate::telemetry;
-
-/// How long one attempt waits for a lock: it tells then who holds it.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long it waits at least, so that there is time to see who holds it.
-const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Bring the schema of the database up to date, and leave
 ///
@@ -29,26 +22,7 @@ pub(super) struct Args {
 /// Applies what is missing of the schema as the owner role.
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     let _telemetry = telemetry::init(&settings.telemetry, &settings.broker.client_id)?;
-    let database = &settings.database;
-    let url = database.migrate_url()?;
-    let role = database.runtime_role.as_deref();
-    let began = Instant::now();
-    let mut told = String::new();
-    loop {
-        let left = args.lock_timeout.saturating_sub(began.elapsed());
-        let wait = left.clamp(SHORTEST_WAIT, LOCK_TIMEOUT);
-        match store::migrate(url.expose(), role, database.connect_timeout, wait).await {
-            Ok(()) => break,
-            Err(error @ Error::Locked(_)) if began.elapsed() < args.lock_timeout => {
-                let error = error.to_string();
-                if error != told {
-                    tracing::warn!(error, "The schema is not brought up to date yet; waiting");
-                    told = error;
-                }
-            }
-            Err(error) => return Err(error).context("the schema is not brought up to date"),
-        }
-    }
+    schema::migrate(&settings.database, args.lock_timeout).await?;
     tracing::info!("The schema is up to date");
     Ok(ExitCode::SUCCESS)
 }

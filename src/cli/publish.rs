@@ -1,32 +1,34 @@
 //! `waybill publish`: send orders, or anything else, and say of each message whether the broker has it.
 
 use std::io::{self, Write};
+use std::mem;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use backon::Retryable as _;
 use tokio::sync::mpsc;
-use tokio::time::sleep;
 
 use self::deliver::{Report, Stop, Tally, WINDOW, deliver};
 use self::input::Message;
 use self::link::Link;
+use self::outage::Outage;
 use self::pace::Pace;
 use self::receipt::Receipt;
-use self::retry::Outage;
 use super::progress::{Progress, grouped};
 use crate::config::Settings;
 use crate::generate::{Generator, Mix};
+use crate::retry;
 use crate::signals::Signals;
 
 mod deliver;
 mod input;
 mod link;
+mod outage;
 mod pace;
 mod receipt;
-mod retry;
 
 /// Messages that may wait between reading and sending; few, because each may be large.
 const QUEUE: usize = 64;
@@ -143,23 +145,21 @@ async fn connect(args: &Args, settings: &Settings) -> anyhow::Result<Link> {
     options.max_pub_acks_in_flight = WINDOW;
     options.request_timeout = REQUEST_TIMEOUT;
     options.pub_ack_timeout = REQUEST_TIMEOUT;
-    let (started, mut is_told) = (Instant::now(), false);
-    loop {
-        let error = match Link::connect(options.clone(), channel).await {
-            Ok(link) => return Ok(link),
-            Err(error) => error,
-        };
-        if error.kind() == stan::Kind::Permanent || started.elapsed() >= args.retry_for {
-            let cannot = format!("cannot connect to {}", broker.url.addresses);
-            return Err(error).context(cannot);
-        }
-        if !is_told {
+    let started = Instant::now();
+    let may_pass = |error: &stan::Error| {
+        error.kind() != stan::Kind::Permanent && started.elapsed() < args.retry_for
+    };
+    let mut is_told = false;
+    let tell_once = |error: &stan::Error, _| {
+        if !mem::replace(&mut is_told, true) {
             let allowed = humantime::format_duration(args.retry_for);
-            writeln!(io::stderr(), "{error}; retrying for {allowed}")?;
-            is_told = true;
+            // Who does not listen misses nothing that counts.
+            let _ = writeln!(io::stderr(), "{error}; retrying for {allowed}");
         }
-        sleep(CONNECT_PAUSE).await;
-    }
+    };
+    let attempts = (|| Link::connect(options.clone(), channel)).retry(retry::every(CONNECT_PAUSE));
+    let link = attempts.when(may_pass).notify(tell_once).await;
+    link.with_context(|| format!("cannot connect to {}", broker.url.addresses))
 }
 
 /// The made-up messages, if any are asked for.

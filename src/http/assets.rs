@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use sha2::{Digest, Sha256};
 
 use super::conditional::names;
+use crate::digest::Sha256Digest;
 
 /// Nothing here is personal, and an hour bounds how long an old stylesheet meets a new page.
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=3600");
@@ -48,9 +48,7 @@ pub fn openapi(request: &HeaderMap) -> Response {
 
 impl Asset {
     fn new(content_type: &'static str, body: &'static [u8]) -> Self {
-        let digest: [u8; 32] = Sha256::digest(body).into();
-        let half = digest.first_chunk().expect("16 is not more than 32");
-        let tag = format!("\"{:032x}\"", u128::from_be_bytes(*half));
+        let tag = format!("\"{:.32}\"", Sha256Digest::of(body).to_string());
         Self {
             content_type: HeaderValue::from_static(content_type),
             body,

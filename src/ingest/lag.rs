@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{Losses, MonitorState};
 use crate::broker::monitor::{Channel, Member, Monitor};
 use crate::config::Broker;
 use crate::metrics::Metrics;
+use crate::retry::{self, until_done};
 use crate::store::Store;
 
 /// Time between two looks, and the most that one may take.
@@ -75,9 +76,8 @@ impl LagWatch {
         let (store, losses) = (self.store.clone(), self.losses.clone());
         async move {
             // Once an order of a new channel is stored, the newest tells nothing of the old one.
-            while !remember_stored(&store, &losses).await {
-                sleep(RETRY).await;
-            }
+            let remember = || remember_stored(&store, &losses);
+            until_done(retry::every(RETRY), remember, |_: &Unknown| {}).await;
             // An error means that the watch has ended: there will be no look.
             let _ = looked.wait_for(|looked| *looked).await;
         }
@@ -90,7 +90,7 @@ impl LagWatch {
         let mut stored_known = false;
         while stop.run_until_cancelled(looks.tick()).await.is_some() {
             if !stored_known {
-                stored_known = remember_stored(&self.store, &self.losses).await;
+                stored_known = remember_stored(&self.store, &self.losses).await.is_ok();
             }
             let looked = timeout(INTERVAL, self.monitor.channel()).await;
             match looked.context("no answer in time").and_then(|looked| looked) {
@@ -138,13 +138,15 @@ impl LagWatch {
     }
 }
 
-/// Only Postgres knows of a channel that began anew while no replica ran. Whether it could be
-/// asked; until then the schema may not be there yet either.
-async fn remember_stored(store: &Store, losses: &Losses) -> bool {
+/// What is stored is not known yet: Postgres cannot be asked, or has no schema.
+struct Unknown;
+
+/// Only Postgres knows of a channel that began anew while no replica ran.
+async fn remember_stored(store: &Store, losses: &Losses) -> Result<(), Unknown> {
     let asked = timeout(INTERVAL, store.newest_sequence()).await;
-    let Ok(Ok(newest)) = asked else { return false };
+    let Ok(Ok(newest)) = asked else { return Err(Unknown) };
     losses.remember_stored(newest.unwrap_or(0));
-    true
+    Ok(())
 }
 
 /// A member's `last_sent` is its own; only the highest is the group's. None without a group.

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::digest::Sha256Digest;
+
 /// One message, or a range of sequences, that is not kept as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
@@ -18,9 +20,9 @@ pub struct Finding {
     /// Why the message is no order, if it is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
-    /// SHA-256 of the message in hexadecimal digits, if there is one.
+    /// Digest of the message, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<String>,
+    pub sha256: Option<Sha256Digest>,
     /// What was put back, if anything was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repair: Option<Repair>,
@@ -67,13 +69,16 @@ mod tests {
         let missing = Finding {
             kind: Kind::Missing,
             uid: Some("a".to_owned()),
-            sha256: Some("00".to_owned()),
+            sha256: Some(Sha256Digest::of(b"hello")),
             repair: Some(Repair::Stored),
             ..Finding::gone(5, 5)
         };
         assert_eq!(
             serde_json::to_string(&missing).unwrap(),
-            r#"{"from":5,"to":5,"finding":"missing","uid":"a","sha256":"00","repair":"stored"}"#
+            format!(
+                r#"{{"from":5,"to":5,"finding":"missing","uid":"a","sha256":"{}","repair":"stored"}}"#,
+                Sha256Digest::of(b"hello")
+            )
         );
     }
 }

@@ -4,13 +4,12 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::ensure;
-use sha2::{Digest as _, Sha256};
 use stan::Message;
 
 use super::Observer;
 use super::finding::{Finding, Kind, Repair};
-use super::patience::Patience;
-use crate::hex::hex;
+use super::retry::retry;
+use crate::digest::Sha256Digest;
 use crate::ingest::{self, Batch, Reject};
 use crate::order::Order;
 use crate::store::{Claim, NewReject, Outcome, Standing, Store};
@@ -39,12 +38,12 @@ impl Judge<'_> {
         let (claims, reasons): (Vec<Claim<'_>>, Vec<_>) = orders
             .chain(rejects)
             .map(|(message, uid, reason)| {
-                let sha256 = Sha256::digest(&message.data).into();
+                let sha256 = Sha256Digest::of(&message.data);
                 (Claim { sequence: message.sequence, sha256, uid }, reason)
             })
             .unzip();
-        let compare = async || Ok(self.store.compare(self.channel, &claims).await?);
-        let standings = Patience::new(self.patience).insist(observer, compare).await?;
+        let compare = async |(): &mut ()| Ok(self.store.compare(self.channel, &claims).await?);
+        let standings = retry(self.patience, observer, &mut (), compare).await?;
         let mut findings: Vec<Finding> = claims
             .iter()
             .zip(reasons)
@@ -61,7 +60,7 @@ impl Judge<'_> {
                     kind,
                     uid: claim.uid.map(str::to_owned),
                     reason,
-                    sha256: Some(hex(&claim.sha256)),
+                    sha256: Some(claim.sha256),
                     repair: None,
                 })
             })
@@ -119,8 +118,8 @@ impl Judge<'_> {
         }
         let rows: Vec<NewReject<'_>> =
             rejects.iter().map(|reject| reject.row(self.channel)).collect();
-        let insert = async || Ok(self.store.insert_rejects(&rows).await?);
-        Patience::new(self.patience).insist(observer, insert).await?;
+        let insert = async |(): &mut ()| Ok(self.store.insert_rejects(&rows).await?);
+        retry(self.patience, observer, &mut (), insert).await?;
         drop(rows);
         for reject in rejects {
             settle(reject.message, Repair::Rejected);
@@ -134,8 +133,8 @@ impl Judge<'_> {
         observer: &mut dyn Observer,
     ) -> anyhow::Result<impl Iterator<Item = ((Message, Order), Outcome)> + use<>> {
         let rows = ingest::rows(&orders);
-        let insert = async || Ok(self.store.insert_orders(&rows).await?);
-        let outcomes = Patience::new(self.patience).insist(observer, insert).await?;
+        let insert = async |(): &mut ()| Ok(self.store.insert_orders(&rows).await?);
+        let outcomes = retry(self.patience, observer, &mut (), insert).await?;
         drop(rows);
         Ok(orders.into_iter().zip(outcomes))
     }
@@ -145,14 +144,14 @@ impl Judge<'_> {
 /// present by then, and another order under its uid differs. So a repair finds the same however
 /// the messages fall into batches.
 pub(super) fn one_by_one(mut findings: Vec<Finding>) -> Vec<Finding> {
-    let mut put_back: HashMap<String, Option<String>> = HashMap::new();
+    let mut put_back: HashMap<String, Option<Sha256Digest>> = HashMap::new();
     findings.retain_mut(|finding| {
         let (Some(uid), Kind::Missing) = (&finding.uid, finding.kind) else { return true };
         match put_back.get(uid) {
             Some(sha256) if *sha256 == finding.sha256 => return false,
             Some(_) => finding.kind = Kind::Differing,
             None => {
-                put_back.insert(uid.clone(), finding.sha256.clone());
+                put_back.insert(uid.clone(), finding.sha256);
             }
         }
         true
@@ -169,7 +168,7 @@ mod tests {
         let missing = |sequence, uid: Option<&str>, sha256: &str| Finding {
             kind: Kind::Missing,
             uid: uid.map(str::to_owned),
-            sha256: Some(sha256.to_owned()),
+            sha256: Some(Sha256Digest::of(sha256.as_bytes())),
             ..Finding::gone(sequence, sequence)
         };
         let found = vec![

@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use stan::{Connection, Message, Options, StartPosition, Subscription, SubscriptionOptions};
 use tokio::time::timeout;
 
-use super::patience::Trouble;
+use super::retry::Failure;
 use super::{Reconcile, extent};
 use crate::broker::monitor::Monitor;
 
@@ -83,7 +83,7 @@ impl Reader {
     /// The monitor knows it. Without one the broker is asked for the channel's last message. It
     /// sends nothing from an empty channel and has no other way to say so; that silence proves
     /// nothing.
-    pub(super) async fn last_sequence(&mut self) -> Result<u64, Trouble> {
+    pub(super) async fn last_sequence(&mut self) -> Result<u64, Failure> {
         match &self.monitor {
             Some(monitor) => Ok(extent::ask(monitor).await?.last_seq),
             None => self.newest().await,
@@ -91,7 +91,7 @@ impl Reader {
     }
 
     /// The sequence of the channel's newest message, as the broker sends it.
-    async fn newest(&mut self) -> Result<u64, Trouble> {
+    async fn newest(&mut self) -> Result<u64, Failure> {
         let options = SubscriptionOptions {
             max_in_flight: 1,
             start_position: StartPosition::LastReceived,
@@ -106,7 +106,7 @@ impl Reader {
                 Ok(sequence)
             }
             Ok(None) => Err(lost()),
-            Err(_) => Err(Trouble::Lasting(anyhow!(
+            Err(_) => Err(Failure::Permanent(anyhow!(
                 "the broker sent no message within {:?}; whether the channel is empty only its \
                  monitor can tell: set broker.monitor_url",
                 self.silence
@@ -123,7 +123,7 @@ impl Reader {
     /// A jump in the sequences is no proof that messages are gone: deliveries may be dropped on
     /// the way. A new subscription that begins where the jump was, and jumps again with its very
     /// first message, is: the broker begins with the first message that it has.
-    pub(super) async fn step(&mut self) -> Result<Step, Trouble> {
+    pub(super) async fn step(&mut self) -> Result<Step, Failure> {
         loop {
             if self.leg.is_none() {
                 let start_position = StartPosition::Sequence(self.next);
@@ -153,7 +153,7 @@ impl Reader {
             let (from, to) = (self.next, self.last.min(message.sequence - 1));
             if leg.fresh && !message.redelivered && self.suspected == Some(from) {
                 if leg.subscription.stats().garbled > 0 {
-                    return Err(Trouble::Lasting(anyhow!(
+                    return Err(Failure::Permanent(anyhow!(
                         "the broker sends something else than messages"
                     )));
                 }
@@ -166,13 +166,13 @@ impl Reader {
 
     /// Nothing comes though there should be more. With the monitor it can be told whether there
     /// is; without it, or if it says so, this is a fault of the broker or of the link.
-    async fn judge_silence(&mut self) -> Result<Step, Trouble> {
+    async fn judge_silence(&mut self) -> Result<Step, Failure> {
         self.hang_up();
         let (from, last) = (self.next, self.last);
         if let Some(monitor) = &self.monitor {
             let channel = extent::ask(monitor).await?;
             if channel.last_seq < last {
-                return Err(Trouble::Lasting(anyhow!(
+                return Err(Failure::Permanent(anyhow!(
                     "the channel ended at {last} and now ends at {}: the broker has lost its \
                      messages",
                     channel.last_seq
@@ -183,7 +183,7 @@ impl Reader {
                 return Ok(self.pass_over(from, last.min(first - 1)));
             }
         }
-        Err(Trouble::Passing(anyhow!(
+        Err(Failure::Transient(anyhow!(
             "the broker sent nothing for {:?}, though the channel goes on to {last}",
             self.silence
         )))
@@ -195,7 +195,7 @@ impl Reader {
         Step::Gone { from, to }
     }
 
-    async fn subscribe(&mut self, options: SubscriptionOptions) -> Result<Subscription, Trouble> {
+    async fn subscribe(&mut self, options: SubscriptionOptions) -> Result<Subscription, Failure> {
         let connection = if let Some(connection) = &self.connection {
             connection.clone()
         } else {
@@ -257,6 +257,6 @@ impl Leg {
     }
 }
 
-fn lost() -> Trouble {
-    Trouble::Passing(anyhow!("the registration with the broker was lost"))
+fn lost() -> Failure {
+    Failure::Transient(anyhow!("the registration with the broker was lost"))
 }

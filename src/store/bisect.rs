@@ -2,10 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sqlx::Row;
 use sqlx::postgres::{PgBindIterExt, PgConnection};
 
-use super::lease::answered;
+use super::connection::with_timeout;
 use super::warnings::Warnings;
 use super::{Class, Error, NewOrder, classify};
 
@@ -67,19 +66,15 @@ async fn insert_once(
     connection: &mut PgConnection,
     orders: &[&NewOrder<'_>],
 ) -> sqlx::Result<Vec<String>> {
-    let rows = answered(
-        sqlx::query(
-            "insert into orders (order_uid, document, channel_sequence) \
-             select * from unnest($1::text[], $2::bytea[], $3::bigint[]) \
-             on conflict do nothing returning order_uid",
-        )
-        .bind(orders.iter().map(|order| order.uid).bind_iter())
-        .bind(orders.iter().map(|order| order.document).bind_iter())
-        .bind(orders.iter().map(|order| super::bigint(order.sequence)).bind_iter())
-        .fetch_all(connection),
-    )
-    .await?;
-    rows.iter().map(|row| row.try_get(0)).collect()
+    let insertion = sqlx::query_scalar!(
+        "insert into orders (order_uid, document, channel_sequence) \
+         select * from unnest($1::text[], $2::bytea[], $3::bigint[]) \
+         on conflict do nothing returning order_uid",
+        orders.iter().map(|order| order.uid).bind_iter() as _,
+        orders.iter().map(|order| order.document).bind_iter() as _,
+        orders.iter().map(|order| super::bigint(order.sequence)).bind_iter() as _,
+    );
+    with_timeout(insertion.fetch_all(connection)).await
 }
 
 fn halt_if_most_fail(refused: usize, total: usize, error: &sqlx::Error) -> Result<(), Error> {

@@ -1,6 +1,5 @@
 //! Following the table: which orders were committed since the last look.
 
-use super::lease::answered;
 use super::{Error, Store};
 
 /// A place in the table's history: which transactions could be seen from there.
@@ -36,13 +35,11 @@ impl Store {
     /// earlier messages may commit last.
     #[tracing::instrument(name = "store.newest_sequence", skip_all)]
     pub async fn newest_sequence(&self) -> Result<Option<u64>, Error> {
-        let mut lease = self.lease().await?;
-        let question = sqlx::query_scalar::<_, Option<i64>>(
+        let newest = sqlx::query_scalar!(
             "select max(channel_sequence) \
              from (select channel_sequence from orders order by tx desc limit 100) as newest",
         );
-        let newest = answered(question.fetch_one(&mut *lease)).await?;
-        lease.give_back();
+        let newest = self.run(async |connection| newest.fetch_one(connection).await).await?;
         Ok(newest.map(i64::unsigned_abs))
     }
 
@@ -53,18 +50,18 @@ impl Store {
     /// the next cursor is the restored server's.
     #[tracing::instrument(name = "store.committed_since", skip_all)]
     pub async fn committed_since(&self, cursor: &Cursor, cap: u32) -> Result<Followed, Error> {
-        let mut lease = self.lease().await?;
         // The two ranges stand apart so that each is a short walk over the index. The upper
         // bound is for rows restored from another server, whose transactions are yet to come.
-        let question = sqlx::query_as::<_, (i64, Vec<i64>, Vec<String>)>(
+        let fresh = sqlx::query!(
             "with now as ( \
                  select pg_current_snapshot() as snapshot, \
                      pg_snapshot_xmax(pg_current_snapshot())::text::bigint as horizon \
              ) \
              select \
                  case when pg_is_in_recovery() \
-                     then pg_snapshot_xmin(snapshot)::text::bigint else horizon end, \
-                 array(select xip::text::bigint from pg_snapshot_xip(snapshot) as xip), \
+                     then pg_snapshot_xmin(snapshot)::text::bigint else horizon end as \"unseen_from!\", \
+                 array(select xip::text::bigint from pg_snapshot_xip(snapshot) as xip) \
+                     as \"under_way!\", \
                  array( \
                      select order_uid from ( \
                          (select order_uid, tx from orders where tx >= $1 and tx < horizon \
@@ -73,16 +70,15 @@ impl Store {
                          (select order_uid, tx from orders where tx = any($2) and tx < $1 \
                           order by tx desc limit $3) \
                      ) as fresh order by tx desc limit $3 \
-                 ) \
+                 ) as \"uids!\" \
              from now",
-        );
-        let question = question
-            .bind(cursor.unseen_from)
-            .bind(&cursor.under_way)
+            cursor.unseen_from,
+            &cursor.under_way,
             // One more than asked for tells whether there is more.
-            .bind(i64::from(cap) + 1);
-        let (unseen_from, under_way, mut uids) = answered(question.fetch_one(&mut *lease)).await?;
-        lease.give_back();
+            i64::from(cap) + 1,
+        );
+        let fresh = self.run(async |connection| fresh.fetch_one(connection).await).await?;
+        let (unseen_from, under_way, mut uids) = (fresh.unseen_from, fresh.under_way, fresh.uids);
         let cap = usize::try_from(cap).unwrap_or(usize::MAX);
         let skipped = uids.len() > cap;
         uids.truncate(cap);
@@ -93,11 +89,9 @@ impl Store {
     /// memory at once, so the caller asks for few at a time.
     #[tracing::instrument(name = "store.documents", skip_all, fields(rows = uids.len()))]
     pub async fn documents(&self, uids: &[String]) -> Result<Vec<(String, Vec<u8>)>, Error> {
-        let mut lease = self.lease().await?;
-        let question =
-            sqlx::query_as("select order_uid, document from orders where order_uid = any($1)");
-        let documents = answered(question.bind(uids).fetch_all(&mut *lease)).await?;
-        lease.give_back();
-        Ok(documents)
+        let documents =
+            sqlx::query!("select order_uid, document from orders where order_uid = any($1)", uids)
+                .map(|order| (order.order_uid, order.document));
+        self.run(async |connection| documents.fetch_all(connection).await).await
     }
 }

@@ -1,6 +1,5 @@
 //! Reading one order by its uid.
 
-use super::lease::answered;
 use super::{Error, Store};
 
 /// The answer to "what is stored under this uid?".
@@ -18,19 +17,19 @@ impl Store {
     /// Looks an order up. The caller bounds the waiting: to drop this is safe at any time.
     #[tracing::instrument(name = "store.find", skip_all)]
     pub async fn find(&self, uid: &str) -> Result<Found, Error> {
-        let mut lease = self.lease().await?;
         // A transaction that began during recovery stays read-only when a promotion ends it, and
         // saw no more than the standby had.
-        let question = sqlx::query_as::<_, (Option<Vec<u8>>, bool)>(
+        let query = sqlx::query!(
             "select (select document from orders where order_uid = $1), \
              pg_is_in_recovery() or current_setting('transaction_read_only')::boolean \
-                 and not current_setting('default_transaction_read_only')::boolean",
+                 and not current_setting('default_transaction_read_only')::boolean \
+                 as \"is_standby!\"",
+            uid,
         );
-        let (document, standby) = answered(question.bind(uid).fetch_one(&mut *lease)).await?;
-        lease.give_back();
-        Ok(match document {
+        let found = self.run(async |connection| query.fetch_one(connection).await).await?;
+        Ok(match found.document {
             Some(document) => Found::Document(document),
-            None if standby => Found::UnknownOnStandby,
+            None if found.is_standby => Found::UnknownOnStandby,
             None => Found::Absent,
         })
     }

@@ -8,13 +8,13 @@ mod version;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use sqlx::Connection;
 use sqlx::error::DatabaseError;
 use sqlx::migrate::{Migrate, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, Connection};
 use tokio::time::timeout;
 
-use super::{Error, connect_options, session};
+use super::{Error, connect_options, grants, session};
 pub(super) use encoding::refuse_other_encodings;
 
 /// The migrations in `migrations/`. Those of a newer version are ignored: during a rollout, and
@@ -43,13 +43,12 @@ pub async fn migrate(
     let mut connection = connect(&options, connect_timeout).await?;
     // Postgres itself ends the wait: a session whose client is gone would go on waiting, and
     // keep everybody else off the table meanwhile. 0 would mean no bound.
-    let (pid, _, _): (i32, String, String) = sqlx::query_as(
-        "select pg_backend_pid(), set_config('lock_timeout', $1, false), \
-             set_config('statement_timeout', '0', false)",
-    )
-    .bind(format!("{}ms", lock_timeout.as_millis().max(1)))
-    .fetch_one(&mut connection)
-    .await?;
+    let session = sqlx::query!(
+        "select pg_backend_pid() as \"pid!\", set_config('lock_timeout', $1, false), \
+             set_config('statement_timeout', '0', false) as unlimited",
+        format!("{}ms", lock_timeout.as_millis().max(1)),
+    );
+    let pid = session.fetch_one(&mut connection).await?.pid;
     let mut holders = None;
     let applied = tokio::select! {
         applied = apply(&mut connection, runtime_role) => applied,
@@ -85,31 +84,11 @@ async fn apply(connection: &mut PgConnection, runtime_role: Option<&str>) -> Res
     connection.lock().await?;
     MIGRATOR.run(&mut *connection).await?;
     if let Some(role) = runtime_role {
-        grant_runtime_role(connection, role).await?;
+        grants::grant(connection, role).await?;
     }
     Ok(())
 }
 
 fn is_lock_timeout(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(DatabaseError::code).as_deref() == Some("55P03")
-}
-
-/// Grants what the service needs, and no more: it may add orders but never change or remove one.
-async fn grant_runtime_role(connection: &mut PgConnection, role: &str) -> Result<(), Error> {
-    // A statement that grants takes no parameters: the server itself quotes the names for it.
-    let grants: String = sqlx::query_scalar(
-        "select format( \
-             'grant usage on schema %2$I to %1$I; \
-              grant select, insert on orders to %1$I; \
-              grant select, insert, delete on rejected_messages to %1$I; \
-              grant select on order_details, order_deliveries, order_payments, order_items, \
-                  _sqlx_migrations to %1$I; \
-              grant execute on function rfc3339_to_timestamptz(text) to %1$I', \
-             $1::text, current_schema())",
-    )
-    .bind(role)
-    .fetch_one(&mut *connection)
-    .await?;
-    sqlx::raw_sql(AssertSqlSafe(grants)).execute(&mut *connection).await?;
-    Ok(())
 }

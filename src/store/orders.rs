@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use sqlx::Row;
 use sqlx::postgres::{PgBindIterExt, PgConnection};
 
 use super::bisect::{self, Insertion};
-use super::lease::answered;
+use super::connection::with_timeout;
 use super::{Error, Store};
 
 /// An order to be stored.
@@ -56,17 +55,19 @@ impl Store {
         if leaders.is_empty() {
             return Ok(Vec::new());
         }
-        let mut lease = self.lease().await?;
-        let insertion = bisect::insert(&mut lease, &self.warnings, &leaders).await?;
-        let older = leaders
-            .iter()
-            .map(|leader| leader.uid)
-            .filter(|uid| !insertion.stored.contains(*uid) && !insertion.refused.contains_key(uid));
-        let kept = fetch(&mut lease, older.collect()).await?;
-        if insertion.warned || !kept.is_empty() {
-            self.until_replicated(&mut lease).await?;
-        }
-        lease.give_back();
+        let insertion = self.run_unbounded(async |connection| {
+            let insertion = bisect::insert(&mut *connection, &self.warnings, &leaders).await?;
+            let is_older = |uid: &&str| {
+                !insertion.stored.contains(*uid) && !insertion.refused.contains_key(uid)
+            };
+            let older = leaders.iter().map(|leader| leader.uid).filter(is_older).collect();
+            let kept = with_timeout(fetch(&mut *connection, older)).await?;
+            if insertion.warned || !kept.is_empty() {
+                self.until_replicated(connection).await?;
+            }
+            Ok::<_, Error>((insertion, kept))
+        });
+        let (insertion, kept) = insertion.await?;
 
         let leaders = leaders.into_iter().map(|leader| (leader.uid, leader)).collect();
         let judgement = Judgement { leaders, insertion, kept };
@@ -78,9 +79,8 @@ impl Store {
     #[tracing::instrument(name = "store.foresee_orders", skip_all, fields(rows = batch.len()))]
     pub async fn foresee_orders(&self, batch: &[NewOrder<'_>]) -> Result<Vec<Outcome>, Error> {
         let leaders = leaders(batch);
-        let mut lease = self.lease().await?;
-        let kept = fetch(&mut lease, leaders.iter().map(|leader| leader.uid).collect()).await?;
-        lease.give_back();
+        let uids = leaders.iter().map(|leader| leader.uid).collect();
+        let kept = self.run(async |connection| fetch(connection, uids).await).await?;
 
         let new = leaders.iter().filter(|leader| !kept.contains_key(leader.uid));
         let stored = new.map(|leader| leader.uid.to_owned()).collect();
@@ -103,21 +103,16 @@ fn leaders<'b, 'a>(batch: &'b [NewOrder<'a>]) -> Vec<&'b NewOrder<'a>> {
 async fn fetch(
     connection: &mut PgConnection,
     uids: Vec<&str>,
-) -> Result<HashMap<String, Bytes>, Error> {
+) -> sqlx::Result<HashMap<String, Bytes>> {
     if uids.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows = answered(
-        sqlx::query("select order_uid, document from orders where order_uid = any($1)")
-            .bind(uids.into_iter().bind_iter())
-            .fetch_all(connection),
+    let documents = sqlx::query!(
+        "select order_uid, document from orders where order_uid = any($1)",
+        uids.into_iter().bind_iter() as _,
     )
-    .await?;
-    let documents = rows.iter().map(|row| {
-        let document: &[u8] = row.try_get(1)?;
-        Ok((row.try_get(0)?, Bytes::copy_from_slice(document)))
-    });
-    Ok(documents.collect::<sqlx::Result<_>>()?)
+    .map(|order| (order.order_uid, Bytes::from(order.document)));
+    Ok(documents.fetch_all(connection).await?.into_iter().collect())
 }
 
 /// All that is needed to judge each order of a batch.

@@ -6,11 +6,11 @@ mod upkeep;
 
 use std::borrow::Cow;
 
-use sha2::{Digest, Sha256};
 use sqlx::postgres::PgBindIterExt;
 
-use super::lease::answered;
+use super::connection::with_timeout;
 use super::{Error, Store, bigint};
+use crate::digest::Sha256Digest;
 
 pub use prune::RejectSpan;
 pub use read::{Direction, KeptReject, RejectFilter};
@@ -53,44 +53,41 @@ impl Store {
         if batch.is_empty() {
             return Ok(());
         }
-        let mut rejects: Vec<([u8; 32], &NewReject<'_>)> =
-            batch.iter().map(|reject| (Sha256::digest(reject.payload).into(), reject)).collect();
+        let mut rejects: Vec<(Sha256Digest, &NewReject<'_>)> =
+            batch.iter().map(|reject| (Sha256Digest::of(reject.payload), reject)).collect();
         // In one order everywhere, or two writers of overlapping batches would deadlock.
         rejects.sort_by_key(|(sha256, reject)| (reject.channel, reject.sequence, *sha256));
 
-        let mut lease = self.lease().await?;
-        let insertion = answered(
-            sqlx::query(
+        self.run_unbounded(async |connection| {
+            let insertion = sqlx::query!(
                 "insert into rejected_messages \
                  (channel, sequence, sha256, reason, detail, formatting_only, payload) \
                  select * from unnest($1::text[], $2::bigint[], $3::bytea[], $4::text[], \
                  $5::text[], $6::boolean[], $7::bytea[]) on conflict do nothing",
-            )
-            .bind(rejects.iter().map(|(_, reject)| reject.channel).bind_iter())
-            .bind(rejects.iter().map(|(_, reject)| bigint(reject.sequence)).bind_iter())
-            .bind(rejects.iter().map(|(sha256, _)| &sha256[..]).bind_iter())
-            .bind(rejects.iter().map(|(_, reject)| reject.reason).bind_iter())
-            .bind(rejects.iter().map(|(_, reject)| storable(reject.detail)).bind_iter())
-            .bind(rejects.iter().map(|(_, reject)| reject.formatting_only).bind_iter())
-            .bind(rejects.iter().map(|(_, reject)| reject.payload).bind_iter())
-            .execute(&mut *lease),
-        );
-        let (inserted, warned) = self.warnings.listen(insertion).await;
-        let all_are_new = inserted?.rows_affected() == rejects.len() as u64;
-        if warned || !all_are_new {
-            self.until_replicated(&mut lease).await?;
-        }
-        lease.give_back();
-        Ok(())
+                rejects.iter().map(|(_, reject)| reject.channel).bind_iter() as _,
+                rejects.iter().map(|(_, reject)| bigint(reject.sequence)).bind_iter() as _,
+                rejects.iter().map(|(sha256, _)| *sha256).bind_iter() as _,
+                rejects.iter().map(|(_, reject)| reject.reason).bind_iter() as _,
+                rejects.iter().map(|(_, reject)| storable(reject.detail)).bind_iter() as _,
+                rejects.iter().map(|(_, reject)| reject.formatting_only).bind_iter() as _,
+                rejects.iter().map(|(_, reject)| reject.payload).bind_iter() as _,
+            );
+            let insertion = with_timeout(insertion.execute(&mut *connection));
+            let (inserted, warned) = self.warnings.listen(insertion).await;
+            let all_are_new = inserted?.rows_affected() == rejects.len() as u64;
+            if warned || !all_are_new {
+                self.until_replicated(connection).await?;
+            }
+            Ok::<_, Error>(())
+        })
+        .await
     }
 
     /// How many rejects are kept.
     #[tracing::instrument(name = "store.count_rejects", skip_all)]
     pub async fn count_rejects(&self) -> Result<u64, Error> {
-        let mut lease = self.lease().await?;
-        let question = sqlx::query_scalar::<_, i64>("select count(*) from rejected_messages");
-        let count = answered(question.fetch_one(&mut *lease)).await?;
-        lease.give_back();
+        let count = sqlx::query_scalar!("select count(*) as \"count!\" from rejected_messages");
+        let count = self.run(async |connection| count.fetch_one(connection).await).await?;
         Ok(count.unsigned_abs())
     }
 }

@@ -5,22 +5,28 @@
 //! row committed here alone. So before such a row counts as a fact, a transaction is committed
 //! that comes after it in the log and waits.
 
-use super::lease::{Lease, answered};
+use sqlx::postgres::PgConnection;
+
+use super::connection::with_timeout;
 use super::{Error, Store};
 
 impl Store {
     /// Returns when the synchronous standbys have everything that is visible now; at once when
     /// there are none.
-    pub(super) async fn until_replicated(&self, lease: &mut Lease) -> Result<(), Error> {
-        let backend = sqlx::query_scalar::<_, i32>(
-            "select pg_backend_pid() where current_setting('synchronous_standby_names') <> ''",
+    pub(super) async fn until_replicated(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<(), Error> {
+        let backend = sqlx::query_scalar!(
+            "select pg_backend_pid() as \"pid!\" where current_setting('synchronous_standby_names') <> ''",
         );
-        let Some(backend) = answered(backend.fetch_optional(&mut **lease)).await? else {
+        let Some(backend) = with_timeout(backend.fetch_optional(&mut *connection)).await? else {
             return Ok(());
         };
         // A transaction that writes nothing to the log would not wait.
-        let message = sqlx::query("select pg_logical_emit_message(true, 'waybill', '')");
-        let message = answered(message.execute(&mut **lease));
+        let message =
+            sqlx::query!("select pg_logical_emit_message(true, 'waybill', '') is null as written");
+        let message = with_timeout(message.fetch_one(connection));
         let (answer, warned) = self.warnings.listen(message).await;
         if let Err(error) = answer {
             self.end_wait_of(backend).await;
@@ -32,15 +38,14 @@ impl Store {
     /// Ends a backend whose wait nobody attends any more: it would not notice on its own, and
     /// those of many attempts would use up the server's connections.
     async fn end_wait_of(&self, backend: i32) {
-        let Ok(mut lease) = self.lease().await else { return };
         // The number may be another's by now, but only of this role can it be ended.
-        let end = sqlx::query(
+        let end = sqlx::query_scalar!(
             "select pg_terminate_backend(pid) from pg_stat_activity \
              where pid = $1 and wait_event = 'SyncRep' \
                  and application_name = current_setting('application_name')",
+            backend,
         );
-        if answered(end.bind(backend).execute(&mut *lease)).await.is_ok() {
-            lease.give_back();
-        }
+        // If it cannot be reached, the server ends the wait with the connection it belongs to.
+        let _ = self.run(async |connection| end.fetch_optional(connection).await).await;
     }
 }

@@ -9,7 +9,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Connection, Executor, Row};
 
 use super::Error;
-use super::lease::answered;
+use super::connection::with_timeout;
 
 /// What is fixed in each session: name, value and why. One that this Postgres does not know yet
 /// is left out. Besides these the search path is fixed to the schema of the migrations, and
@@ -189,5 +189,5 @@ fn sole_schema(rows: &[PgRow]) -> Result<String, Error> {
 /// Runs a statement without preparing it first, which takes one round trip less and leaves
 /// nothing behind in a session that may turn out to be another's.
 async fn run(connection: &mut PgConnection, sql: String) -> sqlx::Result<Vec<PgRow>> {
-    answered(connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql)))).await
+    with_timeout(connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql)))).await
 }

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use futures_util::TryStreamExt;
 use tokio::task::{JoinError, JoinSet};
 
+use super::connection::{Lease, with_timeout};
 use super::copy_binary::{Malformed, Reader};
-use super::lease::{Lease, answered};
 use super::{Error, Store};
 
 /// 8 MiB of rows for each statement: enough that its start costs nothing, and little enough
@@ -102,25 +102,24 @@ impl Store {
 
     /// How many pages the table has.
     async fn pages(&self) -> Result<u64, Error> {
-        let mut lease = self.lease().await?;
-        let question = sqlx::query_scalar::<_, i64>(
-            "select pg_relation_size('orders') / current_setting('block_size')::bigint",
+        let pages = sqlx::query_scalar!(
+            "select pg_relation_size('orders') / current_setting('block_size')::bigint \
+             as \"pages!\"",
         );
-        let pages = answered(question.fetch_one(&mut *lease)).await?;
-        lease.give_back();
+        let pages = self.run(async |connection| pages.fetch_one(connection).await).await?;
         Ok(pages.unsigned_abs())
     }
 }
 
 /// Reads ranges of pages until none is left or the sink is full, over one connection. That is
-/// not given back: a statement that was cut short is still running on it.
+/// not returned to the pool: a statement that was cut short is still running on it.
 async fn read_pages<F>(store: Store, shared: Arc<Shared<F>>) -> Result<(), Error>
 where
     F: Fn(&str, &[u8]) -> ControlFlow<()>,
 {
     let mut lease = store.lease().await?;
-    let unlimited = sqlx::query("select set_config('statement_timeout', '0', false)");
-    answered(unlimited.execute(&mut *lease)).await?;
+    let unlimited = sqlx::query!("set statement_timeout = 0");
+    with_timeout(unlimited.execute(&mut *lease)).await?;
     while let Some(range) = shared.next_range() {
         let pages = range.end - range.start;
         if copy(&mut lease, range, &shared).await?.is_break() {
@@ -158,11 +157,11 @@ where
          to stdout (format binary)",
         pages.start, pages.end
     );
-    let mut stream = answered(lease.copy_out_raw(&statement)).await?;
+    let mut stream = with_timeout(lease.copy_out_raw(&statement)).await?;
     let mut reader = Reader::default();
     let (mut rows, mut bytes) = (0, 0);
     let mut flow = ControlFlow::Continue(());
-    while let Some(piece) = answered(stream.try_next()).await? {
+    while let Some(piece) = with_timeout(stream.try_next()).await? {
         let read = reader.feed(&piece, |uid, document| {
             rows += 1;
             bytes += document.len() as u64;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use backon::Retryable as _;
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::uri::Scheme;
@@ -12,8 +13,10 @@ use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use sha2::{Digest as _, Sha256};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
+
+use crate::digest::Sha256Digest;
+use crate::retry;
 
 /// How long one answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,10 +32,10 @@ impl FromStr for Replica {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let legal = || "a URL such as http://127.0.0.1:8080 is legal".to_owned();
-        let uri: Uri = text.parse().map_err(|_| legal())?;
+        let must_be = || "it must be a URL such as http://127.0.0.1:8080".to_owned();
+        let uri: Uri = text.parse().map_err(|_| must_be())?;
         let plain = uri.scheme() == Some(&Scheme::HTTP) && uri.query().is_none();
-        if plain { Ok(Self(text.trim_end_matches('/').to_owned())) } else { Err(legal()) }
+        if plain { Ok(Self(text.trim_end_matches('/').to_owned())) } else { Err(must_be()) }
     }
 }
 
@@ -46,7 +49,7 @@ impl fmt::Display for Replica {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Served {
     /// Bytes with this SHA-256.
-    Bytes([u8; 32]),
+    Bytes(Sha256Digest),
     /// Nothing, it says.
     Absent,
     /// It did not say.
@@ -71,24 +74,33 @@ impl Client {
     pub(super) async fn order(&self, replica: &Replica, uid: &str) -> Served {
         let address = format!("{replica}/api/v1/orders/{uid}");
         let began = Instant::now();
-        loop {
-            let answer = timeout(ANSWER_TIMEOUT, self.ask(&address)).await;
-            match answer.unwrap_or_else(|_| Err(format!("no answer within {ANSWER_TIMEOUT:?}"))) {
-                Ok(Answer::Told(served)) => return served,
-                Ok(Answer::AskAgain(pause)) if began.elapsed() + pause <= self.patience => {
-                    sleep(pause).await;
-                }
-                Ok(Answer::AskAgain(_)) => {
-                    let patience = humantime::format_duration(self.patience);
-                    return Served::Unanswered(format!("503 for {patience}"));
-                }
-                Err(why) => return Served::Unanswered(why),
+        let delay = |failure: &Failure| match failure {
+            Failure::Unavailable { retry_after }
+                if began.elapsed() + *retry_after <= self.patience =>
+            {
+                Some(*retry_after)
+            }
+            _ => None,
+        };
+        let attempts = (|| self.ask_in_time(&address)).retry(retry::every(Duration::ZERO));
+        match attempts.adjust(|failure, _| delay(failure)).await {
+            Ok(served) => served,
+            Err(Failure::Other(why)) => Served::Unanswered(why),
+            Err(Failure::Unavailable { .. }) => {
+                let patience = humantime::format_duration(self.patience);
+                Served::Unanswered(format!("503 for {patience}"))
             }
         }
     }
 
-    async fn ask(&self, address: &str) -> Result<Answer, String> {
-        let uri = address.parse().map_err(|_| "a uid that is not legal in a URL".to_owned())?;
+    async fn ask_in_time(&self, address: &str) -> Result<Served, Failure> {
+        let answer = timeout(ANSWER_TIMEOUT, self.ask(address)).await;
+        answer
+            .unwrap_or_else(|_| Err(Failure::Other(format!("no answer within {ANSWER_TIMEOUT:?}"))))
+    }
+
+    async fn ask(&self, address: &str) -> Result<Served, Failure> {
+        let uri = address.parse().map_err(|_| "the uid has no place in a URL".to_owned())?;
         let answer = self.client.get(uri).await;
         // With its causes, which a client's own error text leaves out.
         let answer = answer.map_err(|error| format!("{:#}", anyhow::Error::new(error)))?;
@@ -97,23 +109,34 @@ impl Client {
         let body = Limited::new(body, MAX_ANSWER).collect().await;
         let body = body.map_err(|error| error.to_string())?.to_bytes();
         match head.status {
-            StatusCode::OK => Ok(Answer::Told(Served::Bytes(Sha256::digest(&body).into()))),
-            StatusCode::NOT_FOUND => Ok(Answer::Told(Served::Absent)),
+            StatusCode::OK => Ok(Served::Bytes(Sha256Digest::of(&body))),
+            StatusCode::NOT_FOUND => Ok(Served::Absent),
             StatusCode::SERVICE_UNAVAILABLE => {
                 let seconds = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
                 match seconds.and_then(|seconds| seconds.parse().ok()) {
-                    Some(seconds) => Ok(Answer::AskAgain(Duration::from_secs(seconds))),
-                    None => Err("503 without Retry-After".to_owned()),
+                    Some(seconds) => {
+                        Err(Failure::Unavailable { retry_after: Duration::from_secs(seconds) })
+                    }
+                    None => Err("503 without Retry-After".to_owned().into()),
                 }
             }
-            status => Err(format!("answered {status}")),
+            status => Err(format!("answered {status}").into()),
         }
     }
 }
 
-enum Answer {
-    Told(Served),
-    AskAgain(Duration),
+/// Why a replica did not say what it has.
+enum Failure {
+    /// It cannot tell now, and says when to ask again.
+    Unavailable { retry_after: Duration },
+    /// This is the answer.
+    Other(String),
+}
+
+impl From<String> for Failure {
+    fn from(why: String) -> Self {
+        Self::Other(why)
+    }
 }
 
 #[cfg(test)]

@@ -6,24 +6,19 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
-use serde::Deserialize;
 
-use crate::hex;
+use crate::digest::Sha256Digest;
+use crate::generate::Expected;
+use crate::order::Reason;
+use crate::receipt::Line;
 
 /// The confirmed messages, by what must have become of them.
 #[derive(Debug, Default)]
 pub struct Receipt {
     /// By uid, the SHA-256 of each order published under it; none if all were refused.
-    pub(super) orders: BTreeMap<String, BTreeSet<[u8; 32]>>,
+    pub(super) orders: BTreeMap<String, BTreeSet<Sha256Digest>>,
     /// By SHA-256, why the message must be kept as a reject.
-    pub(super) refused: HashMap<[u8; 32], String>,
-}
-
-#[derive(Deserialize)]
-struct Line<'a> {
-    uid: Option<&'a str>,
-    sha256: &'a str,
-    expected: &'a str,
+    pub(super) refused: HashMap<Sha256Digest, Reason>,
 }
 
 impl Receipt {
@@ -43,23 +38,18 @@ impl Receipt {
 
     fn add_line(&mut self, line: &str) -> anyhow::Result<()> {
         let Line { uid, sha256, expected } = serde_json::from_str(line)?;
-        let sha256 = hex::sha256(sha256)
-            .with_context(|| format!("sha256 is {sha256:?}, 64 hexadecimal digits are legal"))?;
         match (expected, uid) {
-            ("stored" | "duplicate", Some(uid)) => {
-                self.orders.entry(uid.to_owned()).or_default().insert(sha256);
+            (Expected::Stored | Expected::Duplicate, Some(uid)) => {
+                self.orders.entry(uid.into_owned()).or_default().insert(sha256);
             }
-            ("stored" | "duplicate", None) => return Err(anyhow!("an order without uid")),
-            (refused, uid) if refused.starts_with("refused:") => {
+            (Expected::Stored | Expected::Duplicate, None) => {
+                return Err(anyhow!("an order without uid"));
+            }
+            (Expected::Refused(reason), uid) => {
                 if let Some(uid) = uid {
-                    self.orders.entry(uid.to_owned()).or_default();
+                    self.orders.entry(uid.into_owned()).or_default();
                 }
-                self.refused.insert(sha256, refused.replacen(':', " as ", 1));
-            }
-            (other, _) => {
-                return Err(anyhow!(
-                    "expected is {other:?}, legal is stored, duplicate or refused:REASON"
-                ));
+                self.refused.insert(sha256, reason);
             }
         }
         Ok(())

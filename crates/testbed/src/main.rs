@@ -1,13 +1,17 @@
-//! The `testbed` command: the service and its servers under `./.waybill`.
+//! The `testbed` command: the service and its servers under `./.waybill`, and a Postgres for tools.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::{Result, ensure};
 use clap::Parser;
+use testbed::Postgres;
 use testbed::local::{self, Ports};
 
-/// Runs the service with a real broker and Postgres under ./.waybill, for `make up`
+/// Runs the service with a real broker and Postgres under ./.waybill, for `make up`, and tools
+/// with a Postgres of their own
 #[derive(Debug, Parser)]
 enum Command {
     /// Starts what does not run yet and publishes sample orders
@@ -24,6 +28,12 @@ enum Command {
     Status,
     /// Stops everything and removes the data
     CleanData,
+    /// Runs a command with the URL of an empty database in the variable `DATABASE_URL`
+    WithDatabase {
+        /// The command and its arguments
+        #[arg(trailing_var_arg = true, required = true)]
+        command: Vec<OsString>,
+    },
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -33,10 +43,22 @@ async fn main() -> ExitCode {
         Command::Down => local::down().await,
         Command::Status => local::status(),
         Command::CleanData => local::clean_data().await,
+        Command::WithDatabase { command } => with_database(&command).await,
     };
     let Err(error) = result else {
         return ExitCode::SUCCESS;
     };
     let _ = writeln!(std::io::stderr(), "error: {error:#}");
     ExitCode::FAILURE
+}
+
+/// Runs `command`, which may do what the owner of a database may, and fails as it does.
+async fn with_database(command: &[OsString]) -> Result<()> {
+    let postgres = Postgres::start().await?;
+    let database = postgres.database().await?;
+    let [program, arguments @ ..] = command else { anyhow::bail!("no command was given") };
+    let mut run = tokio::process::Command::new(program);
+    let status = run.args(arguments).env("DATABASE_URL", &database.owner_url).status().await?;
+    ensure!(status.success(), "{} failed: {status}", program.display());
+    Ok(())
 }

@@ -15,9 +15,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::input::{Message, Origin};
+use super::outage::{Failure, Outage};
 use super::pace::Pace;
 use super::receipt::{Entry, Receipt};
-use super::retry::{Failure, Outage};
 use crate::cli::progress::Progress;
 use crate::signals::Signal;
 

@@ -1,18 +1,18 @@
 //! What the broker has confirmed, one line of JSON a message.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use anyhow::Context;
 use bytes::Bytes;
-use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::input::Message;
+use crate::digest::Sha256Digest;
 use crate::generate::Expected;
-use crate::hex::hex;
 use crate::order::{Order, OrderUid};
+use crate::receipt::Line;
 
 /// A file of confirmed messages.
 pub(super) struct Receipt<W: Write = BufWriter<File>> {
@@ -24,13 +24,6 @@ pub(super) struct Receipt<W: Write = BufWriter<File>> {
 /// A line of the receipt, kept until the message it is about is confirmed.
 #[derive(Debug)]
 pub(super) struct Entry(String);
-
-#[derive(Serialize)]
-struct Line<'a> {
-    uid: Option<&'a str>,
-    sha256: String,
-    expected: Expected,
-}
 
 impl Receipt {
     /// An empty receipt at `path`, in place of what was there.
@@ -60,8 +53,8 @@ impl<W: Write> Receipt<W> {
             None => self.foresee(payload),
         };
         let line = Line {
-            uid: uid.as_ref().map(OrderUid::as_str),
-            sha256: hex(&Sha256::digest(payload)),
+            uid: uid.as_ref().map(|uid| Cow::Borrowed(uid.as_str())),
+            sha256: Sha256Digest::of(payload),
             expected,
         };
         Entry(serde_json::to_string(&line).expect("strings can always be written as JSON"))
@@ -112,7 +105,7 @@ mod tests {
             line(&from_file(MODEL), 10_000).to_string(),
             serde_json::json!({
                 "uid": "b563feb7b2b84b6test",
-                "sha256": hex(&Sha256::digest(MODEL)),
+                "sha256": Sha256Digest::of(MODEL),
                 "expected": "stored",
             })
             .to_string()

@@ -57,6 +57,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::digest::Sha256Digest;
 
     #[test]
     fn a_line_is_ascii_and_loses_nothing() {
@@ -70,7 +71,7 @@ mod tests {
             detail: detail.to_owned(),
             formatting_only: None,
             size_bytes: 2,
-            sha256: vec![0xab; 2],
+            sha256: Sha256Digest::of(b"hello"),
         };
         let mut line = Vec::new();
         write(&mut line, &kept, Some(b"\xff\0")).unwrap();
@@ -78,7 +79,7 @@ mod tests {
         assert!(line.trim_end().bytes().all(|byte| matches!(byte, b' '..=b'~')), "{line}");
         let read: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(read["detail"], detail);
-        assert_eq!(read["sha256"], "abab");
+        assert_eq!(read["sha256"], Sha256Digest::of(b"hello").to_string());
         assert_eq!(read["payload_base64"], "/wA=");
 
         let mut line = Vec::new();

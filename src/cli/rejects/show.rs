@@ -42,7 +42,7 @@ pub(super) async fn run(args: &Args, store: &Store) -> anyhow::Result<ExitCode> 
         writeln!(stdout, "differs in  {differs}")?;
     }
     writeln!(stdout, "size        {} bytes", kept.size_bytes)?;
-    writeln!(stdout, "sha256      {}", kept.sha256_hex())?;
+    writeln!(stdout, "sha256      {}", kept.sha256)?;
     match text(&payload, false) {
         Some("") => writeln!(stdout, "payload     nothing")?,
         Some(text) => writeln!(stdout, "payload     text\n\n{}", Harmless::lines(text))?,

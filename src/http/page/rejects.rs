@@ -6,6 +6,7 @@ use http::{HeaderValue, StatusCode, header};
 use indicatif::HumanBytes;
 
 use super::html;
+use crate::digest::Sha256Digest;
 use crate::order::Reason;
 use crate::rejects::shown::{Dump, Harmless, shortened, text};
 use crate::store::KeptReject;
@@ -54,7 +55,7 @@ struct OnePage<'a> {
     base: &'static str,
     kept: &'a KeptReject,
     row: Row,
-    sha256: String,
+    sha256: Sha256Digest,
     payload: String,
     is_text: bool,
     is_cut: bool,
@@ -96,8 +97,7 @@ pub(in crate::http) fn one(kept: &KeptReject, payload: &[u8]) -> Response {
         (Dump(shown).to_string(), false, (shown.len() as u64) < kept.size_bytes)
     };
     let row = Row::new(kept, usize::MAX);
-    let page =
-        OnePage { base: BASE, kept, row, sha256: kept.sha256_hex(), payload, is_text, is_cut };
+    let page = OnePage { base: BASE, kept, row, sha256: kept.sha256, payload, is_text, is_cut };
     html(StatusCode::OK, &page, &HeaderValue::from_static("no-store"))
 }
 

@@ -37,7 +37,7 @@ pub(super) async fn watch(
 async fn find(connection: &mut PgConnection, waiting: i32) -> Result<Vec<String>, Error> {
     // Of other roles' sessions a role without pg_read_all_stats sees the number and the names;
     // what is hidden, and what a background process does not have, is null and left out.
-    let holders = sqlx::query_scalar(
+    let holders = sqlx::query_scalar!(
         "with recursive holder (pid) as ( \
              select unnest(pg_blocking_pids($1)) \
              union \
@@ -49,9 +49,10 @@ async fn find(connection: &mut PgConnection, waiting: i32) -> Result<Vec<String>
                  coalesce('user ' || quote_literal(usename), backend_type), \
                  state || ' since ' || \
                      to_char(state_change at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC' \
-             ), ')') end \
+             ), ')') end as \"holder!\" \
          from holder left join pg_stat_activity using (pid) \
          where cardinality(pg_blocking_pids(pid)) = 0 order by pid",
+        waiting,
     );
-    Ok(holders.bind(waiting).fetch_all(connection).await?)
+    Ok(holders.fetch_all(connection).await?)
 }

@@ -1,8 +1,5 @@
 //! Removing rejects: those that became orders after all, and those that nobody wants any more.
 
-use sqlx::Row;
-
-use super::super::lease::answered;
 use super::super::{Error, Store};
 use super::matching;
 use super::read::{RejectFilter, bind};
@@ -55,12 +52,9 @@ impl Store {
             matching!(),
             " order by id limit $6) as matched"
         );
-        let mut lease = self.lease().await?;
-        let question = bind(sqlx::query_as(sql), filter);
-        let question = question.bind(i64::try_from(limit).unwrap_or(i64::MAX));
-        let span = answered(question.fetch_one(&mut *lease)).await?;
-        lease.give_back();
-        Ok(span)
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let span = bind(sqlx::query_as(sql), filter).bind(limit);
+        self.run(async |connection| span.fetch_one(connection).await).await
     }
 
     /// Removes some of the rejects that match, up to the id `last_id`, and says how many;
@@ -73,21 +67,17 @@ impl Store {
             matching!(),
             " and id <= $6 order by id limit $7)) returning 1) select count(*) from removed"
         );
-        let mut lease = self.lease().await?;
-        let question = bind(sqlx::query_as::<_, (i64,)>(sql), filter);
-        let question = question.bind(last_id).bind(ROWS_AT_ONCE);
-        let (removed,) = answered(question.fetch_one(&mut *lease)).await?;
-        lease.give_back();
+        let removal = bind(sqlx::query_as::<_, (i64,)>(sql), filter);
+        let removal = removal.bind(last_id).bind(ROWS_AT_ONCE);
+        let (removed,) = self.run(async |connection| removal.fetch_one(connection).await).await?;
         Ok(removed.unsigned_abs())
     }
 
     /// Removes the rejects that are orders now. The caller has seen their orders committed.
     #[tracing::instrument(name = "store.remove_rejects", skip_all, fields(rows = ids.len()))]
     pub async fn remove_rejects(&self, ids: &[i64]) -> Result<(), Error> {
-        let mut lease = self.lease().await?;
-        let statement = sqlx::query("delete from rejected_messages where id = any($1)");
-        answered(statement.bind(ids).execute(&mut *lease)).await?;
-        lease.give_back();
+        let removal = sqlx::query!("delete from rejected_messages where id = any($1)", ids);
+        self.run(async |connection| removal.execute(connection).await).await?;
         Ok(())
     }
 
@@ -95,18 +85,18 @@ impl Store {
     /// it right now, and says how many; fewer than asked for mean that there are no more.
     #[tracing::instrument(name = "store.expire_rejects", skip_all)]
     pub async fn expire_rejects(&self, age_seconds: f64, most_rows: u32) -> Result<u64, Error> {
-        let mut lease = self.lease().await?;
         // The lock is the transaction's, which is this one statement: nothing can be left held.
-        let statement = sqlx::query(
+        let removal = sqlx::query_scalar!(
             "with removed as (delete from rejected_messages where id = any(array( \
              select id from rejected_messages \
              where (select pg_try_advisory_xact_lock(hashtextextended('waybill rejects', 0))) \
              and first_seen < clock_timestamp() - make_interval(secs => $1) \
-             order by first_seen limit $2)) returning 1) select count(*) from removed",
+             order by first_seen limit $2)) returning 1) \
+             select count(*) as \"count!\" from removed",
+            age_seconds,
+            i64::from(most_rows),
         );
-        let statement = statement.bind(age_seconds).bind(i64::from(most_rows));
-        let row = answered(statement.fetch_one(&mut *lease)).await?;
-        lease.give_back();
-        Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
+        let removed = self.run(async |connection| removal.fetch_one(connection).await).await?;
+        Ok(removed.unsigned_abs())
     }
 }

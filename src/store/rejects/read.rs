@@ -1,15 +1,14 @@
 //! Reading rejects page by page: however many there are, few are in memory at a time.
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use sqlx::postgres::{PgArguments, Postgres};
 use sqlx::query::QueryAs;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::super::lease::answered;
 use super::super::{Error, Store};
 use super::matching;
-use crate::hex;
+use crate::digest::Sha256Digest;
 
 /// Which rejects are meant. The default is all of them.
 #[derive(Debug, Clone, Default)]
@@ -47,9 +46,8 @@ pub struct KeptReject {
     /// Length of the payload.
     #[sqlx(try_from = "i64")]
     pub size_bytes: u64,
-    /// SHA-256 of the payload.
-    #[serde(serialize_with = "as_hex")]
-    pub sha256: Vec<u8>,
+    /// Digest of the payload.
+    pub sha256: Sha256Digest,
 }
 
 /// The way to go through the rejects, and the id to go on from, which is left out itself.
@@ -94,11 +92,8 @@ impl Store {
             Direction::NewestBelow(id) => (page!(" and id < $6 order by id desc limit $7"), id),
             Direction::OldestAbove(id) => (page!(" and id > $6 order by id limit $7"), id),
         };
-        let mut lease = self.lease().await?;
-        let question = bind(sqlx::query_as(sql), filter).bind(from).bind(i64::from(limit));
-        let page = answered(question.fetch_all(&mut *lease)).await?;
-        lease.give_back();
-        Ok(page)
+        let page = bind(sqlx::query_as(sql), filter).bind(from).bind(i64::from(limit));
+        self.run(async |connection| page.fetch_all(connection).await).await
     }
 
     /// The payloads of those `ids` that are still kept, in no particular order, each up to its
@@ -109,16 +104,14 @@ impl Store {
         ids: &[i64],
         most_bytes: usize,
     ) -> Result<Vec<(i64, Vec<u8>)>, Error> {
-        let mut lease = self.lease().await?;
-        let question = sqlx::query_as(
-            "select id, substring(payload from 1 for $2) from rejected_messages \
+        let payloads = sqlx::query!(
+            "select id, substring(payload from 1 for $2) as \"payload!\" from rejected_messages \
              where id = any($1)",
-        );
-        let most_bytes = i32::try_from(most_bytes).unwrap_or(i32::MAX);
-        let question = question.bind(ids).bind(most_bytes);
-        let payloads = answered(question.fetch_all(&mut *lease)).await?;
-        lease.give_back();
-        Ok(payloads)
+            ids,
+            i32::try_from(most_bytes).unwrap_or(i32::MAX),
+        )
+        .map(|reject| (reject.id, reject.payload));
+        self.run(async |connection| payloads.fetch_all(connection).await).await
     }
 }
 
@@ -137,16 +130,4 @@ pub(super) fn bind<'q, T>(
 
 fn rfc3339(moment: OffsetDateTime) -> String {
     moment.format(&Rfc3339).expect("the years 1970 to 9999 have a place in RFC 3339")
-}
-
-fn as_hex<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&hex::hex(bytes))
-}
-
-impl KeptReject {
-    /// The SHA-256 in hexadecimal digits.
-    #[must_use]
-    pub fn sha256_hex(&self) -> String {
-        hex::hex(&self.sha256)
-    }
 }

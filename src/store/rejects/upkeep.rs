@@ -1,6 +1,5 @@
 //! How much room the rejects take, at a price that does not grow with them.
 
-use super::super::lease::answered;
 use super::super::{Error, Store};
 
 /// Pages of the table that are looked at, of 8 KiB each: all of a small table, a sample of a
@@ -21,8 +20,7 @@ impl Store {
     /// table's size on disk, so that an alarm ends when somebody prunes.
     #[tracing::instrument(name = "store.measure_rejects", skip_all)]
     pub async fn measure_rejects(&self) -> Result<RejectsMeasured, Error> {
-        let mut lease = self.lease().await?;
-        let question = sqlx::query_as::<_, (i64, i64)>(
+        let measured = sqlx::query!(
             "with sampled as ( \
                  select count(*) as rows, coalesce(sum(length(payload)), 0) as bytes \
                  from rejected_messages tablesample system (least(100, 100.0 * $1::int / greatest(1, \
@@ -32,10 +30,11 @@ impl Store {
                      pg_relation_size('rejected_messages') / current_setting('block_size')::int)) \
                      as read \
              ) \
-             select (rows / read)::bigint, (bytes::float8 / read)::bigint from sampled, share",
-        );
-        let (rows, bytes) = answered(question.bind(PAGES).fetch_one(&mut *lease)).await?;
-        lease.give_back();
-        Ok(RejectsMeasured { rows: rows.unsigned_abs(), bytes: bytes.unsigned_abs() })
+             select (rows / read)::bigint as \"rows!\", \
+                 (bytes::float8 / read)::bigint as \"bytes!\" from sampled, share",
+            PAGES,
+        )
+        .map(|sum| RejectsMeasured { rows: sum.rows.unsigned_abs(), bytes: sum.bytes.unsigned_abs() });
+        self.run(async |connection| measured.fetch_one(connection).await).await
     }
 }

@@ -1,6 +1,7 @@
 //! What is taken for the tables of the migrations, and what is not.
 
 use testbed::{Database, Postgres};
+use waybill::digest::Sha256Digest;
 use waybill::store::{Claim, Class, Error, Found, Outcome, Store};
 
 use super::{CONNECT_TIMEOUT, execute, migrated, open, order, owner};
@@ -12,7 +13,7 @@ async fn superuser(sql: &str) {
 
 /// Everything that reads says the same and nothing else.
 async fn is_refused(store: &Store, told: &str) {
-    let claim = Claim { sequence: 1, sha256: [0; 32], uid: Some("a") };
+    let claim = Claim { sequence: 1, sha256: Sha256Digest::of(b"a"), uid: Some("a") };
     for error in [
         store.find("a").await.expect_err("the tables are not ours"),
         store.ping().await.expect_err("the tables are not ours"),
@@ -20,7 +21,7 @@ async fn is_refused(store: &Store, told: &str) {
         store.cursor_now().await.expect_err("the tables are not ours"),
         store.documents(&["a".to_owned()]).await.expect_err("the tables are not ours"),
         store.compare("orders", &[claim]).await.expect_err("the tables are not ours"),
-        store.rejected_among(&[[0; 32]]).await.expect_err("the tables are not ours"),
+        store.rejected_among(&[Sha256Digest::of(b"a")]).await.expect_err("the tables are not ours"),
         store.insert_orders(&[order("a", "{}", 1)]).await.expect_err("the tables are not ours"),
     ] {
         assert_eq!(error.class(), Class::Configuration, "{error:?}");

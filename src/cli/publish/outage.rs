@@ -3,16 +3,17 @@
 use std::cell::Cell;
 use std::time::Duration;
 
+use backon::BackoffBuilder as _;
 use bytes::Bytes;
 use stan::{Kind, PublishError};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use crate::cli::progress::Progress;
+use crate::retry;
 
-/// The pause before a message is sent again; it doubles up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+const LONGEST_DELAY: Duration = Duration::from_secs(1);
 
 /// Why a message is not known to be stored.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +42,7 @@ impl<'a> Outage<'a> {
     }
 
     /// Whether the last that was heard of the broker is that it took no message.
-    pub(super) fn is_on(&self) -> bool {
+    fn is_on(&self) -> bool {
         self.began.get().is_some()
     }
 
@@ -80,7 +81,8 @@ impl<'a> Outage<'a> {
     where
         Ack: Future<Output = Result<(), PublishError>>,
     {
-        let (mut pause, mut is_doubtful) = (FIRST_PAUSE, false);
+        let mut delays = retry::exponential(FIRST_DELAY, LONGEST_DELAY).build();
+        let mut is_doubtful = false;
         loop {
             let outcome = match sent {
                 Ok(ack) => ack.await,
@@ -94,15 +96,15 @@ impl<'a> Outage<'a> {
             if error.kind() == Kind::Permanent {
                 return Err(Failure::Final(error));
             }
-            if self.time_left(&error) < pause {
+            let delay = delays.next().unwrap_or(LONGEST_DELAY);
+            if self.time_left(&error) < delay {
                 return Err(Failure::GivenUp { error, after: self.retry_for });
             }
             if error.may_be_stored() && !is_doubtful {
                 is_doubtful = true;
                 self.doubtful.set(self.doubtful.get() + 1);
             }
-            sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            sleep(delay).await;
             sent = publish(payload.clone()).await;
         }
     }

@@ -1,0 +1,69 @@
+//! Retrying what may pass by itself, but not without end.
+
+use std::time::Duration;
+
+use backon::RetryableWithContext as _;
+use tokio::time::Instant;
+
+use super::Observer;
+use crate::retry;
+use crate::store::{Class, Error};
+
+const FIRST_DELAY: Duration = Duration::from_millis(200);
+const LONGEST_DELAY: Duration = Duration::from_secs(5);
+
+/// Why a step could not be done.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// It may pass by itself.
+    Transient(anyhow::Error),
+    /// A retry cannot help.
+    Permanent(anyhow::Error),
+}
+
+impl From<stan::Error> for Failure {
+    fn from(error: stan::Error) -> Self {
+        match error.kind() {
+            stan::Kind::Permanent => Self::Permanent(error.into()),
+            _ => Self::Transient(error.into()),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error.class() {
+            Class::Transient => Self::Transient(error.into()),
+            Class::Configuration | Class::Content => Self::Permanent(error.into()),
+        }
+    }
+}
+
+/// Attempts until it is done or the failure is permanent, tells each delay to `observer`, and
+/// gives up when `limit` has passed. Each attempt gets `context`.
+pub(super) async fn retry<'c, C, T>(
+    limit: Duration,
+    observer: &mut dyn Observer,
+    context: &'c mut C,
+    attempt: impl AsyncFn(&mut C) -> Result<T, Failure>,
+) -> anyhow::Result<T> {
+    let (began, attempt) = (Instant::now(), &attempt);
+    let attempts = |context: &'c mut C| async move {
+        let result = attempt(&mut *context).await;
+        (context, result)
+    };
+    let (_, result) = attempts
+        .retry(retry::exponential(FIRST_DELAY, LONGEST_DELAY))
+        .context(context)
+        .when(|failure| matches!(failure, Failure::Transient(_)) && began.elapsed() < limit)
+        .notify(|(Failure::Transient(error) | Failure::Permanent(error)), delay| {
+            observer.waiting(&format_args!("{error:#}"), delay);
+        })
+        .await;
+    result.map_err(|failure| match failure {
+        Failure::Permanent(error) => error,
+        Failure::Transient(error) => {
+            error.context(format!("given up after {}", humantime::format_duration(limit)))
+        }
+    })
+}

@@ -1,0 +1,99 @@
+//! Connections borrowed from the pool, to which only sound ones return.
+
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnection, Postgres};
+
+use super::{Error, Store, session};
+
+/// Longer than the server's own `statement_timeout`, so that it speaks first: this is for a
+/// server that does not speak at all, which TCP alone would notice after 15 minutes.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(40);
+
+/// A connection of the pool that is closed when this is dropped, unless it was released.
+///
+/// After an error or a cancelled query nobody knows what state it is in, and the pool would
+/// wait for its response without end before lending it again.
+pub(super) struct Lease {
+    connection: PoolConnection<Postgres>,
+    is_sound: bool,
+}
+
+impl Store {
+    /// Runs `work`, whose statements are to be answered within 40 s in all, on a connection of
+    /// the pool, a new one if none is idle. After an error the connection is closed.
+    pub(super) async fn run<T, E>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, Error>
+    where
+        E: From<sqlx::Error>,
+        Error: From<E>,
+    {
+        self.run_unbounded(async |connection| {
+            let silent = |_| Err(E::from(Error::silent(RESPONSE_TIMEOUT)));
+            tokio::time::timeout(RESPONSE_TIMEOUT, work(connection)).await.unwrap_or_else(silent)
+        })
+        .await
+    }
+
+    /// Like [`Store::run`] for work of any number of statements, which wraps each of them in
+    /// [`with_timeout`] itself.
+    pub(super) async fn run_unbounded<T, E>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, Error>
+    where
+        Error: From<E>,
+    {
+        let mut lease = self.lease().await?;
+        let result = work(&mut lease).await?;
+        lease.is_sound = true;
+        Ok(result)
+    }
+
+    /// Borrows a connection that does not return to the pool.
+    pub(super) async fn lease(&self) -> Result<Lease, Error> {
+        let (connection, refused) = session::refusing(self.pool.acquire()).await;
+        let lease = connection.map(|connection| Lease { connection, is_sound: false });
+        match refused {
+            // The lease, if there is one, closes the connection.
+            Some(error) => Err(error),
+            None => Ok(lease?),
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if !self.is_sound {
+            self.connection.close_on_drop();
+        }
+    }
+}
+
+impl Deref for Lease {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Lease {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+}
+
+/// Waits 40 s for a response of Postgres.
+pub(super) async fn with_timeout<T>(
+    response: impl Future<Output = sqlx::Result<T>>,
+) -> sqlx::Result<T> {
+    match tokio::time::timeout(RESPONSE_TIMEOUT, response).await {
+        Ok(response) => response,
+        Err(_) => Err(Error::silent(RESPONSE_TIMEOUT)),
+    }
+}

@@ -1,0 +1,92 @@
+//! What the role of the service is granted, and whether it has it.
+
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::PgConnection;
+
+use super::Error;
+
+/// Privilege and relation of each grant. The service may add orders but never change or remove
+/// one; what it does not use itself is for people who query with its role.
+const GRANTS: [(&str, &str, Use); 10] = [
+    ("select", "orders", Use::Read),
+    ("insert", "orders", Use::Write),
+    ("select", "rejected_messages", Use::Read),
+    ("insert", "rejected_messages", Use::Write),
+    ("delete", "rejected_messages", Use::Write),
+    ("select", "order_details", Use::ByPeople),
+    ("select", "order_deliveries", Use::ByPeople),
+    ("select", "order_payments", Use::ByPeople),
+    ("select", "order_items", Use::ByPeople),
+    ("select", "_sqlx_migrations", Use::ByPeople),
+];
+
+/// What a grant is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// The service, and commands that only read.
+    Read,
+    /// The service, and commands that write.
+    Write,
+    /// Not for the service itself.
+    ByPeople,
+}
+
+/// Says whether the session's role can do what the service does: read, and if `writes`, write.
+pub(super) async fn check(connection: &mut PgConnection, writes: bool) -> Result<(), Error> {
+    let (privileges, relations) =
+        split(|purpose| purpose == Use::Read || (writes && purpose == Use::Write));
+    let missing = sqlx::query_scalar!(
+        "select string_agg(upper(privilege) || ' on ' || relation, ', ') \
+         from unnest($1::text[], $2::text[]) as needed (privilege, relation) \
+         where not has_table_privilege(relation, privilege)",
+        &privileges as _,
+        &relations as _,
+    );
+    missing
+        .fetch_one(connection)
+        .await?
+        .map_or(Ok(()), |missing| Err(Error::MissingGrants(missing)))
+}
+
+/// Grants `role` all of it.
+pub(super) async fn grant(connection: &mut PgConnection, role: &str) -> Result<(), Error> {
+    let (privileges, relations) = split(|_| true);
+    // A statement that grants takes no parameters: the server itself quotes the names for it.
+    let grants = sqlx::query_scalar!(
+        "select format('grant usage on schema %I to %I; \
+                 grant execute on function rfc3339_to_timestamptz(text) to %2$I; ', \
+                 current_schema(), $1::text) \
+             || string_agg(format('grant %s on %I to %I', privilege, relation, $1), '; ') as \"sql!\" \
+         from unnest($2::text[], $3::text[]) as needed (privilege, relation)",
+        role,
+        &privileges as _,
+        &relations as _,
+    );
+    let grants = grants.fetch_one(&mut *connection).await?;
+    sqlx::raw_sql(AssertSqlSafe(grants)).execute(connection).await?;
+    Ok(())
+}
+
+/// Whether `role` has all of it; not when there is no such role.
+pub(super) async fn is_granted(connection: &mut PgConnection, role: &str) -> Result<bool, Error> {
+    let (privileges, relations) = split(|_| true);
+    let granted = sqlx::query_scalar!(
+        "select has_schema_privilege(r.oid, current_schema(), 'usage') \
+             and has_function_privilege(r.oid, 'rfc3339_to_timestamptz(text)', 'execute') \
+             and (select bool_and(has_table_privilege(r.oid, relation, privilege)) \
+                 from unnest($2::text[], $3::text[]) as needed (privilege, relation)) \
+         from pg_roles r where r.rolname = $1",
+        role,
+        &privileges as _,
+        &relations as _,
+    );
+    Ok(granted.fetch_optional(connection).await?.flatten().unwrap_or(false))
+}
+
+fn split(is_meant: impl Fn(Use) -> bool) -> (Vec<&'static str>, Vec<&'static str>) {
+    GRANTS
+        .into_iter()
+        .filter(|(_, _, purpose)| is_meant(*purpose))
+        .map(|(privilege, relation, _)| (privilege, relation))
+        .unzip()
+}
