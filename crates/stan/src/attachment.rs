@@ -11,13 +11,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::connection::Connection;
 use crate::deliveries::Deliveries;
 use crate::error::{Error, Request};
 use crate::options::SubscriptionOptions;
 use crate::protocol::{
     Ack, MsgProto, SubscriptionRequest, SubscriptionResponse, UnsubscribeRequest,
 };
+use crate::registration::Registration;
 
 /// A live subscription. Dropping it stops its tasks without a word to the server.
 #[derive(Debug)]
@@ -30,22 +30,22 @@ pub(crate) struct Attachment {
 
 impl Attachment {
     /// Subscribes and lets messages flow into `deliveries`. `same_registration` tells that the
-    /// subscription before this one was made under the same connection.
+    /// subscription before this one was made under the same registration.
     pub(crate) async fn open(
-        connection: &Connection,
+        registration: &Arc<Registration>,
         options: &SubscriptionOptions,
         deliveries: &Arc<Deliveries>,
         same_registration: bool,
     ) -> Result<Self, Error> {
-        connection.check()?;
-        close_doubtful(connection).await?;
-        let within = connection.options().request_timeout;
-        let transport = connection.transport();
+        registration.check()?;
+        close_doubtful(registration).await?;
+        let within = registration.options.request_timeout;
+        let transport = &registration.transport;
         let (inbox, subscriber) = transport.subscribe_inbox(within).await?;
         let (start_position, start_sequence, start_time_delta) =
             options.start_position.on_the_wire();
         let request = SubscriptionRequest {
-            client_id: connection.options().client_id.clone(),
+            client_id: registration.options.client_id.clone(),
             subject: options.channel.clone(),
             queue_group: options.queue_group.clone().unwrap_or_default(),
             inbox: inbox.clone(),
@@ -57,8 +57,9 @@ impl Attachment {
             start_time_delta,
         };
         // A caller may give up waiting, and then nothing below is run.
-        let unanswered = Unanswered { connection, channel: &options.channel, inbox: Some(&inbox) };
-        let subject = &connection.subjects().subscribe;
+        let unanswered =
+            Unanswered { registration, channel: &options.channel, inbox: Some(&inbox) };
+        let subject = &registration.subjects.subscribe;
         let asked = transport.request(Request::Subscribe, subject, &request, within).await;
         let answer: SubscriptionResponse = match asked {
             Ok(answer) => answer,
@@ -67,7 +68,7 @@ impl Attachment {
                 if !matches!(error, Error::Refused { .. }) {
                     // The server may have taken the request: without this it would keep a member
                     // that nobody reads from.
-                    abandon(connection, &options.channel, inbox).await;
+                    abandon(registration, &options.channel, inbox).await;
                 }
                 return Err(error);
             }
@@ -90,7 +91,7 @@ impl Attachment {
             channel: options.channel.clone(),
             ack_inbox: answer.ack_inbox,
             pump: tokio::spawn(pump),
-            acks: connection.ack_tasks().spawn(acks),
+            acks: registration.ack_tasks.spawn(acks),
         })
     }
 
@@ -98,42 +99,42 @@ impl Attachment {
     /// what a member of a group did not ack goes to the others at once. May be tried again.
     pub(crate) async fn close(
         &mut self,
-        connection: &Connection,
+        registration: &Arc<Registration>,
         deliveries: &Deliveries,
     ) -> Result<(), Error> {
-        let subject = &connection.subjects().close_subscription;
+        let subject = &registration.subjects.close_subscription;
         if subject.is_empty() {
             return Err(Error::NotSupported);
         }
-        self.end(connection, deliveries, Request::CloseSubscription, subject).await
+        self.end(registration, deliveries, Request::CloseSubscription, subject).await
     }
 
     /// Ends the subscription and deletes its durable position, if it was the last member.
     pub(crate) async fn unsubscribe(
         &mut self,
-        connection: &Connection,
+        registration: &Arc<Registration>,
         deliveries: &Deliveries,
     ) -> Result<(), Error> {
-        let subject = &connection.subjects().unsubscribe;
-        self.end(connection, deliveries, Request::Unsubscribe, subject).await
+        let subject = &registration.subjects.unsubscribe;
+        self.end(registration, deliveries, Request::Unsubscribe, subject).await
     }
 
     async fn end(
         &mut self,
-        connection: &Connection,
+        registration: &Arc<Registration>,
         deliveries: &Deliveries,
         kind: Request,
         subject: &str,
     ) -> Result<(), Error> {
         deliveries.detach();
-        let within = connection.options().request_timeout;
+        let within = registration.options.request_timeout;
         if !self.acks.is_finished() && timeout(within, &mut self.acks).await.is_err() {
             tracing::warn!("Some acks could not be sent in time; those messages will come again");
         }
-        connection.check()?;
+        registration.check()?;
         // The server handles the acks sent earlier on this link before it handles this.
-        let request = unsubscribe_request(connection, &self.channel, self.ack_inbox.clone());
-        let ended = connection.transport().request(kind, subject, &request, within).await;
+        let request = unsubscribe_request(registration, &self.channel, self.ack_inbox.clone());
+        let ended = registration.transport.request(kind, subject, &request, within).await;
         ended.map(|SubscriptionResponse { .. }| ())
     }
 }
@@ -148,7 +149,7 @@ impl Drop for Attachment {
 /// A subscribe request whose outcome is not known. Dropped before it is settled, it closes in the
 /// background what the server may have made.
 struct Unanswered<'a> {
-    connection: &'a Connection,
+    registration: &'a Arc<Registration>,
     channel: &'a str,
     /// None when it is settled.
     inbox: Option<&'a str>,
@@ -164,49 +165,49 @@ impl Drop for Unanswered<'_> {
     fn drop(&mut self) {
         if let (Some(inbox), Ok(runtime)) = (self.inbox, Handle::try_current()) {
             let (channel, inbox) = (self.channel.to_owned(), inbox.to_owned());
-            let connection = self.connection.clone();
-            runtime.spawn(async move { abandon(&connection, &channel, inbox).await });
+            let registration = Arc::clone(self.registration);
+            runtime.spawn(async move { abandon(&registration, &channel, inbox).await });
         }
     }
 }
 
 fn unsubscribe_request(
-    connection: &Connection,
+    registration: &Arc<Registration>,
     channel: &str,
     inbox: String,
 ) -> UnsubscribeRequest {
-    let client_id = connection.options().client_id.clone();
+    let client_id = registration.options.client_id.clone();
     UnsubscribeRequest { client_id, subject: channel.to_owned(), inbox }
 }
 
 /// Closes by its delivery inbox a subscription whose creation was not confirmed. The inbox is
 /// ours alone, so this cannot hit anybody else. It may be lost as the answer was, so it is said
 /// again, and its answer awaited, before the next subscription is made.
-async fn abandon(connection: &Connection, channel: &str, inbox: String) {
-    let request = unsubscribe_request(connection, channel, inbox.clone());
-    let subject = connection.subjects().close_subscription.clone();
-    let within = connection.options().request_timeout;
+async fn abandon(registration: &Arc<Registration>, channel: &str, inbox: String) {
+    let request = unsubscribe_request(registration, channel, inbox.clone());
+    let subject = registration.subjects.close_subscription.clone();
+    let within = registration.options.request_timeout;
     if !subject.is_empty() {
-        connection.doubtful().push((channel.to_owned(), inbox));
+        registration.doubtful().push((channel.to_owned(), inbox));
         let payload = Bytes::from(request.encode_to_vec());
-        connection.transport().send(subject, payload, within).await;
+        registration.transport.send(subject, payload, within).await;
     }
 }
 
-async fn close_doubtful(connection: &Connection) -> Result<(), Error> {
-    let subject = &connection.subjects().close_subscription;
-    let within = connection.options().request_timeout;
-    let doubtful = connection.doubtful().clone();
+async fn close_doubtful(registration: &Arc<Registration>) -> Result<(), Error> {
+    let subject = &registration.subjects.close_subscription;
+    let within = registration.options.request_timeout;
+    let doubtful = registration.doubtful().clone();
     for (channel, inbox) in doubtful {
-        let request = unsubscribe_request(connection, &channel, inbox.clone());
+        let request = unsubscribe_request(registration, &channel, inbox.clone());
         let closed =
-            connection.transport().request(Request::CloseSubscription, subject, &request, within);
+            registration.transport.request(Request::CloseSubscription, subject, &request, within);
         match closed.await {
             // A refusal means that there is no such subscription.
             Ok(SubscriptionResponse { .. }) | Err(Error::Refused { .. }) => {}
             Err(error) => return Err(error),
         }
-        connection.doubtful().retain(|(_, doubted)| *doubted != inbox);
+        registration.doubtful().retain(|(_, doubted)| *doubted != inbox);
     }
     Ok(())
 }

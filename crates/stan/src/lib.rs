@@ -26,10 +26,9 @@
 //! # }
 //! ```
 //!
-//! The modules, in the order a message passes them: [`options`] and `transport` (the NATS
-//! link), [`connection`] with `liveness` (heartbeats and pings) and `farewell`, [`publisher`],
-//! `attachment` (one subscription on the wire), `deliveries` (the queue in our hands),
-//! [`message`], [`session`].
+//! The modules, from the wire up: `transport` (the NATS link), `registration` with `publisher`
+//! (what holds under one client id), `attachment` (one subscription on the wire), `deliveries`
+//! (the queue between the wire and the user), [`connection`] and [`subscription`], [`session`].
 
 mod attachment;
 mod backoff;
@@ -38,13 +37,13 @@ pub mod connection;
 mod corpus;
 mod deliveries;
 pub mod error;
-mod farewell;
-mod liveness;
 pub mod message;
+pub mod messages;
 mod name;
 pub mod options;
 mod protocol;
 pub mod publisher;
+mod registration;
 pub mod session;
 mod state;
 pub mod stats;
@@ -55,12 +54,13 @@ pub use connection::Connection;
 pub use deliveries::QueueDepth;
 pub use error::{Error, Kind, Lost, PublishError};
 pub use message::Message;
+pub use messages::Messages;
 pub use options::{Options, StartPosition, SubscriptionOptions};
 pub use publisher::PublishAck;
-pub use session::{Monitor, Session, SessionState};
-pub use state::ConnectionState;
+pub use session::{Monitor, Session};
+pub use state::{ConnectionState, SessionState};
 pub use stats::Stats;
-pub use subscription::{Messages, Subscription};
+pub use subscription::Subscription;
 
 /// The NATS client underneath, for its options: TLS, user and password, token, nkey, credentials.
 pub use async_nats;

@@ -69,3 +69,28 @@ impl Drop for Message {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::protocol::MsgProto;
+
+    #[tokio::test]
+    async fn a_message_is_acked_by_its_user_and_released_when_dropped() {
+        let deliveries = Deliveries::new(1000, Arc::default());
+        let (sender, mut acks) = mpsc::unbounded_channel();
+        deliveries.attach(sender, false);
+        for sequence in 1..=2 {
+            deliveries.offer(MsgProto { sequence, ..MsgProto::default() });
+        }
+        let mut taken = Message::take(&deliveries, 2, usize::MAX).await;
+        taken.pop().expect("the second").ack();
+        assert_eq!(acks.try_recv(), Ok(2));
+        assert_eq!(deliveries.depth().in_hand, 1);
+        drop(taken);
+        assert!(acks.try_recv().is_err(), "a dropped message is not acknowledged");
+        assert_eq!(deliveries.depth().in_hand, 0);
+    }
+}

@@ -1,7 +1,7 @@
 //! Publishing: a window of unacknowledged messages, each with exactly one outcome.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -10,13 +10,12 @@ use async_nats::client::PublishErrorKind;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use prost::Message as _;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::error::PublishError;
 use crate::options::Options;
 use crate::protocol::PubMsg;
-use crate::state::ConnectionState;
 use crate::transport::Transport;
 
 use unacked::{Outcome, Unacked};
@@ -48,12 +47,13 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
+    /// `ended` is ready when the registration has ended.
     pub(crate) async fn start(
         transport: Transport,
         options: &Options,
         conn_id: Bytes,
         publish_prefix: &str,
-        state: watch::Receiver<ConnectionState>,
+        ended: impl Future<Output = ()> + Send + 'static,
     ) -> Result<Self, PublishError> {
         let token = transport.unique_token();
         let unacked =
@@ -62,7 +62,7 @@ impl Publisher {
             .subscribe(unacked.ack_subjects(), options.request_timeout)
             .await
             .map_err(|_| PublishError::Disconnected)?;
-        tokio::spawn(settle(Arc::clone(&unacked), acks, state));
+        tokio::spawn(settle(Arc::clone(&unacked), acks, ended));
         Ok(Self {
             transport,
             client_id: options.client_id.clone(),
@@ -131,14 +131,11 @@ fn unsent(
 }
 
 /// Gives outcomes until the registration ends: by acknowledgement or by time.
-async fn settle(
-    unacked: Arc<Unacked>,
-    acks: Subscriber,
-    mut state: watch::Receiver<ConnectionState>,
-) {
+async fn settle(unacked: Arc<Unacked>, acks: Subscriber, ended: impl Future<Output = ()>) {
     /// Each turn of the loop sets a timer, which costs more than to take an acknowledgement.
     const MOST_AT_ONCE: usize = 64;
     let mut acks = acks.ready_chunks(MOST_AT_ONCE);
+    let mut ended = pin!(ended);
     loop {
         let expiry = async {
             match unacked.next_deadline() {
@@ -149,7 +146,7 @@ async fn settle(
         tokio::select! {
             Some(messages) = acks.next() => messages.iter().for_each(|m| unacked.take(m)),
             () = expiry => unacked.expire(),
-            _ = state.wait_for(|state| *state != ConnectionState::Open) => break,
+            () = &mut ended => break,
         }
     }
     unacked.close();

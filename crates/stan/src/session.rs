@@ -7,30 +7,16 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::deliveries::{Deliveries, QueueDepth};
-use crate::error::{Error, Lost};
+use crate::error::Error;
+use crate::messages::Messages;
 use crate::options::{Options, SubscriptionOptions};
+use crate::state::SessionState;
 use crate::stats::{Counters, Stats};
-use crate::subscription::Messages;
 use crate::transport::Transport;
 
 use supervisor::Supervisor;
 
 mod supervisor;
-
-/// Where a session stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SessionState {
-    /// Looking for the server for the first time.
-    Connecting,
-    /// Registered and subscribed.
-    Live,
-    /// The registration was lost; a new one is being made.
-    Lost(Lost),
-    /// The last attempt to register or subscribe failed so; the next will follow.
-    Retrying(String),
-    /// Closed by its user.
-    Closed,
-}
 
 /// A supervised session: one endless stream of messages.
 ///

@@ -1,4 +1,4 @@
-//! Whether a registration still holds, as everything under it sees.
+//! Where registrations and sessions stand, as everything under them sees.
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -13,6 +13,21 @@ pub enum ConnectionState {
     /// It ended without our asking; nothing is sent under its client id any more.
     Lost(Lost),
     /// We closed it.
+    Closed,
+}
+
+/// Where a session stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionState {
+    /// Looking for the server for the first time.
+    Connecting,
+    /// Registered and subscribed.
+    Live,
+    /// The registration was lost; a new one is being made.
+    Lost(Lost),
+    /// The last attempt to register or subscribe failed so; the next will follow.
+    Retrying(String),
+    /// Closed by its user.
     Closed,
 }
 

@@ -1,50 +1,19 @@
-//! One subscription under one registration, and the end that its messages are taken from.
+//! One subscription under one registration.
 
 use std::sync::Arc;
 
-use futures_util::{Stream, stream};
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::attachment::Attachment;
-use crate::connection::Connection;
 use crate::deliveries::{Deliveries, QueueDepth};
 use crate::error::Error;
-use crate::message::Message;
+use crate::messages::Messages;
 use crate::options::SubscriptionOptions;
+use crate::registration::Registration;
 use crate::state;
 use crate::stats::Stats;
-
-/// The receiving end of a subscription. Clones take from the same queue, each message going to
-/// one of them.
-#[derive(Debug, Clone)]
-pub struct Messages(Arc<Deliveries>);
-
-impl Messages {
-    pub(crate) fn new(deliveries: Arc<Deliveries>) -> Self {
-        Self(deliveries)
-    }
-
-    /// The next message, or none when the stream has ended.
-    pub async fn recv(&self) -> Option<Message> {
-        Message::take(&self.0, 1, usize::MAX).await.pop()
-    }
-
-    /// Waits for a message, then takes all that waits, up to `max` messages and `max_bytes` of
-    /// payload, but at least one. Empty when the stream has ended.
-    pub async fn recv_batch(&self, max: usize, max_bytes: usize) -> Vec<Message> {
-        Message::take(&self.0, max, max_bytes).await
-    }
-
-    /// The messages as a [`Stream`], which ends as [`Messages::recv`] does.
-    pub fn into_stream(self) -> impl Stream<Item = Message> + Send + Unpin {
-        Box::pin(stream::unfold(self, |messages| async {
-            let message = messages.recv().await?;
-            Some((message, messages))
-        }))
-    }
-}
 
 /// A subscription that ends with its registration or by [`Subscription::close`]. When it is
 /// dropped open, the same is done in the background, as far as the runtime lives on.
@@ -63,32 +32,24 @@ impl Messages {
 /// ```
 #[derive(Debug)]
 pub struct Subscription {
-    connection: Connection,
+    registration: Arc<Registration>,
     deliveries: Arc<Deliveries>,
     /// None when it is closed.
     attachment: Mutex<Option<Attachment>>,
     /// Ends the stream with the registration.
-    ends_with_connection: JoinHandle<()>,
-}
-
-impl Connection {
-    /// Subscribes under this registration; the subscription ends with it at the latest. A
-    /// [`crate::Session`] outlives registrations.
-    ///
-    /// # Errors
-    /// [`Error::InvalidOption`], a time-out, or the server's refusal.
-    pub async fn subscribe(&self, options: SubscriptionOptions) -> Result<Subscription, Error> {
-        Subscription::open(self.clone(), options).await
-    }
+    ends_with_registration: JoinHandle<()>,
 }
 
 impl Subscription {
-    async fn open(connection: Connection, options: SubscriptionOptions) -> Result<Self, Error> {
+    pub(crate) async fn open(
+        registration: Arc<Registration>,
+        options: SubscriptionOptions,
+    ) -> Result<Self, Error> {
         options.validate()?;
         let deliveries = Deliveries::new(options.queue_max_bytes, Arc::default());
-        let attachment = Attachment::open(&connection, &options, &deliveries, false).await?;
-        let ends_with_connection = tokio::spawn({
-            let (state, deliveries) = (connection.state(), Arc::clone(&deliveries));
+        let attachment = Attachment::open(&registration, &options, &deliveries, false).await?;
+        let ends_with_registration = tokio::spawn({
+            let (state, deliveries) = (registration.state(), Arc::clone(&deliveries));
             async move {
                 state::until_ended(state).await;
                 deliveries.detach();
@@ -96,7 +57,7 @@ impl Subscription {
             }
         });
         let attachment = Mutex::new(Some(attachment));
-        Ok(Self { connection, deliveries, attachment, ends_with_connection })
+        Ok(Self { registration, deliveries, attachment, ends_with_registration })
     }
 
     /// The receiving end.
@@ -125,7 +86,7 @@ impl Subscription {
     pub async fn close(&self) -> Result<(), Error> {
         let mut attachment = self.attachment.lock().await;
         let open = attachment.as_mut().ok_or(Error::Closed)?;
-        open.close(&self.connection, &self.deliveries).await?;
+        open.close(&self.registration, &self.deliveries).await?;
         *attachment = None;
         self.deliveries.close();
         Ok(())
@@ -138,7 +99,7 @@ impl Subscription {
     pub async fn unsubscribe(&self) -> Result<(), Error> {
         let mut attachment = self.attachment.lock().await;
         let open = attachment.as_mut().ok_or(Error::Closed)?;
-        open.unsubscribe(&self.connection, &self.deliveries).await?;
+        open.unsubscribe(&self.registration, &self.deliveries).await?;
         *attachment = None;
         self.deliveries.close();
         Ok(())
@@ -147,7 +108,7 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.ends_with_connection.abort();
+        self.ends_with_registration.abort();
         self.deliveries.close();
         let Some(mut attachment) = self.attachment.get_mut().take() else {
             return;
@@ -157,9 +118,10 @@ impl Drop for Subscription {
         };
         // Else the server would go on sending to nobody, and a group's other members would get
         // those messages only after the ack wait, for as long as the connection lives.
-        let (connection, deliveries) = (self.connection.clone(), Arc::clone(&self.deliveries));
+        let registration = Arc::clone(&self.registration);
+        let deliveries = Arc::clone(&self.deliveries);
         runtime.spawn(async move {
-            if let Err(error) = attachment.close(&connection, &deliveries).await {
+            if let Err(error) = attachment.close(&registration, &deliveries).await {
                 tracing::debug!(%error, "A dropped subscription could not be closed");
             }
         });

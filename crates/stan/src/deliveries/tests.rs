@@ -1,7 +1,6 @@
 //! What the queue promises, without a server.
 
 use super::*;
-use crate::message::Message;
 
 struct Bench {
     deliveries: Arc<Deliveries>,
@@ -29,8 +28,16 @@ impl Bench {
         self.deliveries.offer(MsgProto { sequence, data, timestamp, ..MsgProto::default() });
     }
 
-    async fn take_one(&self) -> Message {
-        Message::take(&self.deliveries, 1, usize::MAX).await.pop().expect("one message")
+    async fn take_one(&self) -> Delivery {
+        self.deliveries.take(1, usize::MAX).await.pop().expect("one message")
+    }
+
+    fn ack(&self, taken: &Delivery) {
+        self.deliveries.ack(taken.sequence, taken.timestamp);
+    }
+
+    fn release(&self, taken: &Delivery) {
+        self.deliveries.release(taken.sequence, taken.timestamp);
     }
 }
 
@@ -43,7 +50,7 @@ async fn a_message_in_hand_is_not_yielded_twice() {
     bench.offer(1, 10, b"a");
     assert_eq!(bench.deliveries.depth().messages, 0);
     assert_eq!(bench.counters.snapshot().duplicates_suppressed, 2);
-    message.ack();
+    bench.ack(&message);
     assert_eq!(bench.acks.try_recv(), Ok(1));
     assert_eq!(bench.deliveries.depth(), QueueDepth::default());
 }
@@ -52,7 +59,7 @@ async fn a_message_in_hand_is_not_yielded_twice() {
 async fn a_dropped_message_is_not_acked_and_may_come_again() {
     let mut bench = Bench::new(1000);
     bench.offer(1, 10, b"a");
-    drop(bench.take_one().await);
+    bench.release(&bench.take_one().await);
     assert!(bench.acks.try_recv().is_err());
     bench.offer(1, 10, b"a");
     assert_eq!(bench.take_one().await.sequence, 1);
@@ -65,7 +72,7 @@ async fn what_goes_over_the_budget_is_shed_but_a_single_large_message_passes() {
     bench.offer(2, 11, b"x");
     assert_eq!(bench.deliveries.depth().messages, 1);
     assert_eq!(bench.counters.snapshot().shed, 1);
-    drop(bench.take_one().await);
+    bench.release(&bench.take_one().await);
     bench.offer(2, 11, b"x");
     assert_eq!(bench.take_one().await.sequence, 2);
 }
@@ -86,9 +93,9 @@ async fn a_batch_keeps_to_its_limits() {
     for sequence in 1..=5 {
         bench.offer(sequence, 10, b"1234");
     }
-    assert_eq!(Message::take(&bench.deliveries, 2, usize::MAX).await.len(), 2);
-    assert_eq!(Message::take(&bench.deliveries, 10, 9).await.len(), 2);
-    assert_eq!(Message::take(&bench.deliveries, 10, 1).await.len(), 1);
+    assert_eq!(bench.deliveries.take(2, usize::MAX).await.len(), 2);
+    assert_eq!(bench.deliveries.take(10, 9).await.len(), 2);
+    assert_eq!(bench.deliveries.take(10, 1).await.len(), 1);
 }
 
 #[tokio::test]
@@ -97,7 +104,7 @@ async fn an_ack_between_two_subscriptions_of_a_registration_goes_out_with_the_se
     bench.offer(1, 10, b"a");
     let message = bench.take_one().await;
     bench.deliveries.detach();
-    message.ack();
+    bench.ack(&message);
     bench.attach(true);
     assert_eq!(bench.acks.try_recv(), Ok(1));
 }
@@ -108,7 +115,7 @@ async fn an_ack_from_an_earlier_registration_waits_for_the_redelivery() {
     bench.offer(1, 10, b"a");
     let message = bench.take_one().await;
     bench.attach(false);
-    message.ack();
+    bench.ack(&message);
     assert!(bench.acks.try_recv().is_err(), "the number may mean another message by now");
     bench.offer(1, 10, b"a");
     assert_eq!(bench.acks.try_recv(), Ok(1), "the same message, so it is answered at once");
@@ -122,7 +129,7 @@ async fn a_message_in_hand_that_comes_again_after_a_rebuild_is_acked_under_the_n
     let message = bench.take_one().await;
     bench.attach(false);
     bench.offer(1, 10, b"a");
-    message.ack();
+    bench.ack(&message);
     assert_eq!(bench.acks.try_recv(), Ok(1));
 }
 
@@ -133,11 +140,11 @@ async fn a_number_reused_by_a_new_store_is_another_message() {
     let old = bench.take_one().await;
     bench.attach(false);
     bench.offer(1, 99, b"new");
-    old.ack();
+    bench.ack(&old);
     assert!(bench.acks.try_recv().is_err(), "the old ack would lose the new message");
     let new = bench.take_one().await;
     assert_eq!(&new.data[..], b"new");
-    new.ack();
+    bench.ack(&new);
     assert_eq!(bench.acks.try_recv(), Ok(1));
 }
 
@@ -147,7 +154,7 @@ async fn every_waiting_taker_is_woken() {
     let takers: Vec<_> = (0..3)
         .map(|_| {
             let deliveries = Arc::clone(&bench.deliveries);
-            tokio::spawn(async move { Message::take(&deliveries, 1, usize::MAX).await.len() })
+            tokio::spawn(async move { deliveries.take(1, usize::MAX).await.len() })
         })
         .collect();
     tokio::task::yield_now().await;
@@ -160,7 +167,7 @@ async fn every_waiting_taker_is_woken() {
     }
     let waiting = tokio::spawn({
         let deliveries = Arc::clone(&bench.deliveries);
-        async move { Message::take(&deliveries, 1, usize::MAX).await.len() }
+        async move { deliveries.take(1, usize::MAX).await.len() }
     });
     tokio::task::yield_now().await;
     bench.deliveries.close();
@@ -173,7 +180,7 @@ async fn an_ack_that_a_whole_registration_did_not_ask_for_is_forgotten() {
     bench.offer(1, 10, b"a");
     let message = bench.take_one().await;
     bench.attach(false);
-    message.ack();
+    bench.ack(&message);
     assert_eq!(bench.deliveries.state().settled.len(), 1);
     bench.attach(false);
     assert_eq!(bench.deliveries.state().settled.len(), 0, "another member has it");
@@ -189,9 +196,9 @@ async fn deliveries_redeliveries_and_acks_are_each_counted_once() {
         MsgProto { sequence: 2, timestamp: 11, redelivered: true, ..MsgProto::default() };
     bench.deliveries.offer(redelivered.clone());
     bench.deliveries.offer(redelivered);
-    bench.take_one().await.ack();
+    bench.ack(&bench.take_one().await);
     bench.deliveries.detach();
-    bench.take_one().await.ack();
+    bench.ack(&bench.take_one().await);
     let stats = bench.counters.snapshot();
     assert_eq!((stats.delivered, stats.redelivered, stats.duplicates_suppressed), (2, 1, 1));
     assert_eq!(stats.acks, 1, "the second has nowhere to go yet");
@@ -210,7 +217,7 @@ async fn a_store_that_is_swapped_back_doubles_nothing_in_hand() {
     bench.attach(false);
     bench.offer(1, 10, b"old");
     assert_eq!(bench.deliveries.depth().messages, 1, "only the new one waits");
-    old.ack();
+    bench.ack(&old);
     assert_eq!(bench.acks.try_recv(), Ok(1));
     assert_eq!(bench.deliveries.depth().in_hand, 1);
 }

@@ -7,14 +7,13 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::SessionState;
 use crate::attachment::Attachment;
 use crate::backoff::Backoff;
-use crate::connection::Connection;
 use crate::deliveries::Deliveries;
 use crate::error::{Error, Kind, Lost};
 use crate::options::{Options, SubscriptionOptions};
-use crate::state::{self, ConnectionState};
+use crate::registration::Registration;
+use crate::state::{self, ConnectionState, SessionState};
 use crate::stats::Counters;
 use crate::transport::Transport;
 
@@ -46,13 +45,13 @@ impl Supervisor {
         let mut registrations = 0_u64;
         while !self.stop.is_cancelled() {
             match self.establish().await {
-                Ok(connection) => {
+                Ok(registration) => {
                     registrations += 1;
                     if registrations > 1 {
                         self.counters.session_rebuilds.add(1);
                     }
                     let since = Instant::now();
-                    match self.live(&connection).await {
+                    match self.live(&registration).await {
                         Ended::Stopped => break,
                         Ended::Lost(lost) => self.note_loss(lost),
                     }
@@ -72,21 +71,21 @@ impl Supervisor {
 
     /// Registers. It is not cut short by a stop: an answer that nobody waited for would leave a
     /// registration behind.
-    async fn establish(&mut self) -> Result<Connection, Error> {
+    async fn establish(&mut self) -> Result<Arc<Registration>, Error> {
         if self.transport.has_ended() {
             self.transport = self.transport.dial_again(&self.options, &self.counters).await?;
         }
         let within = self.options.request_timeout;
         let connected = self.transport.until_connected(within);
         self.stop.run_until_cancelled(connected).await.unwrap_or(Err(Error::Closed))?;
-        Connection::open(self.transport.clone(), self.options.clone()).await
+        Registration::open(self.transport.clone(), self.options.clone()).await
     }
 
     /// Subscribes, and watches over the registration until it is lost or the session is stopped.
     ///
     /// Events of the link may be missed, so they only wake this up; what counts is the link that
     /// is there and the one that the subscription was made over.
-    async fn live(&self, connection: &Connection) -> Ended {
+    async fn live(&self, registration: &Arc<Registration>) -> Ended {
         let mut events = self.transport.link();
         let mut ticks = interval(LINK_CHECK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -96,21 +95,21 @@ impl Supervisor {
             match self.transport.link_number() {
                 None => self.show(SessionState::Retrying("the nats link is down".to_owned())),
                 link if link == attached_over => self.show(SessionState::Live),
-                link if attachment.is_some() && !connection.takes_pings() => {
+                link if attachment.is_some() && !registration.takes_pings() => {
                     // It cannot be asked whether we are still its client, so all stays as is.
                     attached_over = link;
                     continue;
                 }
                 link => {
                     let again = attached_over.is_some();
-                    let attaching = self.keep_attaching(connection, &mut attachment, again);
+                    let attaching = self.keep_attaching(registration, &mut attachment, again);
                     match self.stop.run_until_cancelled(attaching).await {
                         Some(Ok(())) => {
                             attached_over = link;
                             continue;
                         }
                         Some(Err(lost)) => {
-                            connection.lose(lost);
+                            registration.lose(lost);
                         }
                         None => {}
                     }
@@ -118,12 +117,12 @@ impl Supervisor {
             }
             tokio::select! {
                 () = self.stop.cancelled() => {
-                    self.leave(connection, attachment).await;
+                    self.leave(registration, attachment).await;
                     return Ended::Stopped;
                 }
-                () = state::until_ended(connection.state()) => {
+                () = state::until_ended(registration.state()) => {
                     self.deliveries.detach();
-                    let ConnectionState::Lost(lost) = *connection.state().borrow() else {
+                    let ConnectionState::Lost(lost) = *registration.state().borrow() else {
                         return Ended::Stopped;
                     };
                     return Ended::Lost(lost);
@@ -137,14 +136,14 @@ impl Supervisor {
     /// Attaches, for as long as it takes and the registration holds.
     async fn keep_attaching(
         &self,
-        connection: &Connection,
+        registration: &Arc<Registration>,
         attachment: &mut Option<Attachment>,
         again: bool,
     ) -> Result<(), Lost> {
         let mut backoff = Backoff::new(FIRST_RETRY, SLOWEST_RETRY);
         let mut verified = !again;
         loop {
-            match self.attach(connection, attachment, again, verified).await {
+            match self.attach(registration, attachment, again, verified).await {
                 Ok(()) => return Ok(()),
                 Err(Error::SessionLost(lost)) => return Err(lost),
                 Err(error) if error.kind() == Kind::SessionFatal => return Err(Lost::Replaced),
@@ -160,18 +159,18 @@ impl Supervisor {
     /// `verified`, the server is asked first whether we are still its client.
     async fn attach(
         &self,
-        connection: &Connection,
+        registration: &Arc<Registration>,
         attachment: &mut Option<Attachment>,
         again: bool,
         verified: bool,
     ) -> Result<(), Error> {
         if !verified {
-            connection.verify().await?;
+            registration.verify().await?;
         }
         if let Some(before) = attachment {
             // It is kept until the server has answered: else a member of the group would stay
             // that gets its share of the messages and is read by nobody.
-            match before.close(connection, &self.deliveries).await {
+            match before.close(registration, &self.deliveries).await {
                 Ok(()) => {}
                 Err(error) if error.kind() == Kind::Permanent => {
                     tracing::debug!(%error, "The subscription from before could not be closed");
@@ -181,7 +180,7 @@ impl Supervisor {
             *attachment = None;
         }
         let attached =
-            Attachment::open(connection, &self.subscription, &self.deliveries, again).await?;
+            Attachment::open(registration, &self.subscription, &self.deliveries, again).await?;
         *attachment = Some(attached);
         self.show(SessionState::Live);
         tracing::info!(
@@ -192,14 +191,14 @@ impl Supervisor {
         Ok(())
     }
 
-    async fn leave(&self, connection: &Connection, attachment: Option<Attachment>) {
+    async fn leave(&self, registration: &Arc<Registration>, attachment: Option<Attachment>) {
         self.deliveries.close();
         if let Some(mut attachment) = attachment
-            && let Err(error) = attachment.close(connection, &self.deliveries).await
+            && let Err(error) = attachment.close(registration, &self.deliveries).await
         {
             tracing::warn!(%error, "The subscription could not be closed; the server will notice by itself");
         }
-        if let Err(error) = connection.close().await {
+        if let Err(error) = registration.close().await {
             tracing::warn!(%error, "The registration could not be closed; the server will notice by itself");
         }
     }

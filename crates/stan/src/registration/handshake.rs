@@ -11,7 +11,7 @@ use crate::protocol::{self, ConnectRequest, ConnectResponse};
 use crate::transport::Transport;
 
 /// What a server that took us in has told.
-pub(super) struct Registration {
+pub(super) struct Handshake {
     /// Tells this registration from any other under the same client id.
     pub(super) conn_id: Bytes,
     pub(super) subjects: Subjects,
@@ -33,10 +33,7 @@ pub(crate) struct Subjects {
 }
 
 /// Asks the server to take us in: one attempt.
-pub(super) async fn register(
-    transport: &Transport,
-    options: &Options,
-) -> Result<Registration, Error> {
+pub(super) async fn register(transport: &Transport, options: &Options) -> Result<Handshake, Error> {
     let within = options.request_timeout;
     // The server may probe this inbox while it handles the request, so it comes first.
     let (heartbeat_inbox, heartbeats) = transport.subscribe_inbox(within).await?;
@@ -67,7 +64,7 @@ pub(super) async fn register(
         close: answer.close_requests,
         ping: if takes_pings { answer.ping_requests } else { String::new() },
     };
-    Ok(Registration { conn_id, subjects, heartbeats, pings })
+    Ok(Handshake { conn_id, subjects, heartbeats, pings })
 }
 
 /// The server has the last word on pings, within reason: at none allowed to stay unanswered the

@@ -17,7 +17,7 @@ use crate::transport::Transport;
 
 /// Answers each heartbeat with an empty message, until `ended`, and calls `lose` if the link has
 /// ended first, over which they come.
-pub(crate) fn answer_heartbeats(
+pub(super) fn answer_heartbeats(
     client: Client,
     mut heartbeats: Subscriber,
     ended: CancellationToken,
@@ -41,16 +41,16 @@ pub(crate) fn answer_heartbeats(
 }
 
 /// How to ping.
-pub(crate) struct Pings {
-    pub(crate) transport: Transport,
-    pub(crate) subject: String,
-    pub(crate) conn_id: Bytes,
-    pub(crate) interval: Duration,
-    pub(crate) max_out: u32,
+pub(super) struct Pings {
+    pub(super) transport: Transport,
+    pub(super) subject: String,
+    pub(super) conn_id: Bytes,
+    pub(super) interval: Duration,
+    pub(super) max_out: u32,
 }
 
 /// Pings until `ended`, and calls `lose` once if the registration turns out to be gone.
-pub(crate) fn ping(
+pub(super) fn ping(
     pings: Pings,
     ended: CancellationToken,
     lose: impl FnOnce(Lost) + Send + 'static,

@@ -10,19 +10,19 @@ use crate::protocol::{CloseRequest, CloseResponse, Ping, PingResponse};
 use crate::transport::Transport;
 
 /// What it takes to end a registration, also after its last owner is gone.
-pub(crate) struct Farewell {
-    pub(crate) transport: Transport,
-    pub(crate) client_id: String,
-    pub(crate) conn_id: Bytes,
-    pub(crate) close: String,
+pub(super) struct Farewell {
+    pub(super) transport: Transport,
+    pub(super) client_id: String,
+    pub(super) conn_id: Bytes,
+    pub(super) close: String,
     /// Empty with a server that takes no pings.
-    pub(crate) ping: String,
-    pub(crate) within: Duration,
+    pub(super) ping: String,
+    pub(super) within: Duration,
 }
 
 impl Farewell {
     /// Asks whether the registration still holds.
-    pub(crate) async fn verify(&self) -> Result<(), Error> {
+    pub(super) async fn verify(&self) -> Result<(), Error> {
         let ping = Ping { conn_id: self.conn_id.clone() };
         let within = self.within;
         match self.transport.request(Request::Ping, &self.ping, &ping, within).await {
@@ -33,7 +33,7 @@ impl Farewell {
     }
 
     /// Ends the registration, if it still holds.
-    pub(crate) async fn close(&self) -> Result<(), Error> {
+    pub(super) async fn close(&self) -> Result<(), Error> {
         let Self { within, .. } = *self;
         let closing = async {
             if !self.ping.is_empty() {
