@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 #[derive(Parser)]
 #[command(about)]
 struct Args {
-    /// What to measure.
+    /// Whether to measure publishing or consuming.
     mode: Mode,
     /// The NATS servers, separated by commas.
     #[arg(long, default_value = "nats://127.0.0.1:4222")]
@@ -28,10 +28,10 @@ struct Args {
     /// The channel; `consume` reads what `publish` left there.
     #[arg(long, default_value = "bench")]
     channel: String,
-    /// Number of messages.
+    /// How many messages to publish or consume.
     #[arg(short, default_value_t = 100_000)]
     n: u64,
-    /// Bytes of each message.
+    /// Bytes of payload in each published message.
     #[arg(long, default_value_t = 128)]
     size: usize,
     /// Unacknowledged messages at a time: of the publisher, or of each member.
@@ -49,7 +49,7 @@ struct Args {
 enum Mode {
     /// Publish without waiting for each acknowledgement, only for a place in the window.
     Publish,
-    /// Consume in supervised sessions.
+    /// Consume in supervised sessions, as services do.
     Consume,
     /// Consume in plain subscriptions, which are not rebuilt.
     ConsumePlain,

@@ -15,10 +15,10 @@ struct Args {
     /// The streaming server's cluster id.
     #[arg(long, default_value = "test-cluster")]
     cluster: String,
-    /// Our client id there.
+    /// The client id to register under, unique among live clients.
     #[arg(long, default_value = "publish-example")]
     client_id: String,
-    /// The channel.
+    /// The channel to publish to.
     channel: String,
 }
 

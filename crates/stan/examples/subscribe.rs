@@ -13,13 +13,13 @@ struct Args {
     /// The streaming server's cluster id.
     #[arg(long, default_value = "test-cluster")]
     cluster: String,
-    /// Our client id there.
+    /// The client id to register under, unique among live clients.
     #[arg(long, default_value = "subscribe-example")]
     client_id: String,
     /// The queue group, whose members share the messages.
     #[arg(long, default_value = "printers")]
     group: String,
-    /// The channel.
+    /// The channel to read from its first message on.
     channel: String,
 }
 

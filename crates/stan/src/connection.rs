@@ -102,7 +102,7 @@ impl Connection {
     /// keep their position. Publishes still waiting end with [`PublishError::ConnectionClosed`].
     /// May be called again.
     ///
-    /// A lost registration is torn down without a word to the server: the request carries only
+    /// A lost registration is ended without a request to the server, which would carry only
     /// the client id, so it would end whoever has that name now. For the same reason the server
     /// is asked first whether this registration still holds.
     ///

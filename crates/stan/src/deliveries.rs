@@ -1,7 +1,7 @@
-//! The queue in our hands: bounded by bytes, each message in it once, acks finding their way.
+//! The queue between the wire and the user: bounded by bytes, each message in it once.
 //!
 //! It outlives the subscriptions that fill it. A message is *in hand* from its arrival until it
-//! is acknowledged or dropped; while it is, the server's redeliveries of it are swallowed.
+//! is acknowledged or dropped; while it is, redeliveries of it are dropped here.
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
@@ -35,7 +35,7 @@ struct State {
     /// The generation in which each came last, by sequence number and timestamp: those name one
     /// message, also across stores of the server.
     in_hand: HashMap<(u64, i64), u64>,
-    /// Acknowledged while there was no way to say so.
+    /// Acknowledged while there was no registration to send the ack under.
     settled: HashMap<u64, Settled>,
     /// Where acknowledgements go; none between two subscriptions.
     acks: Option<mpsc::UnboundedSender<u64>>,
@@ -61,12 +61,12 @@ struct Settled {
     generation: u64,
 }
 
-/// What is in the queue.
+/// How much a subscription holds in this process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct QueueDepth {
     /// Messages waiting to be taken.
     pub messages: usize,
-    /// Bytes of their payloads.
+    /// Bytes of the payloads of those messages.
     pub bytes: usize,
     /// Messages taken or waiting, not yet acknowledged or dropped.
     pub in_hand: usize,
@@ -170,12 +170,12 @@ impl Deliveries {
         }
     }
 
-    /// Lets go of a message that was not acknowledged; an acknowledged one is gone already.
+    /// Forgets a message that was dropped unacknowledged; an acknowledged one is gone already.
     pub(crate) fn release(&self, sequence: u64, timestamp: i64) {
         self.state().in_hand.remove(&(sequence, timestamp));
     }
 
-    /// Ends the stream; what is queued is let go unacknowledged.
+    /// Ends the stream; what is queued is dropped unacknowledged.
     pub(crate) fn close(&self) {
         let mut state = self.state();
         state.closed = true;

@@ -6,17 +6,17 @@ use std::time::Duration;
 /// Which request an error belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Request {
-    /// Registering the client id.
+    /// To register the client id, on `_STAN.discover.<cluster id>`.
     Connect,
-    /// Creating or resuming a subscription.
+    /// To create or resume a subscription.
     Subscribe,
-    /// Closing a subscription, which keeps its durable state.
+    /// To close a subscription, which keeps its durable position.
     CloseSubscription,
-    /// Ending a subscription and deleting its durable state.
+    /// To end a subscription and delete its durable position.
     Unsubscribe,
-    /// Asking whether the registration still holds.
+    /// To ask whether the registration still holds.
     Ping,
-    /// Ending the registration.
+    /// To end the registration, and with it what it subscribed to.
     Close,
 }
 
@@ -33,13 +33,13 @@ impl fmt::Display for Request {
     }
 }
 
-/// Why a registration with the streaming server ended without our asking.
+/// Why a registration with the streaming server ended before it was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Lost {
     /// More pings than allowed stayed unanswered, or the NATS link was away for as long.
     #[error("the streaming server does not answer pings")]
     PingsUnanswered,
-    /// The server knows our client id no more, or someone else has it: the server's answer
+    /// The server no longer knows the client id, or another client has it: the server's answer
     /// to a ping is the same for both. Nothing may be sent under this client id any more.
     #[error("client has been replaced or is no longer registered")]
     Replaced,
@@ -56,18 +56,18 @@ pub enum Kind {
     Permanent,
 }
 
-/// A failed call.
+/// Why a call failed. What may be done about it says [`Error::kind`].
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The NATS server cannot be reached, or its connection failed.
     #[error("nats: {0}")]
     Nats(String),
-    /// No answer in time.
+    /// The server did not answer in time; it may have done what was asked.
     #[error("no answer to the {request} request within {after:?} (is the cluster id right?)")]
     Timeout {
-        /// What was asked.
+        /// The request that failed.
         request: Request,
-        /// How long the answer was awaited.
+        /// [`Options::request_timeout`](crate::Options::request_timeout).
         after: Duration,
     },
     /// NATS is up, but no streaming server listens under this cluster id.
@@ -76,15 +76,15 @@ pub enum Error {
     /// The server refused; the text is its own.
     #[error("the streaming server refused the {request} request: {text}")]
     Refused {
-        /// What was asked.
+        /// The request that failed.
         request: Request,
-        /// The server's words.
+        /// The error text of the server's answer.
         text: String,
     },
     /// The server's answer cannot be understood.
     #[error("the answer to the {0} request is not one: {1}")]
     Garbled(Request, String),
-    /// The registration ended earlier.
+    /// The registration was lost before or during this call.
     #[error("the session is lost: {0}")]
     SessionLost(#[from] Lost),
     /// The connection was closed by its user.
@@ -93,14 +93,14 @@ pub enum Error {
     /// The server is too old to close a subscription without deleting its durable state.
     #[error("the server cannot close a subscription without deleting its durable state")]
     NotSupported,
-    /// An option outside its legal range.
+    /// An option that cannot be; the text names it and says what it must be.
     #[error("{0}")]
     InvalidOption(String),
 }
 
 impl Error {
     /// Whether trying again helps. The server sends texts, not codes, so a refusal is judged by
-    /// its words (those of nats-streaming-server 0.25.6).
+    /// its text (as nats-streaming-server 0.25.6 has them).
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
@@ -142,7 +142,7 @@ pub enum PublishError {
     /// The NATS link is down: the message was not sent.
     #[error("not connected to nats")]
     Disconnected,
-    /// A channel that cannot be: the message was not sent. The text says what is legal.
+    /// A channel that cannot be: the message was not sent. The text says what it must be.
     #[error("{0}")]
     InvalidChannel(String),
     /// Larger than the NATS server's limit: the message was not sent.
@@ -150,7 +150,7 @@ pub enum PublishError {
     TooLarge {
         /// Size of the encoded message, which is the data and about 100 bytes.
         size_bytes: usize,
-        /// The server's `max_payload`.
+        /// The NATS server's `max_payload`, in bytes.
         limit_bytes: usize,
     },
     /// The connection was closed or lost first: the message may or may not be stored.

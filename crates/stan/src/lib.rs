@@ -1,4 +1,4 @@
-//! An asynchronous client for NATS Streaming (STAN), whose sessions look after themselves.
+//! An asynchronous client for NATS Streaming (STAN), with supervised sessions.
 //!
 //! NATS Streaming is a request/reply protocol on top of NATS: a *connection* registers a
 //! client id with the streaming server, is kept alive by heartbeats one way and pings the
@@ -27,10 +27,9 @@
 //! ```
 //!
 //! The modules, from the wire up: `transport` (the NATS link), `registration` with `publisher`
-//! (what holds under one client id), `attachment` (one subscription on the wire), `deliveries`
+//! (what holds under one client id), `wire_subscription`, `deliveries`
 //! (the queue between the wire and the user), [`connection`] and [`subscription`], [`session`].
 
-mod attachment;
 mod backoff;
 pub mod connection;
 #[cfg(test)]
@@ -49,6 +48,7 @@ mod state;
 pub mod stats;
 pub mod subscription;
 mod transport;
+mod wire_subscription;
 
 pub use connection::Connection;
 pub use deliveries::QueueDepth;

@@ -18,7 +18,7 @@ pub struct Message {
     pub redelivered: bool,
     /// How often it was sent again, counted by the server since its own start.
     pub redelivery_count: u32,
-    /// What was published.
+    /// The payload, as it was published.
     pub data: Bytes,
     deliveries: Arc<Deliveries>,
     acked: bool,

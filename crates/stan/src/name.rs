@@ -1,4 +1,4 @@
-//! Which names of channels and clusters are legal.
+//! What names of channels and clusters must be.
 
 use crate::error::Error;
 
@@ -9,19 +9,20 @@ const LONGEST: usize = 1_024;
 /// What is wrong with a name, if anything; `what` is what it names. The rules are those of the
 /// streaming server for channels, and those of NATS.
 fn fault(what: &str, name: &str) -> Option<String> {
-    let legal = |c: char| !c.is_control() && !c.is_whitespace() && !matches!(c, '*' | '>' | '/');
-    let is_legal =
-        name.len() <= LONGEST && name.chars().all(legal) && name.split('.').all(|p| !p.is_empty());
-    (!is_legal).then(|| {
+    let allowed = |c: char| !c.is_control() && !c.is_whitespace() && !matches!(c, '*' | '>' | '/');
+    let is_valid = name.len() <= LONGEST
+        && name.chars().all(allowed)
+        && name.split('.').all(|p| !p.is_empty());
+    (!is_valid).then(|| {
         let start: String = name.chars().take(64).collect();
         format!(
-            "{what} {start:?} is not legal: 1 to {LONGEST} bytes, parts that are not empty \
-             between dots, no '*', '>', '/', blanks or control characters"
+            "{what} {start:?} must be 1 to {LONGEST} bytes, with no empty part between dots and \
+             no '*', '>', '/', blanks or control characters"
         )
     })
 }
 
-/// The text says what is legal.
+/// The text says what a channel must be.
 pub(crate) fn check_channel(name: &str) -> Result<(), String> {
     fault("channel", name).map_or(Ok(()), Err)
 }
@@ -36,17 +37,17 @@ mod tests {
 
     #[test]
     fn names_are_judged_as_the_servers_do() {
-        for legal in ["orders", "orders.new.1", "a-b_c", "Bestellungen.für.heute", "$x", "{a}:b"] {
-            assert_eq!(check_channel(legal), Ok(()), "{legal}");
+        for valid in ["orders", "orders.new.1", "a-b_c", "Bestellungen.für.heute", "$x", "{a}:b"] {
+            assert_eq!(check_channel(valid), Ok(()), "{valid}");
         }
         let long = "x".repeat(LONGEST + 1);
-        let illegal = [
+        let invalid = [
             "", ".", "a.", ".a", "a..b", "a.*", "*", "a.>", "a/b", "a b", "a\tb", "a\r\nb", "\0",
             &long,
         ];
-        for illegal in illegal {
-            let text = check_channel(illegal).expect_err(illegal);
-            assert!(text.contains("is not legal: 1 to 1024 bytes") && text.len() < 250, "{text}");
+        for invalid in invalid {
+            let text = check_channel(invalid).expect_err(invalid);
+            assert!(text.contains("must be 1 to 1024 bytes") && text.len() < 250, "{text}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How to connect and what to subscribe to, with the field's own names and defaults.
+//! How to connect and what to subscribe to, with the names and defaults of stan.go.
 
 use std::time::Duration;
 
@@ -58,28 +58,30 @@ impl Options {
     }
 
     pub(crate) fn validate(&self) -> Result<(), Error> {
-        let legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        if self.client_id.is_empty() || !self.client_id.chars().all(legal) {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if self.client_id.is_empty() || !self.client_id.chars().all(allowed) {
             return Err(Error::InvalidOption(format!(
-                "client id {:?} has other characters than A-Z a-z 0-9 - _ or none",
+                "client_id {:?} must be one or more of A-Z a-z 0-9 - _",
                 self.client_id
             )));
         }
         name::check_cluster(&self.cluster_id)?;
         if self.ping_interval < Duration::from_secs(1) || self.ping_interval.subsec_nanos() != 0 {
             return Err(Error::InvalidOption(format!(
-                "ping interval {:?} is not a whole number of seconds from 1",
+                "ping_interval {:?} must be a whole number of seconds, 1 or more",
                 self.ping_interval
             )));
         }
         if self.ping_max_out < FEWEST_PINGS_OUT {
             return Err(Error::InvalidOption(format!(
-                "ping max out {} is below {FEWEST_PINGS_OUT}",
+                "ping_max_out {} must be {FEWEST_PINGS_OUT} or more",
                 self.ping_max_out
             )));
         }
         if self.max_pub_acks_in_flight == 0 {
-            return Err(Error::InvalidOption("max pub acks in flight is 0".to_owned()));
+            return Err(Error::InvalidOption(
+                "max_pub_acks_in_flight 0 must be 1 or more".to_owned(),
+            ));
         }
         Ok(())
     }
@@ -167,24 +169,26 @@ impl SubscriptionOptions {
     pub(crate) fn validate(&self) -> Result<(), Error> {
         name::check_channel(&self.channel).map_err(Error::InvalidOption)?;
         for (what, name) in
-            [("queue group", &self.queue_group), ("durable name", &self.durable_name)]
+            [("queue_group", &self.queue_group), ("durable_name", &self.durable_name)]
         {
             // On the wire an empty name is none, so the subscription would be of another kind.
             if name.as_ref().is_some_and(String::is_empty) {
-                return Err(Error::InvalidOption(format!("the {what} is empty; use none instead")));
+                return Err(Error::InvalidOption(format!("{what} \"\" must be none or not empty")));
             }
         }
         if self.ack_wait < Duration::from_secs(1) || self.ack_wait.subsec_nanos() != 0 {
             return Err(Error::InvalidOption(format!(
-                "ack wait {:?} is not a whole number of seconds from 1",
+                "ack_wait {:?} must be a whole number of seconds, 1 or more",
                 self.ack_wait
             )));
         }
         if self.max_in_flight == 0 {
-            return Err(Error::InvalidOption("max in flight is 0".to_owned()));
+            return Err(Error::InvalidOption("max_in_flight 0 must be 1 or more".to_owned()));
         }
-        if self.durable_name.as_ref().is_some_and(|name| name.contains(':')) {
-            return Err(Error::InvalidOption("a durable name holds a ':'".to_owned()));
+        if let Some(name) = &self.durable_name
+            && name.contains(':')
+        {
+            return Err(Error::InvalidOption(format!("durable_name {name:?} must have no ':'")));
         }
         Ok(())
     }

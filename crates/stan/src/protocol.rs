@@ -19,7 +19,7 @@ pub(crate) struct ConnectRequest {
     /// Bytes that tell this registration from any other under the same client id.
     #[prost(bytes = "bytes", tag = "4")]
     pub(crate) conn_id: Bytes,
-    /// Seconds.
+    /// In seconds.
     #[prost(int32, tag = "5")]
     pub(crate) ping_interval: i32,
     #[prost(int32, tag = "6")]
@@ -69,7 +69,7 @@ pub(crate) struct PubMsg {
     pub(crate) client_id: String,
     #[prost(string, tag = "2")]
     pub(crate) guid: String,
-    /// The channel.
+    /// The channel, without the prefix that the server gave for publishing.
     #[prost(string, tag = "3")]
     pub(crate) subject: String,
     #[prost(bytes = "bytes", tag = "5")]
@@ -90,7 +90,7 @@ pub(crate) struct PubAck {
 pub(crate) struct MsgProto {
     #[prost(uint64, tag = "1")]
     pub(crate) sequence: u64,
-    /// The channel.
+    /// The channel, as the subscription named it.
     #[prost(string, tag = "2")]
     pub(crate) subject: String,
     #[prost(bytes = "bytes", tag = "4")]
@@ -106,7 +106,7 @@ pub(crate) struct MsgProto {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Ack {
-    /// The channel.
+    /// The channel, as the delivery named it.
     #[prost(string, tag = "1")]
     pub(crate) subject: String,
     #[prost(uint64, tag = "2")]
@@ -134,7 +134,7 @@ pub(crate) struct SubscriptionRequest {
     pub(crate) start_position: i32,
     #[prost(uint64, tag = "11")]
     pub(crate) start_sequence: u64,
-    /// Nanoseconds ago.
+    /// In nanoseconds before the server's present time.
     #[prost(int64, tag = "12")]
     pub(crate) start_time_delta: i64,
 }

@@ -36,7 +36,7 @@ impl Future for PublishAck {
     }
 }
 
-/// Publishes for one registration.
+/// Publishes under the client id of one registration.
 #[derive(Debug)]
 pub(crate) struct Publisher {
     transport: Transport,
@@ -77,7 +77,7 @@ impl Publisher {
         channel: &str,
         data: Bytes,
     ) -> Result<PublishAck, PublishError> {
-        let permit = self.unacked.place_in_window().await?;
+        let permit = self.unacked.enter_window().await?;
         // The NATS client would queue it and send it when the link is back, long after the
         // caller was told that it failed.
         if !self.transport.is_connected() {
@@ -96,7 +96,7 @@ impl Publisher {
         let payload = Bytes::from(message.encode_to_vec());
         let (size_bytes, client) = (payload.len(), self.transport.client());
         let limit_bytes = client.max_payload();
-        let sending = client.publish_with_reply(subject, ticket.place.subject, payload);
+        let sending = client.publish_with_reply(subject, ticket.slot.subject, payload);
         let unsent = match timeout_at(deadline, sending).await {
             Ok(Ok(())) => return Ok(PublishAck(outcome)),
             Ok(Err(error)) => unsent(error.kind(), channel, size_bytes, limit_bytes),
@@ -122,9 +122,9 @@ fn unsent(
 ) -> PublishError {
     match kind {
         PublishErrorKind::MaxPayloadExceeded => PublishError::TooLarge { size_bytes, limit_bytes },
-        PublishErrorKind::InvalidSubject => {
-            PublishError::InvalidChannel(format!("channel {channel:?} is not legal for nats"))
-        }
+        PublishErrorKind::InvalidSubject => PublishError::InvalidChannel(format!(
+            "channel {channel:?} must be a subject that the NATS client takes"
+        )),
         // The client has ended, and with it the link.
         PublishErrorKind::Send => PublishError::Disconnected,
     }
@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(unsent(PublishErrorKind::Send), PublishError::Disconnected);
         let too_large = PublishError::TooLarge { size_bytes: 2_000, limit_bytes: 1_000 };
         assert_eq!(unsent(PublishErrorKind::MaxPayloadExceeded), too_large);
-        let illegal = unsent(PublishErrorKind::InvalidSubject);
-        assert!(matches!(illegal, PublishError::InvalidChannel(_)), "{illegal}");
+        let invalid = unsent(PublishErrorKind::InvalidSubject);
+        assert!(matches!(invalid, PublishError::InvalidChannel(_)), "{invalid}");
     }
 }

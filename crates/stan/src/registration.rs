@@ -17,10 +17,10 @@ use crate::publisher::Publisher;
 use crate::state::{self, ConnectionState};
 use crate::transport::Transport;
 
-use farewell::Farewell;
+use closer::Closer;
 use handshake::{Handshake, Subjects};
 
-mod farewell;
+mod closer;
 mod handshake;
 mod liveness;
 
@@ -36,9 +36,9 @@ pub(crate) struct Registration {
     /// Ends the tasks that answer heartbeats and send pings.
     ended: CancellationToken,
     publisher: OnceCell<Publisher>,
-    /// Channels and delivery inboxes of subscriptions that the server may have made though we
-    /// never heard of it.
-    doubtful: Mutex<Vec<(String, String)>>,
+    /// Channels and delivery inboxes of subscriptions whose creation the server did not confirm:
+    /// it may hold them without a client that reads them.
+    orphaned: Mutex<Vec<(String, String)>>,
 }
 
 impl Registration {
@@ -73,7 +73,7 @@ impl Registration {
             state,
             ended,
             publisher: OnceCell::new(),
-            doubtful: Mutex::default(),
+            orphaned: Mutex::default(),
         }))
     }
 
@@ -115,10 +115,10 @@ impl Registration {
         // Also when it ended over a link that is gone for good, through which nothing can be asked.
         self.check()?;
         if !self.takes_pings() {
-            // What such a server thinks of us shows at the next request.
+            // Such a server refuses the next request instead.
             return Ok(());
         }
-        let outcome = self.farewell().verify().await;
+        let outcome = self.closer().verify().await;
         if let Err(Error::SessionLost(lost)) = &outcome {
             self.lose(*lost);
         }
@@ -130,16 +130,16 @@ impl Registration {
         state::lose(&self.state, &self.ended, lost);
     }
 
-    pub(crate) fn doubtful(&self) -> MutexGuard<'_, Vec<(String, String)>> {
+    pub(crate) fn orphaned(&self) -> MutexGuard<'_, Vec<(String, String)>> {
         // Only pushed to and removed from, so a poisoned list is whole.
-        self.doubtful.lock().unwrap_or_else(PoisonError::into_inner)
+        self.orphaned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends the acks that wait and ends the registration, if it is open; durable positions are
     /// kept. What waits for the end of the registration is told at once.
     pub(crate) async fn close(&self) -> Result<(), Error> {
         // Also when the caller gives up waiting.
-        let _ends_with_us = self.ended.clone().drop_guard();
+        let _ended_on_return = self.ended.clone().drop_guard();
         let was_open = state::end(&self.state, ConnectionState::Closed);
         let outcome = if was_open {
             self.ack_tasks.close();
@@ -147,7 +147,7 @@ impl Registration {
             if timeout(self.options.request_timeout, self.ack_tasks.wait()).await.is_err() {
                 tracing::warn!("Some acks could not be sent in time; those messages come again");
             }
-            self.farewell().close().await
+            self.closer().close().await
         } else {
             Ok(())
         };
@@ -156,8 +156,8 @@ impl Registration {
         outcome
     }
 
-    fn farewell(&self) -> Farewell {
-        Farewell {
+    fn closer(&self) -> Closer {
+        Closer {
             transport: self.transport.clone(),
             client_id: self.options.client_id.clone(),
             conn_id: self.conn_id.clone(),
@@ -174,9 +174,9 @@ impl Drop for Registration {
         let was_open = *self.state.borrow() == ConnectionState::Open;
         self.state.send_replace(ConnectionState::Closed);
         if let (true, Ok(runtime)) = (was_open, Handle::try_current()) {
-            let farewell = self.farewell();
+            let closer = self.closer();
             runtime.spawn(async move {
-                if let Err(error) = farewell.close().await {
+                if let Err(error) = closer.close().await {
                     tracing::debug!(%error, "A dropped connection could not be closed");
                 }
             });

@@ -55,7 +55,7 @@ pub struct Session {
     _stops_when_dropped: DropGuard,
 }
 
-/// An eye on a session; clones see the same. It keeps nothing alive but what it reads.
+/// A read-only view of a session; clones see the same. It keeps nothing alive but what it reads.
 #[derive(Debug, Clone)]
 pub struct Monitor {
     state: watch::Receiver<SessionState>,
@@ -69,7 +69,7 @@ impl Monitor {
         self.state.clone()
     }
 
-    /// The counters so far.
+    /// The counters since the session began.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.deliveries.counters().snapshot()
@@ -98,7 +98,7 @@ impl Session {
             return Err(Error::InvalidOption(why.to_owned()));
         }
         let counters = Arc::new(Counters::default());
-        let transport = Transport::dial_patiently(&options, &counters).await?;
+        let transport = Transport::dial_in_background(&options, &counters).await?;
         let deliveries = Deliveries::new(subscription.queue_max_bytes, Arc::clone(&counters));
         let (state_sender, state) = watch::channel(SessionState::Connecting);
         let stop = CancellationToken::new();
@@ -120,13 +120,13 @@ impl Session {
         })
     }
 
-    /// The receiving end.
+    /// The receiving end; clones of it share the messages.
     #[must_use]
     pub fn messages(&self) -> Messages {
         self.messages.clone()
     }
 
-    /// An eye on the session, for metrics and health.
+    /// A read-only view of the session, for metrics and health checks.
     #[must_use]
     pub fn monitor(&self) -> Monitor {
         self.monitor.clone()
@@ -138,7 +138,7 @@ impl Session {
     pub async fn close(self) {
         self.stop.cancel();
         if let Err(error) = self.supervisor.await {
-            tracing::error!(%error, "The session's supervisor ended badly");
+            tracing::error!(%error, "The session's supervisor panicked");
         }
     }
 }

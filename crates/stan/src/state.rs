@@ -12,22 +12,22 @@ pub enum ConnectionState {
     Open,
     /// It ended without our asking; nothing is sent under its client id any more.
     Lost(Lost),
-    /// We closed it.
+    /// Closed by [`Connection::close`](crate::Connection::close), or dropped.
     Closed,
 }
 
-/// Where a session stands.
+/// Whether a session receives messages, and why not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SessionState {
     /// Looking for the server for the first time.
     Connecting,
-    /// Registered and subscribed.
+    /// Registered and subscribed: messages are received.
     Live,
     /// The registration was lost; a new one is being made.
     Lost(Lost),
     /// The last attempt to register or subscribe failed so; the next will follow.
     Retrying(String),
-    /// Closed by its user.
+    /// Ended by [`Session::close`](crate::Session::close), or dropped.
     Closed,
 }
 

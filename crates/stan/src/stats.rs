@@ -1,4 +1,4 @@
-//! Counters of what a session went through.
+//! Counters of a session or a subscription.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,14 +9,14 @@ pub struct Stats {
     pub delivered: u64,
     /// Of those, messages the server had delivered before.
     pub redelivered: u64,
-    /// Redeliveries of a message still in our hands, swallowed.
+    /// Redeliveries of a message that was still in hand, dropped.
     pub duplicates_suppressed: u64,
     /// Messages dropped unacknowledged because the queue's byte budget was full; the server
     /// sends them again after the ack wait.
     pub shed: u64,
     /// Deliveries that could not be decoded.
     pub garbled: u64,
-    /// Acknowledgements sent.
+    /// Acknowledgements given to the NATS client to send.
     pub acks: u64,
     /// Times the NATS link came back.
     pub reconnects: u64,

@@ -6,7 +6,6 @@ use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-use crate::attachment::Attachment;
 use crate::deliveries::{Deliveries, QueueDepth};
 use crate::error::Error;
 use crate::messages::Messages;
@@ -14,6 +13,7 @@ use crate::options::SubscriptionOptions;
 use crate::registration::Registration;
 use crate::state;
 use crate::stats::Stats;
+use crate::wire_subscription::WireSubscription;
 
 /// A subscription that ends with its registration or by [`Subscription::close`]. When it is
 /// dropped open, the same is done in the background, as far as the runtime lives on.
@@ -35,7 +35,7 @@ pub struct Subscription {
     registration: Arc<Registration>,
     deliveries: Arc<Deliveries>,
     /// None when it is closed.
-    attachment: Mutex<Option<Attachment>>,
+    wire: Mutex<Option<WireSubscription>>,
     /// Ends the stream with the registration.
     ends_with_registration: JoinHandle<()>,
 }
@@ -47,7 +47,7 @@ impl Subscription {
     ) -> Result<Self, Error> {
         options.validate()?;
         let deliveries = Deliveries::new(options.queue_max_bytes, Arc::default());
-        let attachment = Attachment::open(&registration, &options, &deliveries, false).await?;
+        let wire = WireSubscription::open(&registration, &options, &deliveries, false).await?;
         let ends_with_registration = tokio::spawn({
             let (state, deliveries) = (registration.state(), Arc::clone(&deliveries));
             async move {
@@ -56,17 +56,17 @@ impl Subscription {
                 deliveries.close();
             }
         });
-        let attachment = Mutex::new(Some(attachment));
-        Ok(Self { registration, deliveries, attachment, ends_with_registration })
+        let wire = Mutex::new(Some(wire));
+        Ok(Self { registration, deliveries, wire, ends_with_registration })
     }
 
-    /// The receiving end.
+    /// The receiving end; clones of it share the messages.
     #[must_use]
     pub fn messages(&self) -> Messages {
         Messages::new(Arc::clone(&self.deliveries))
     }
 
-    /// The counters so far.
+    /// The counters since the subscription was made.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.deliveries.counters().snapshot()
@@ -84,10 +84,10 @@ impl Subscription {
     /// # Errors
     /// After a time-out it may be tried again; after a success it is [`Error::Closed`].
     pub async fn close(&self) -> Result<(), Error> {
-        let mut attachment = self.attachment.lock().await;
-        let open = attachment.as_mut().ok_or(Error::Closed)?;
+        let mut wire = self.wire.lock().await;
+        let open = wire.as_mut().ok_or(Error::Closed)?;
         open.close(&self.registration, &self.deliveries).await?;
-        *attachment = None;
+        *wire = None;
         self.deliveries.close();
         Ok(())
     }
@@ -97,10 +97,10 @@ impl Subscription {
     /// # Errors
     /// After a time-out it may be tried again; after a success it is [`Error::Closed`].
     pub async fn unsubscribe(&self) -> Result<(), Error> {
-        let mut attachment = self.attachment.lock().await;
-        let open = attachment.as_mut().ok_or(Error::Closed)?;
+        let mut wire = self.wire.lock().await;
+        let open = wire.as_mut().ok_or(Error::Closed)?;
         open.unsubscribe(&self.registration, &self.deliveries).await?;
-        *attachment = None;
+        *wire = None;
         self.deliveries.close();
         Ok(())
     }
@@ -110,7 +110,7 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         self.ends_with_registration.abort();
         self.deliveries.close();
-        let Some(mut attachment) = self.attachment.get_mut().take() else {
+        let Some(mut wire) = self.wire.get_mut().take() else {
             return;
         };
         let Ok(runtime) = Handle::try_current() else {
@@ -121,7 +121,7 @@ impl Drop for Subscription {
         let registration = Arc::clone(&self.registration);
         let deliveries = Arc::clone(&self.deliveries);
         runtime.spawn(async move {
-            if let Err(error) = attachment.close(&registration, &deliveries).await {
+            if let Err(error) = wire.close(&registration, &deliveries).await {
                 tracing::debug!(%error, "A dropped subscription could not be closed");
             }
         });

@@ -73,7 +73,7 @@ impl Transport {
     }
 
     /// Returns at once and connects in the background, until it has ended.
-    pub(crate) async fn dial_patiently(
+    pub(crate) async fn dial_in_background(
         options: &Options,
         counters: &Arc<Counters>,
     ) -> Result<Self, Error> {
@@ -81,8 +81,8 @@ impl Transport {
         Self::connect(nats.retry_on_initial_connect(), link, options).await
     }
 
-    /// The next link after this one has ended, dialled patiently.
-    pub(crate) async fn dial_again(
+    /// The next link after this one has ended, dialled in the background.
+    pub(crate) async fn redial(
         &self,
         options: &Options,
         counters: &Arc<Counters>,

@@ -2,13 +2,13 @@
 
 use super::*;
 
-struct Bench {
+struct Harness {
     deliveries: Arc<Deliveries>,
     counters: Arc<Counters>,
     acks: mpsc::UnboundedReceiver<u64>,
 }
 
-impl Bench {
+impl Harness {
     fn new(max_bytes: usize) -> Self {
         let counters = Arc::new(Counters::default());
         let deliveries = Deliveries::new(max_bytes, Arc::clone(&counters));
@@ -43,181 +43,181 @@ impl Bench {
 
 #[tokio::test]
 async fn a_message_in_hand_is_not_yielded_twice() {
-    let mut bench = Bench::new(1000);
-    bench.offer(1, 10, b"a");
-    bench.offer(1, 10, b"a");
-    let message = bench.take_one().await;
-    bench.offer(1, 10, b"a");
-    assert_eq!(bench.deliveries.depth().messages, 0);
-    assert_eq!(bench.counters.snapshot().duplicates_suppressed, 2);
-    bench.ack(&message);
-    assert_eq!(bench.acks.try_recv(), Ok(1));
-    assert_eq!(bench.deliveries.depth(), QueueDepth::default());
+    let mut harness = Harness::new(1000);
+    harness.offer(1, 10, b"a");
+    harness.offer(1, 10, b"a");
+    let message = harness.take_one().await;
+    harness.offer(1, 10, b"a");
+    assert_eq!(harness.deliveries.depth().messages, 0);
+    assert_eq!(harness.counters.snapshot().duplicates_suppressed, 2);
+    harness.ack(&message);
+    assert_eq!(harness.acks.try_recv(), Ok(1));
+    assert_eq!(harness.deliveries.depth(), QueueDepth::default());
 }
 
 #[tokio::test]
 async fn a_dropped_message_is_not_acked_and_may_come_again() {
-    let mut bench = Bench::new(1000);
-    bench.offer(1, 10, b"a");
-    bench.release(&bench.take_one().await);
-    assert!(bench.acks.try_recv().is_err());
-    bench.offer(1, 10, b"a");
-    assert_eq!(bench.take_one().await.sequence, 1);
+    let mut harness = Harness::new(1000);
+    harness.offer(1, 10, b"a");
+    harness.release(&harness.take_one().await);
+    assert!(harness.acks.try_recv().is_err());
+    harness.offer(1, 10, b"a");
+    assert_eq!(harness.take_one().await.sequence, 1);
 }
 
 #[tokio::test]
 async fn what_goes_over_the_budget_is_shed_but_a_single_large_message_passes() {
-    let bench = Bench::new(4);
-    bench.offer(1, 10, b"longer than the budget");
-    bench.offer(2, 11, b"x");
-    assert_eq!(bench.deliveries.depth().messages, 1);
-    assert_eq!(bench.counters.snapshot().shed, 1);
-    bench.release(&bench.take_one().await);
-    bench.offer(2, 11, b"x");
-    assert_eq!(bench.take_one().await.sequence, 2);
+    let harness = Harness::new(4);
+    harness.offer(1, 10, b"longer than the budget");
+    harness.offer(2, 11, b"x");
+    assert_eq!(harness.deliveries.depth().messages, 1);
+    assert_eq!(harness.counters.snapshot().shed, 1);
+    harness.release(&harness.take_one().await);
+    harness.offer(2, 11, b"x");
+    assert_eq!(harness.take_one().await.sequence, 2);
 }
 
 #[tokio::test]
 async fn a_flood_of_empty_messages_is_bounded_too() {
-    let bench = Bench::new(10 * OVERHEAD);
+    let harness = Harness::new(10 * OVERHEAD);
     for sequence in 1..=1_000 {
-        bench.offer(sequence, 10, b"");
+        harness.offer(sequence, 10, b"");
     }
-    assert_eq!(bench.deliveries.depth().messages, 10);
-    assert_eq!(bench.counters.snapshot().shed, 990);
+    assert_eq!(harness.deliveries.depth().messages, 10);
+    assert_eq!(harness.counters.snapshot().shed, 990);
 }
 
 #[tokio::test]
 async fn a_batch_keeps_to_its_limits() {
-    let bench = Bench::new(1000);
+    let harness = Harness::new(1000);
     for sequence in 1..=5 {
-        bench.offer(sequence, 10, b"1234");
+        harness.offer(sequence, 10, b"1234");
     }
-    assert_eq!(bench.deliveries.take(2, usize::MAX).await.len(), 2);
-    assert_eq!(bench.deliveries.take(10, 9).await.len(), 2);
-    assert_eq!(bench.deliveries.take(10, 1).await.len(), 1);
+    assert_eq!(harness.deliveries.take(2, usize::MAX).await.len(), 2);
+    assert_eq!(harness.deliveries.take(10, 9).await.len(), 2);
+    assert_eq!(harness.deliveries.take(10, 1).await.len(), 1);
 }
 
 #[tokio::test]
 async fn an_ack_between_two_subscriptions_of_a_registration_goes_out_with_the_second() {
-    let mut bench = Bench::new(1000);
-    bench.offer(1, 10, b"a");
-    let message = bench.take_one().await;
-    bench.deliveries.detach();
-    bench.ack(&message);
-    bench.attach(true);
-    assert_eq!(bench.acks.try_recv(), Ok(1));
+    let mut harness = Harness::new(1000);
+    harness.offer(1, 10, b"a");
+    let message = harness.take_one().await;
+    harness.deliveries.detach();
+    harness.ack(&message);
+    harness.attach(true);
+    assert_eq!(harness.acks.try_recv(), Ok(1));
 }
 
 #[tokio::test]
 async fn an_ack_from_an_earlier_registration_waits_for_the_redelivery() {
-    let mut bench = Bench::new(1000);
-    bench.offer(1, 10, b"a");
-    let message = bench.take_one().await;
-    bench.attach(false);
-    bench.ack(&message);
-    assert!(bench.acks.try_recv().is_err(), "the number may mean another message by now");
-    bench.offer(1, 10, b"a");
-    assert_eq!(bench.acks.try_recv(), Ok(1), "the same message, so it is answered at once");
-    assert_eq!(bench.deliveries.depth().messages, 0);
+    let mut harness = Harness::new(1000);
+    harness.offer(1, 10, b"a");
+    let message = harness.take_one().await;
+    harness.attach(false);
+    harness.ack(&message);
+    assert!(harness.acks.try_recv().is_err(), "the number may mean another message by now");
+    harness.offer(1, 10, b"a");
+    assert_eq!(harness.acks.try_recv(), Ok(1), "the same message, so it is answered at once");
+    assert_eq!(harness.deliveries.depth().messages, 0);
 }
 
 #[tokio::test]
 async fn a_message_in_hand_that_comes_again_after_a_rebuild_is_acked_under_the_new_registration() {
-    let mut bench = Bench::new(1000);
-    bench.offer(1, 10, b"a");
-    let message = bench.take_one().await;
-    bench.attach(false);
-    bench.offer(1, 10, b"a");
-    bench.ack(&message);
-    assert_eq!(bench.acks.try_recv(), Ok(1));
+    let mut harness = Harness::new(1000);
+    harness.offer(1, 10, b"a");
+    let message = harness.take_one().await;
+    harness.attach(false);
+    harness.offer(1, 10, b"a");
+    harness.ack(&message);
+    assert_eq!(harness.acks.try_recv(), Ok(1));
 }
 
 #[tokio::test]
 async fn a_number_reused_by_a_new_store_is_another_message() {
-    let mut bench = Bench::new(1000);
-    bench.offer(1, 10, b"old");
-    let old = bench.take_one().await;
-    bench.attach(false);
-    bench.offer(1, 99, b"new");
-    bench.ack(&old);
-    assert!(bench.acks.try_recv().is_err(), "the old ack would lose the new message");
-    let new = bench.take_one().await;
+    let mut harness = Harness::new(1000);
+    harness.offer(1, 10, b"old");
+    let old = harness.take_one().await;
+    harness.attach(false);
+    harness.offer(1, 99, b"new");
+    harness.ack(&old);
+    assert!(harness.acks.try_recv().is_err(), "the old ack would lose the new message");
+    let new = harness.take_one().await;
     assert_eq!(&new.data[..], b"new");
-    bench.ack(&new);
-    assert_eq!(bench.acks.try_recv(), Ok(1));
+    harness.ack(&new);
+    assert_eq!(harness.acks.try_recv(), Ok(1));
 }
 
 #[tokio::test]
 async fn every_waiting_taker_is_woken() {
-    let bench = Bench::new(1000);
+    let harness = Harness::new(1000);
     let takers: Vec<_> = (0..3)
         .map(|_| {
-            let deliveries = Arc::clone(&bench.deliveries);
+            let deliveries = Arc::clone(&harness.deliveries);
             tokio::spawn(async move { deliveries.take(1, usize::MAX).await.len() })
         })
         .collect();
     tokio::task::yield_now().await;
     for sequence in 1..=2 {
-        bench.offer(sequence, 10, b"a");
+        harness.offer(sequence, 10, b"a");
     }
-    bench.offer(3, 10, b"a");
+    harness.offer(3, 10, b"a");
     for taker in takers {
         assert_eq!(taker.await.expect("no panic"), 1);
     }
     let waiting = tokio::spawn({
-        let deliveries = Arc::clone(&bench.deliveries);
+        let deliveries = Arc::clone(&harness.deliveries);
         async move { deliveries.take(1, usize::MAX).await.len() }
     });
     tokio::task::yield_now().await;
-    bench.deliveries.close();
+    harness.deliveries.close();
     assert_eq!(waiting.await.expect("no panic"), 0);
 }
 
 #[tokio::test]
 async fn an_ack_that_a_whole_registration_did_not_ask_for_is_forgotten() {
-    let mut bench = Bench::new(1000);
-    bench.offer(1, 10, b"a");
-    let message = bench.take_one().await;
-    bench.attach(false);
-    bench.ack(&message);
-    assert_eq!(bench.deliveries.state().settled.len(), 1);
-    bench.attach(false);
-    assert_eq!(bench.deliveries.state().settled.len(), 0, "another member has it");
-    bench.offer(1, 10, b"a");
-    assert_eq!(bench.take_one().await.sequence, 1, "if not, it comes again, no more");
+    let mut harness = Harness::new(1000);
+    harness.offer(1, 10, b"a");
+    let message = harness.take_one().await;
+    harness.attach(false);
+    harness.ack(&message);
+    assert_eq!(harness.deliveries.state().settled.len(), 1);
+    harness.attach(false);
+    assert_eq!(harness.deliveries.state().settled.len(), 0, "another member has it");
+    harness.offer(1, 10, b"a");
+    assert_eq!(harness.take_one().await.sequence, 1, "if not, it comes again, no more");
 }
 
 #[tokio::test]
 async fn deliveries_redeliveries_and_acks_are_each_counted_once() {
-    let mut bench = Bench::new(1000);
-    bench.offer(1, 10, b"a");
+    let mut harness = Harness::new(1000);
+    harness.offer(1, 10, b"a");
     let redelivered =
         MsgProto { sequence: 2, timestamp: 11, redelivered: true, ..MsgProto::default() };
-    bench.deliveries.offer(redelivered.clone());
-    bench.deliveries.offer(redelivered);
-    bench.ack(&bench.take_one().await);
-    bench.deliveries.detach();
-    bench.ack(&bench.take_one().await);
-    let stats = bench.counters.snapshot();
+    harness.deliveries.offer(redelivered.clone());
+    harness.deliveries.offer(redelivered);
+    harness.ack(&harness.take_one().await);
+    harness.deliveries.detach();
+    harness.ack(&harness.take_one().await);
+    let stats = harness.counters.snapshot();
     assert_eq!((stats.delivered, stats.redelivered, stats.duplicates_suppressed), (2, 1, 1));
     assert_eq!(stats.acks, 1, "the second has nowhere to go yet");
-    bench.attach(true);
-    assert_eq!(bench.counters.snapshot().acks, 2);
-    assert_eq!(bench.acks.try_recv(), Ok(2));
+    harness.attach(true);
+    assert_eq!(harness.counters.snapshot().acks, 2);
+    assert_eq!(harness.acks.try_recv(), Ok(2));
 }
 
 #[tokio::test]
 async fn a_store_that_is_swapped_back_doubles_nothing_in_hand() {
-    let mut bench = Bench::new(1000);
-    bench.offer(1, 10, b"old");
-    let old = bench.take_one().await;
-    bench.attach(false);
-    bench.offer(1, 99, b"new");
-    bench.attach(false);
-    bench.offer(1, 10, b"old");
-    assert_eq!(bench.deliveries.depth().messages, 1, "only the new one waits");
-    bench.ack(&old);
-    assert_eq!(bench.acks.try_recv(), Ok(1));
-    assert_eq!(bench.deliveries.depth().in_hand, 1);
+    let mut harness = Harness::new(1000);
+    harness.offer(1, 10, b"old");
+    let old = harness.take_one().await;
+    harness.attach(false);
+    harness.offer(1, 99, b"new");
+    harness.attach(false);
+    harness.offer(1, 10, b"old");
+    assert_eq!(harness.deliveries.depth().messages, 1, "only the new one waits");
+    harness.ack(&old);
+    assert_eq!(harness.acks.try_recv(), Ok(1));
+    assert_eq!(harness.deliveries.depth().in_hand, 1);
 }

@@ -17,7 +17,7 @@ pub(super) type Outcome = Result<(), PublishError>;
 /// The messages that wait for their acknowledgement.
 #[derive(Debug)]
 pub(super) struct Unacked {
-    /// Acknowledgements come to this prefix and the message's place, so that an answer
+    /// Acknowledgements come to this prefix and the message's slot, so that an answer
     /// without a guid ("no responders" has none) still names its message.
     ack_prefix: String,
     guid_prefix: String,
@@ -32,37 +32,37 @@ pub(super) struct Unacked {
 #[derive(Debug, Default)]
 struct Waiting {
     last_number: u64,
-    last_place: u64,
-    /// Places whose message was answered by the server. They are used again: a NATS server
+    last_slot: u64,
+    /// Slots whose message was answered by the server. They are used again: a NATS server
     /// remembers who listens to a subject, and a new one for each message costs it a third more
-    /// work. The place of a message that got no answer is left alone: the answer might still
+    /// work. The slot of a message that got no answer is left alone: the answer might still
     /// come, and would be taken for that to another message.
-    free_places: Vec<Place>,
+    free_slots: Vec<Slot>,
     /// By number, which is the order of deadlines too: the time allowed is one for all.
     in_flight: BTreeMap<u64, InFlight>,
-    /// The numbers of those in flight, by place.
+    /// The numbers of those in flight, by slot.
     numbers: HashMap<u64, u64>,
     closed: bool,
 }
 
 /// A subject that acknowledgements come to, for one message at a time.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(super) struct Slot {
     number: u64,
     pub(super) subject: Subject,
 }
 
-/// Names one publish. The number, which makes the guid, is never used again; the place is.
+/// Names one publish. The number, which makes the guid, is never used again; the slot is.
 #[derive(Debug, Clone)]
 pub(super) struct Ticket {
     pub(super) number: u64,
-    pub(super) place: Place,
+    pub(super) slot: Slot,
 }
 
 #[derive(Debug)]
 struct InFlight {
     deadline: Instant,
-    place: Place,
+    slot: Slot,
     outcome: oneshot::Sender<Outcome>,
     _window: OwnedSemaphorePermit,
 }
@@ -90,7 +90,7 @@ impl Unacked {
     }
 
     /// Waits while the window is full.
-    pub(super) async fn place_in_window(&self) -> Result<OwnedSemaphorePermit, PublishError> {
+    pub(super) async fn enter_window(&self) -> Result<OwnedSemaphorePermit, PublishError> {
         let window = Arc::clone(&self.window);
         window.acquire_owned().await.map_err(|_| PublishError::ConnectionClosed)
     }
@@ -112,30 +112,30 @@ impl Unacked {
             return Err(PublishError::ConnectionClosed);
         }
         waiting.last_number += 1;
-        let (number, place) = (waiting.last_number, waiting.take_place(&self.ack_prefix));
-        waiting.numbers.insert(place.number, number);
-        let in_flight = InFlight { deadline, place: place.clone(), outcome, _window: permit };
+        let (number, slot) = (waiting.last_number, waiting.take_slot(&self.ack_prefix));
+        waiting.numbers.insert(slot.number, number);
+        let in_flight = InFlight { deadline, slot: slot.clone(), outcome, _window: permit };
         waiting.in_flight.insert(number, in_flight);
         if waiting.in_flight.len() == 1 {
             self.first_deadline.notify_one();
         }
-        Ok((Ticket { number, place }, receiver))
+        Ok((Ticket { number, slot }, receiver))
     }
 
-    /// Gives the message of a place the server's answer; `number` is that of the message
+    /// Gives the message of a slot the server's answer; `number` is that of the message
     /// answered, where the answer tells it.
-    fn answer(&self, place: u64, number: Option<u64>, outcome: Outcome) {
+    fn answer(&self, slot: u64, number: Option<u64>, outcome: Outcome) {
         let mut waiting = self.waiting();
-        let Some(&expected) = waiting.numbers.get(&place) else {
+        let Some(&expected) = waiting.numbers.get(&slot) else {
             return;
         };
         if number.is_some_and(|number| number != expected) {
             return;
         }
-        let Some(InFlight { place, outcome: caller, .. }) = waiting.remove(expected) else {
+        let Some(InFlight { slot, outcome: caller, .. }) = waiting.remove(expected) else {
             return;
         };
-        waiting.free_places.push(place);
+        waiting.free_slots.push(slot);
         drop(waiting);
         // The caller may have dropped its end: it does not want to know.
         let _ = caller.send(outcome);
@@ -181,25 +181,25 @@ impl Unacked {
 
     /// Reads one message from the ack subject.
     pub(super) fn take(&self, message: &NatsMessage) {
-        let Some(place) = message.subject.strip_prefix(self.ack_prefix.as_str()) else {
+        let Some(slot) = message.subject.strip_prefix(self.ack_prefix.as_str()) else {
             return;
         };
-        let Ok(place) = place.parse::<u64>() else {
+        let Ok(slot) = slot.parse::<u64>() else {
             return;
         };
         if message.status.is_some() {
-            return self.answer(place, None, Err(PublishError::NoResponders));
+            return self.answer(slot, None, Err(PublishError::NoResponders));
         }
         let Ok(ack) = PubAck::decode(message.payload.clone()) else {
-            return tracing::debug!(place, "A publish acknowledgement cannot be read");
+            return tracing::debug!(slot, "A publish acknowledgement cannot be read");
         };
         let number = ack.guid.strip_prefix(&self.guid_prefix).and_then(|n| n.parse().ok());
         match (number, ack.error) {
-            (Some(_), error) if error.is_empty() => self.answer(place, number, Ok(())),
-            (Some(_), error) => self.answer(place, number, Err(PublishError::Refused(error))),
+            (Some(_), error) if error.is_empty() => self.answer(slot, number, Ok(())),
+            (Some(_), error) => self.answer(slot, number, Err(PublishError::Refused(error))),
             // A request that the server could not read is refused without a guid.
             (None, error) if ack.guid.is_empty() && !error.is_empty() => {
-                self.answer(place, None, Err(PublishError::Refused(error)));
+                self.answer(slot, None, Err(PublishError::Refused(error)));
             }
             // An empty payload decodes too, as a success without a guid; only ours counts.
             (None, _) => {}
@@ -208,17 +208,17 @@ impl Unacked {
 }
 
 impl Waiting {
-    fn take_place(&mut self, ack_prefix: &str) -> Place {
-        self.free_places.pop().unwrap_or_else(|| {
-            self.last_place += 1;
-            let number = self.last_place;
-            Place { number, subject: Subject::from(format!("{ack_prefix}{number}")) }
+    fn take_slot(&mut self, ack_prefix: &str) -> Slot {
+        self.free_slots.pop().unwrap_or_else(|| {
+            self.last_slot += 1;
+            let number = self.last_slot;
+            Slot { number, subject: Subject::from(format!("{ack_prefix}{number}")) }
         })
     }
 
     fn remove(&mut self, number: u64) -> Option<InFlight> {
         let removed = self.in_flight.remove(&number)?;
-        self.numbers.remove(&removed.place.number);
+        self.numbers.remove(&removed.slot.number);
         Some(removed)
     }
 }

@@ -10,7 +10,7 @@ use crate::options::{FEWEST_PINGS_OUT, Options};
 use crate::protocol::{self, ConnectRequest, ConnectResponse};
 use crate::transport::Transport;
 
-/// What a server that took us in has told.
+/// What a server answered that accepted the registration.
 pub(super) struct Handshake {
     /// Tells this registration from any other under the same client id.
     pub(super) conn_id: Bytes,
@@ -20,7 +20,7 @@ pub(super) struct Handshake {
     pub(super) pings: Option<(Duration, u32)>,
 }
 
-/// Where this server takes requests, as it told us at connect.
+/// Where this server takes requests, as it said in its answer to the connect request.
 #[derive(Debug, Clone)]
 pub(crate) struct Subjects {
     pub(crate) publish: String,
@@ -32,7 +32,7 @@ pub(crate) struct Subjects {
     pub(crate) ping: String,
 }
 
-/// Asks the server to take us in: one attempt.
+/// Sends the connect request: one attempt.
 pub(super) async fn register(transport: &Transport, options: &Options) -> Result<Handshake, Error> {
     let within = options.request_timeout;
     // The server may probe this inbox while it handles the request, so it comes first.
@@ -67,13 +67,14 @@ pub(super) async fn register(transport: &Transport, options: &Options) -> Result
     Ok(Handshake { conn_id, subjects, heartbeats, pings })
 }
 
-/// The server has the last word on pings, within reason: at none allowed to stay unanswered the
+/// The server decides on pings, within bounds: at none allowed to stay unanswered the
 /// first one would end the registration, and at an hour between two a loss would go unnoticed.
 fn agreed_pings(options: &Options, answer: &ConnectResponse) -> (Duration, u32) {
-    const SELDOMEST: Duration = Duration::from_mins(1);
+    const LONGEST_INTERVAL: Duration = Duration::from_mins(1);
     const MOST_OUT: u32 = 100;
     let interval = Duration::from_secs(u64::try_from(answer.ping_interval).unwrap_or(0));
-    let interval = interval.clamp(Duration::from_secs(1), SELDOMEST.max(options.ping_interval));
+    let interval =
+        interval.clamp(Duration::from_secs(1), LONGEST_INTERVAL.max(options.ping_interval));
     let max_out = u32::try_from(answer.ping_max_out).unwrap_or(0);
     let max_out = max_out.clamp(FEWEST_PINGS_OUT, MOST_OUT.max(options.ping_max_out));
     (interval, max_out)
@@ -84,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_server_wants_of_pings_is_kept_to_within_reason() {
+    fn what_the_server_wants_of_pings_is_kept_to_within_bounds() {
         let mut options = Options::new("nats://127.0.0.1:4222", "c", "me");
         let agreed = |options: &Options, ping_interval, ping_max_out| {
             let answer =

@@ -40,12 +40,13 @@ pub(super) fn answer_heartbeats(
     });
 }
 
-/// How to ping.
+/// What it takes to ping for one registration.
 pub(super) struct Pings {
     pub(super) transport: Transport,
     pub(super) subject: String,
     pub(super) conn_id: Bytes,
     pub(super) interval: Duration,
+    /// Pings in a row that may stay unanswered.
     pub(super) max_out: u32,
 }
 
@@ -77,10 +78,10 @@ impl Pings {
         let mut out = 0_u32;
         loop {
             tokio::select! {
-                Some(reply) = replies.next() => match judge(reply.status, &reply.payload) {
-                    Verdict::Alive => out = 0,
-                    Verdict::Gone => return Lost::Replaced,
-                    Verdict::Nothing => {}
+                Some(reply) = replies.next() => match classify(reply.status, &reply.payload) {
+                    PingReply::Registered => out = 0,
+                    PingReply::Replaced => return Lost::Replaced,
+                    PingReply::Other => {}
                 },
                 _ = ticks.tick() => {
                     out += 1;
@@ -100,22 +101,25 @@ impl Pings {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Verdict {
-    Alive,
-    Gone,
-    Nothing,
+enum PingReply {
+    /// The registration holds.
+    Registered,
+    /// The server does not know this registration, or no more.
+    Replaced,
+    /// Not an answer of a streaming server.
+    Other,
 }
 
 /// An empty answer means all is well, but so does "no responders" look: its payload is empty
 /// too, and only its status tells that no streaming server was there.
-fn judge(status: Option<StatusCode>, payload: &[u8]) -> Verdict {
+fn classify(status: Option<StatusCode>, payload: &[u8]) -> PingReply {
     if status.is_some() {
-        return Verdict::Nothing;
+        return PingReply::Other;
     }
     match PingResponse::decode(payload) {
-        Ok(answer) if answer.error.is_empty() => Verdict::Alive,
-        Ok(_) => Verdict::Gone,
-        Err(_) => Verdict::Nothing,
+        Ok(answer) if answer.error.is_empty() => PingReply::Registered,
+        Ok(_) => PingReply::Replaced,
+        Err(_) => PingReply::Other,
     }
 }
 
@@ -124,11 +128,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_empty_answer_with_no_status_counts_as_alive() {
-        let gone = PingResponse { error: "client has been replaced".into() }.encode_to_vec();
-        assert_eq!(judge(None, b""), Verdict::Alive);
-        assert_eq!(judge(Some(StatusCode::NO_RESPONDERS), b""), Verdict::Nothing);
-        assert_eq!(judge(None, &gone), Verdict::Gone);
-        assert_eq!(judge(None, &[0xff, 0xff]), Verdict::Nothing);
+    fn only_an_empty_answer_with_no_status_proves_the_registration() {
+        let replaced = PingResponse { error: "client has been replaced".into() }.encode_to_vec();
+        assert_eq!(classify(None, b""), PingReply::Registered);
+        assert_eq!(classify(Some(StatusCode::NO_RESPONDERS), b""), PingReply::Other);
+        assert_eq!(classify(None, &replaced), PingReply::Replaced);
+        assert_eq!(classify(None, &[0xff, 0xff]), PingReply::Other);
     }
 }

@@ -7,7 +7,6 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::attachment::Attachment;
 use crate::backoff::Backoff;
 use crate::deliveries::Deliveries;
 use crate::error::{Error, Kind, Lost};
@@ -16,6 +15,7 @@ use crate::registration::Registration;
 use crate::state::{self, ConnectionState, SessionState};
 use crate::stats::Counters;
 use crate::transport::Transport;
+use crate::wire_subscription::WireSubscription;
 
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const SLOWEST_RETRY: Duration = Duration::from_secs(5);
@@ -53,14 +53,14 @@ impl Supervisor {
                     let since = Instant::now();
                     match self.live(&registration).await {
                         Ended::Stopped => break,
-                        Ended::Lost(lost) => self.note_loss(lost),
+                        Ended::Lost(lost) => self.report_loss(lost),
                     }
                     if since.elapsed() > SLOWEST_RETRY {
                         backoff.reset();
                     }
                 }
                 Err(_) if self.stop.is_cancelled() => break,
-                Err(error) => self.note_failure(&error),
+                Err(error) => self.report_failure(&error),
             }
             self.pause(backoff.next_delay()).await;
         }
@@ -73,7 +73,7 @@ impl Supervisor {
     /// registration behind.
     async fn establish(&mut self) -> Result<Arc<Registration>, Error> {
         if self.transport.has_ended() {
-            self.transport = self.transport.dial_again(&self.options, &self.counters).await?;
+            self.transport = self.transport.redial(&self.options, &self.counters).await?;
         }
         let within = self.options.request_timeout;
         let connected = self.transport.until_connected(within);
@@ -89,23 +89,23 @@ impl Supervisor {
         let mut events = self.transport.link();
         let mut ticks = interval(LINK_CHECK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut attachment = None;
-        let mut attached_over = None;
+        let mut wire = None;
+        let mut subscribed_over = None;
         loop {
             match self.transport.link_number() {
-                None => self.show(SessionState::Retrying("the nats link is down".to_owned())),
-                link if link == attached_over => self.show(SessionState::Live),
-                link if attachment.is_some() && !registration.takes_pings() => {
+                None => self.set_state(SessionState::Retrying("the nats link is down".to_owned())),
+                link if link == subscribed_over => self.set_state(SessionState::Live),
+                link if wire.is_some() && !registration.takes_pings() => {
                     // It cannot be asked whether we are still its client, so all stays as is.
-                    attached_over = link;
+                    subscribed_over = link;
                     continue;
                 }
                 link => {
-                    let again = attached_over.is_some();
-                    let attaching = self.keep_attaching(registration, &mut attachment, again);
-                    match self.stop.run_until_cancelled(attaching).await {
+                    let again = subscribed_over.is_some();
+                    let subscribing = self.retry_subscribe(registration, &mut wire, again);
+                    match self.stop.run_until_cancelled(subscribing).await {
                         Some(Ok(())) => {
-                            attached_over = link;
+                            subscribed_over = link;
                             continue;
                         }
                         Some(Err(lost)) => {
@@ -117,7 +117,7 @@ impl Supervisor {
             }
             tokio::select! {
                 () = self.stop.cancelled() => {
-                    self.leave(registration, attachment).await;
+                    self.shut_down(registration, wire).await;
                     return Ended::Stopped;
                 }
                 () = state::until_ended(registration.state()) => {
@@ -133,21 +133,21 @@ impl Supervisor {
         }
     }
 
-    /// Attaches, for as long as it takes and the registration holds.
-    async fn keep_attaching(
+    /// Subscribes, with retries for as long as it takes and the registration holds.
+    async fn retry_subscribe(
         &self,
         registration: &Arc<Registration>,
-        attachment: &mut Option<Attachment>,
+        wire: &mut Option<WireSubscription>,
         again: bool,
     ) -> Result<(), Lost> {
         let mut backoff = Backoff::new(FIRST_RETRY, SLOWEST_RETRY);
         let mut verified = !again;
         loop {
-            match self.attach(registration, attachment, again, verified).await {
+            match self.subscribe(registration, wire, again, verified).await {
                 Ok(()) => return Ok(()),
                 Err(Error::SessionLost(lost)) => return Err(lost),
                 Err(error) if error.kind() == Kind::SessionFatal => return Err(Lost::Replaced),
-                Err(error) => self.note_failure(&error),
+                Err(error) => self.report_failure(&error),
             }
             verified = false;
             self.pause(backoff.next_delay()).await;
@@ -157,17 +157,17 @@ impl Supervisor {
     /// After the link came back, what was sent to us meanwhile would come again only after the
     /// ack wait; closing the subscription and opening it again brings it at once. Unless
     /// `verified`, the server is asked first whether we are still its client.
-    async fn attach(
+    async fn subscribe(
         &self,
         registration: &Arc<Registration>,
-        attachment: &mut Option<Attachment>,
+        wire: &mut Option<WireSubscription>,
         again: bool,
         verified: bool,
     ) -> Result<(), Error> {
         if !verified {
             registration.verify().await?;
         }
-        if let Some(before) = attachment {
+        if let Some(before) = wire {
             // It is kept until the server has answered: else a member of the group would stay
             // that gets its share of the messages and is read by nobody.
             match before.close(registration, &self.deliveries).await {
@@ -177,12 +177,13 @@ impl Supervisor {
                 }
                 Err(error) => return Err(error),
             }
-            *attachment = None;
+            *wire = None;
         }
-        let attached =
-            Attachment::open(registration, &self.subscription, &self.deliveries, again).await?;
-        *attachment = Some(attached);
-        self.show(SessionState::Live);
+        let opened =
+            WireSubscription::open(registration, &self.subscription, &self.deliveries, again)
+                .await?;
+        *wire = Some(opened);
+        self.set_state(SessionState::Live);
         tracing::info!(
             channel = self.subscription.channel,
             client_id = self.options.client_id,
@@ -191,15 +192,15 @@ impl Supervisor {
         Ok(())
     }
 
-    async fn leave(&self, registration: &Arc<Registration>, attachment: Option<Attachment>) {
+    async fn shut_down(&self, registration: &Arc<Registration>, wire: Option<WireSubscription>) {
         self.deliveries.close();
-        if let Some(mut attachment) = attachment
-            && let Err(error) = attachment.close(registration, &self.deliveries).await
+        if let Some(mut wire) = wire
+            && let Err(error) = wire.close(registration, &self.deliveries).await
         {
-            tracing::warn!(%error, "The subscription could not be closed; the server will notice by itself");
+            tracing::warn!(%error, "The subscription could not be closed; the server ends it after a time-out of its own");
         }
         if let Err(error) = registration.close().await {
-            tracing::warn!(%error, "The registration could not be closed; the server will notice by itself");
+            tracing::warn!(%error, "The registration could not be closed; the server ends it after a time-out of its own");
         }
     }
 
@@ -214,29 +215,29 @@ impl Supervisor {
         }
     }
 
-    fn show(&self, present: SessionState) {
+    fn set_state(&self, present: SessionState) {
         self.state.send_if_modified(|state| {
-            let news = *state != present;
+            let changed = *state != present;
             *state = present;
-            news
+            changed
         });
     }
 
-    fn note_loss(&self, lost: Lost) {
-        tracing::warn!(reason = %lost, "The session is lost; building a new one");
+    fn report_loss(&self, lost: Lost) {
+        tracing::warn!(reason = %lost, "The session is lost; registering anew");
         self.state.send_replace(SessionState::Lost(lost));
     }
 
-    /// Says a failure once, however often the same one follows.
-    fn note_failure(&self, error: &Error) {
+    /// Logs a failure once, however often the same one follows.
+    fn report_failure(&self, error: &Error) {
         let retrying = SessionState::Retrying(error.to_string());
-        let news = self.state.send_if_modified(|state| {
-            let news = *state != retrying;
+        let changed = self.state.send_if_modified(|state| {
+            let changed = *state != retrying;
             state.clone_from(&retrying);
-            news
+            changed
         });
-        if news {
-            tracing::warn!(%error, "The session cannot be made live yet; trying on");
+        if changed {
+            tracing::warn!(%error, "The session is not live yet; retrying");
         }
     }
 }

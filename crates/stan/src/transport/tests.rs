@@ -20,7 +20,7 @@ async fn a_link_ends_when_its_server_stays_away_and_the_next_one_counts_on() {
     let first = Transport::dial(&options, &counters).await.expect("dialled");
     broker.kill().expect("killed");
     eventually("it gives up", PATIENCE, async || first.has_ended().then_some(())).await;
-    let second = first.dial_again(&options, &counters).await.expect("dialled in the background");
+    let second = first.redial(&options, &counters).await.expect("dialled in the background");
     broker.start_again().await.expect("started again");
     second.until_connected(PATIENCE).await.expect("it is back");
     let mut link = second.link();

@@ -1,4 +1,4 @@
-//! Connecting and closing: one client per name, nothing left behind, goodbye said once.
+//! Connecting and closing: one client per name, nothing left behind, one close request.
 
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use crate::bench::{PATIENCE, broker, group, options};
 use crate::fake::{self, Fake};
+use crate::harness::{PATIENCE, broker, group, options};
 use crate::wire::{ConnectRequest, Tap, decoded, links_and_subscriptions, text, until_gone};
 
-/// §4.9, `TestDupClientID`.
+/// `TestDupClientID`.
 #[tokio::test]
 async fn a_second_client_under_a_live_id_gets_the_servers_refusal() {
     let broker = broker().await;
@@ -26,7 +26,7 @@ async fn a_second_client_under_a_live_id_gets_the_servers_refusal() {
     first.publish("orders", "still mine".into()).await.expect("acknowledged");
 }
 
-/// §4.1, `TestConnClosedOnConnectFailure`.
+/// `TestConnClosedOnConnectFailure`.
 #[tokio::test]
 async fn a_wrong_cluster_id_is_named_at_once() {
     let broker = broker().await;
@@ -40,7 +40,7 @@ async fn a_wrong_cluster_id_is_named_at_once() {
     until_gone(&broker, "publisher").await;
 }
 
-/// §4.24, `TestNATSSubscriptionLeakOnFailedConnect` and `TestNoMemoryLeak`; §4.1.
+/// `TestNATSSubscriptionLeakOnFailedConnect` and `TestNoMemoryLeak`.
 #[tokio::test]
 async fn connecting_and_failing_to_connect_leaves_no_link_subscription_or_task() {
     let broker = broker().await;
@@ -97,7 +97,7 @@ async fn connecting_and_failing_to_connect_leaves_no_link_subscription_or_task()
     holder.close().await.expect("closed");
 }
 
-/// §4.24: a long-lived connection pays nothing for subscriptions that are over.
+/// A long-lived connection pays nothing for subscriptions that are over.
 #[tokio::test]
 async fn subscriptions_that_are_over_leave_no_task_and_no_nats_subscription() {
     let broker = broker().await;
@@ -122,7 +122,7 @@ async fn subscriptions_that_are_over_leave_no_task_and_no_nats_subscription() {
     eventually("all is as before", PATIENCE, async || (left().await == before).then_some(())).await;
 }
 
-/// §4.24, while NATS itself is away: what is dropped stops dialling after the time that a
+/// While NATS itself is away: what is dropped stops dialling after the time that a
 /// registration would have lasted.
 #[tokio::test]
 async fn what_is_dropped_while_nats_is_away_leaves_no_task_though_it_stays_away() {
@@ -149,7 +149,7 @@ async fn what_is_dropped_while_nats_is_away_leaves_no_task_though_it_stays_away(
     .await;
 }
 
-/// Own: one client of async-nats dials nine times here before it gives up; a session goes on.
+/// One client of async-nats dials nine times here before it gives up; a session goes on.
 #[tokio::test]
 async fn a_session_dials_on_for_as_long_as_it_takes() {
     let broker = broker().await;
@@ -176,7 +176,7 @@ async fn a_session_dials_on_for_as_long_as_it_takes() {
     forwarding.await.expect("no panic");
 }
 
-/// §4.5, `TestPingsInvalidOptions`.
+/// `TestPingsInvalidOptions`.
 #[tokio::test]
 async fn ping_options_out_of_range_are_refused_before_anything_is_dialled() {
     let good = options("nats://127.0.0.1:1", "anybody");
@@ -191,7 +191,7 @@ async fn ping_options_out_of_range_are_refused_before_anything_is_dialled() {
     assert!(matches!(error, Error::Nats(_)), "{error}");
 }
 
-/// §4.13, `TestClose` and `TestDoubleClose`; §4.6, `TestConnErrHandlerNotCalledOnNormalClose`.
+/// `TestClose` and `TestDoubleClose`; `TestConnErrHandlerNotCalledOnNormalClose`.
 #[tokio::test]
 async fn close_is_said_once_and_is_no_loss_and_nothing_works_after_it() {
     let broker = broker().await;
@@ -225,7 +225,7 @@ async fn close_is_said_once_and_is_no_loss_and_nothing_works_after_it() {
     assert_eq!(states, [ConnectionState::Open, ConnectionState::Closed]);
 }
 
-/// §4.13, `TestConnCloseError`.
+/// `TestConnCloseError`.
 #[tokio::test]
 async fn a_refused_close_is_told_once_and_closes_our_side() {
     let broker = broker().await;
@@ -246,7 +246,7 @@ async fn a_refused_close_is_told_once_and_closes_our_side() {
     assert_eq!(fake.closes.count().await, 0);
 }
 
-/// §4.28, `TestClientsWithDupCID`.
+/// `TestClientsWithDupCID`.
 #[tokio::test]
 async fn of_many_that_replace_a_dead_client_one_wins() {
     let broker = broker().await;
@@ -266,7 +266,7 @@ async fn of_many_that_replace_a_dead_client_one_wins() {
     winner.publish("orders", "mine".into()).await.expect("acknowledged");
 }
 
-/// Own: an answer that is none, or none of substance, or comes late, makes no connection.
+/// An answer that is none, or none of substance, or comes late, makes no connection.
 #[tokio::test]
 async fn a_garbled_an_empty_and_a_late_answer_make_no_connection() {
     let broker = broker().await;

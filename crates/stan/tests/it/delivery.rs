@@ -5,7 +5,7 @@ use std::time::Duration;
 use stan::{PublishError, StartPosition, SubscriptionOptions};
 use testbed::eventually;
 
-use crate::bench::{
+use crate::harness::{
     PATIENCE, ack_all, broker, connect, eventually_pending, numbered, pending, publish, sequences,
     take, take_many,
 };
@@ -17,7 +17,7 @@ fn durable() -> SubscriptionOptions {
     options
 }
 
-/// §4.14, `TestManualAck`.
+/// `TestManualAck`.
 #[tokio::test]
 async fn without_acks_exactly_the_window_arrives_and_acks_let_the_rest_through() {
     let broker = broker().await;
@@ -41,7 +41,7 @@ async fn without_acks_exactly_the_window_arrives_and_acks_let_the_rest_through()
     connection.close().await.expect("closed");
 }
 
-/// §4.14, in place of "an ack in auto mode is an error": there is no such mode. Nothing is acked by
+/// In place of "an ack in auto mode is an error": there is no such mode. Nothing is acked by
 /// being taken, handled or dropped; and a second ack does not compile, see [`stan::Message::ack`].
 #[tokio::test]
 async fn nothing_is_acknowledged_by_itself() {
@@ -57,7 +57,7 @@ async fn nothing_is_acknowledged_by_itself() {
     assert_eq!(pending(&broker).await, 10);
 }
 
-/// §4.15, `TestRedelivery` and `TestRedeliveredFlag`.
+/// `TestRedelivery` and `TestRedeliveredFlag`.
 #[tokio::test]
 async fn only_what_is_not_acked_comes_again_and_says_so() {
     let broker = broker().await;
@@ -84,7 +84,7 @@ async fn only_what_is_not_acked_comes_again_and_says_so() {
     connection.close().await.expect("closed");
 }
 
-/// §4.23, `TestSlowAsyncSubscriber` and `TestSubscriptionPending`.
+/// `TestSlowAsyncSubscriber` and `TestSubscriptionPending`.
 #[tokio::test]
 async fn what_a_slow_subscriber_does_not_take_waits_whole_and_can_be_counted() {
     let broker = broker().await;
@@ -108,7 +108,7 @@ async fn what_a_slow_subscriber_does_not_take_waits_whole_and_can_be_counted() {
     connection.close().await.expect("closed");
 }
 
-/// §4.26, `TestAckProcessedBeforeClose`.
+/// `TestAckProcessedBeforeClose`.
 #[tokio::test]
 async fn an_ack_right_before_close_counts_each_time() {
     let broker = broker().await;
@@ -125,7 +125,7 @@ async fn an_ack_right_before_close_counts_each_time() {
     connection.close().await.expect("closed");
 }
 
-/// §4.26, with more acks than go at once.
+/// With more acks than go at once.
 #[tokio::test]
 async fn acks_right_before_close_count_each_time() {
     let broker = broker().await;
@@ -140,7 +140,7 @@ async fn acks_right_before_close_count_each_time() {
     connection.close().await.expect("closed");
 }
 
-/// §4.26, with the connection closed instead of the subscription, and more acks than go at once.
+/// With the connection closed instead of the subscription, and more acks than go at once.
 #[tokio::test]
 async fn acks_right_before_the_connection_closes_count_each_time() {
     let broker = broker().await;
@@ -154,7 +154,7 @@ async fn acks_right_before_the_connection_closes_count_each_time() {
     }
 }
 
-/// §4.27, `TestProtocolOrder`.
+/// `TestProtocolOrder`.
 #[tokio::test]
 async fn publishes_acks_unsubscribe_and_close_take_effect_in_the_order_of_the_program() {
     let broker = broker().await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use stan::{Session, StartPosition, Subscription, SubscriptionOptions};
 use testbed::{Broker, Proxy, eventually};
 
-use crate::bench::{
+use crate::harness::{
     PATIENCE, ack_all, broker, connect, eventually_lag, eventually_pending, group, numbered,
     options, publish, sequences, take, take_many,
 };
@@ -57,19 +57,19 @@ async fn resumes_and_forgets(durable: SubscriptionOptions) {
     close(&broker, third).await;
 }
 
-/// §4.21, `TestDurableSubscriber`.
+/// `TestDurableSubscriber`.
 #[tokio::test]
 async fn a_plain_durable_goes_on_where_it_was_until_it_is_unsubscribed() {
     resumes_and_forgets(plain()).await;
 }
 
-/// §4.21, `TestDurableQueueSubscriber`.
+/// `TestDurableQueueSubscriber`.
 #[tokio::test]
 async fn a_durable_group_goes_on_where_it_was_until_its_last_member_unsubscribes() {
     resumes_and_forgets(group()).await;
 }
 
-/// §4.21 and the point 2: a session does the same for a plain durable.
+/// A session does the same for a plain durable.
 #[tokio::test]
 async fn a_session_of_a_plain_durable_goes_on_where_it_was() {
     let broker = broker().await;
@@ -90,7 +90,7 @@ async fn a_session_of_a_plain_durable_goes_on_where_it_was() {
     eventually_pending(&broker, "all is acked", 0).await;
 }
 
-/// §4.31, `TestSubHasFailedHBClearedAfterDurableResume`.
+/// `TestSubHasFailedHBClearedAfterDurableResume`.
 #[tokio::test]
 async fn a_durable_whose_client_failed_its_heartbeats_is_redelivered_to_after_its_return() {
     let broker = broker().await;
@@ -120,7 +120,7 @@ async fn a_durable_whose_client_failed_its_heartbeats_is_redelivered_to_after_it
     close(&broker, back).await;
 }
 
-/// §4.35, `TestDurableRestartWithMaxInflight`.
+/// `TestDurableRestartWithMaxInflight`.
 #[tokio::test]
 async fn a_return_with_a_full_window_gets_all_of_it_and_then_the_rest() {
     let broker = broker().await;
@@ -146,7 +146,7 @@ async fn a_return_with_a_full_window_gets_all_of_it_and_then_the_rest() {
     close(&broker, second).await;
 }
 
-/// §4.40, `TestDurableClosedNotUnsubscribed`.
+/// `TestDurableClosedNotUnsubscribed`.
 #[tokio::test]
 async fn a_closed_durable_stays_known_and_keeps_what_comes_meanwhile() {
     let broker = broker().await;
@@ -166,7 +166,7 @@ async fn a_closed_durable_stays_known_and_keeps_what_comes_meanwhile() {
     close(&broker, second).await;
 }
 
-/// §4.40, `TestSubStartPositionWithDurableQueueSub`.
+/// `TestSubStartPositionWithDurableQueueSub`.
 #[tokio::test]
 async fn the_start_position_of_who_joins_or_resumes_is_ignored() {
     let broker = broker().await;

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use testbed::Broker;
 
-use crate::bench::{broker, eventually_lag_of};
+use crate::harness::{broker, eventually_lag_of};
 
 /// Cargo builds them with the tests, unless it is asked for one kind of target alone.
 fn program(name: &str, broker: &Broker) -> Command {
@@ -42,7 +42,7 @@ async fn lines(subscriber: &mut Child, count: usize) -> Vec<String> {
     let reading = tokio::task::spawn_blocking(move || {
         BufReader::new(stdout).lines().take(count).map(|line| line.expect("text")).collect()
     });
-    let reading = tokio::time::timeout(crate::bench::PATIENCE, reading);
+    let reading = tokio::time::timeout(crate::harness::PATIENCE, reading);
     reading.await.expect("in time").expect("no panic")
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use stan::{Connection, Message, Options, Session, SessionState};
 use testbed::{Broker, BrokerOptions, broker::GUEST_CLUSTER_ID, eventually};
 
-use crate::bench::{PATIENCE, broker, eventually_lag, group, options, take, take_many};
+use crate::harness::{PATIENCE, broker, eventually_lag, group, options, take, take_many};
 
 fn guest_options(host: &Broker, client_id: &str) -> Options {
     let mut options = options(&host.url(), client_id);
@@ -20,7 +20,7 @@ async fn publish(connection: &Connection, numbers: std::ops::Range<u32>) {
     }
 }
 
-/// §4.43, failover of fault-tolerant servers: the registration, the group and its messages are in
+/// Failover of fault-tolerant servers: the registration, the group and its messages are in
 /// the store they share, so nothing is lost, and what is in hand is not yielded again.
 #[tokio::test]
 async fn a_session_goes_on_when_the_standby_takes_over() {
@@ -97,7 +97,7 @@ async fn a_session_goes_on_when_the_standby_takes_over() {
     assert!(user.await.expect("no panic") >= 41, "the last of them was delivered");
 }
 
-/// §4.43, failover: what the publisher was told to be stored is, whenever the server was killed.
+/// Failover: what the publisher was told to be stored is, whenever the server was killed.
 #[tokio::test]
 async fn what_was_acknowledged_before_the_active_server_died_is_all_there_after_it() {
     let host = broker().await;

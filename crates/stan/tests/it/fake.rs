@@ -96,7 +96,7 @@ pub(crate) fn subscribed() -> SubscriptionResponse {
 
 /// Options of a client of the fake.
 pub(crate) fn options(broker: &Broker, client_id: &str) -> Options {
-    let mut options = crate::bench::options(&broker.url(), client_id);
+    let mut options = crate::harness::options(&broker.url(), client_id);
     CLUSTER_ID.clone_into(&mut options.cluster_id);
     options
 }

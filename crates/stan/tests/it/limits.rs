@@ -5,7 +5,7 @@ use std::time::Duration;
 use stan::{Session, StartPosition, SubscriptionOptions};
 use testbed::{Broker, BrokerOptions, eventually};
 
-use crate::bench::{
+use crate::harness::{
     PATIENCE, ack_all, connect, eventually_lag, group, numbered, options, publish, sequences, take,
     take_many,
 };
@@ -16,7 +16,7 @@ async fn short_memory() -> Broker {
     Broker::start(options).await.expect("a broker")
 }
 
-/// §4.41, `TestDeliveryWithGapsInSequence`: what is gone shows as a jump in the numbers.
+/// `TestDeliveryWithGapsInSequence`: what is gone shows as a jump in the numbers.
 #[tokio::test]
 async fn messages_that_the_server_removed_before_a_subscription_saw_them_are_a_jump_in_sequence() {
     let broker = short_memory().await;
@@ -43,7 +43,7 @@ async fn messages_that_the_server_removed_before_a_subscription_saw_them_are_a_j
     connection.close().await.expect("closed");
 }
 
-/// §4.41, `TestDroppedMessagesOnSendToQueueSub`: neither the group nor a session hangs, whatever
+/// `TestDroppedMessagesOnSendToQueueSub`: neither the group nor a session hangs, whatever
 /// was unacknowledged when it was removed.
 #[tokio::test]
 async fn a_group_whose_unacknowledged_messages_were_removed_goes_on_with_the_next() {

@@ -1,5 +1,5 @@
 //! The supervised session over links and servers that fail: what was held comes back at once,
-//! nothing in hand comes twice, late acks count, and the server is left with no ghosts.
+//! nothing in hand comes twice, late acks count, and no member is left behind in the server.
 
 use std::collections::HashSet;
 use std::process::Command;
@@ -9,7 +9,7 @@ use stan::{Connection, Message, Messages, Monitor, Session, SessionState};
 use testbed::{Broker, BrokerOptions, Direction, Proxy, eventually};
 use tokio::time::timeout;
 
-use crate::bench::{
+use crate::harness::{
     PATIENCE, broker, eventually_lag, group, lag, numbered, options, publish, take,
 };
 
@@ -167,7 +167,7 @@ async fn black_hole(directions: &[Direction]) {
     scene.recover().await;
 }
 
-/// §4.29 turned round: who does not answer is evicted, and comes back.
+/// `TestCheckClientHealth` turned round: who does not answer is evicted, and comes back.
 #[tokio::test]
 async fn a_session_evicted_by_heartbeats_registers_again() {
     let mut scene = Scene::set().await;
@@ -195,7 +195,7 @@ async fn a_server_that_hangs_and_wakes_is_noticed_and_used_again() {
     scene.recover().await;
 }
 
-/// §4.43, the late ack after the session was rebuilt, where the server kept what it had sent.
+/// The late ack after the session was rebuilt, where the server kept what it had sent.
 #[tokio::test]
 async fn a_server_away_for_longer_than_the_ping_budget_is_waited_for() {
     let mut scene = Scene::set().await;
@@ -207,7 +207,7 @@ async fn a_server_away_for_longer_than_the_ping_budget_is_waited_for() {
     scene.recover().await;
 }
 
-/// §4.3 for sessions, `TestPingsResponseError`, and what comes after.
+/// For sessions, `TestPingsResponseError`, and what comes after.
 #[tokio::test]
 async fn a_replaced_session_comes_back_when_its_replacement_leaves() {
     let mut scene = Scene::set().await;
@@ -239,7 +239,7 @@ async fn a_session_closed_while_its_link_is_down_ends_within_its_time() {
     eventually_lag(&scene.broker, "what was in hand waits for the next", (0, 5, 0)).await;
 }
 
-/// §4.17, `TestSubTimeout`, where the link swallows the closing message too.
+/// `TestSubTimeout`, where the link loses the closing message too.
 #[tokio::test]
 async fn a_subscription_whose_closing_was_lost_too_is_closed_before_the_next() {
     let host = broker().await;
@@ -287,7 +287,7 @@ async fn host_messages(host: &Broker, name: &str) -> u64 {
     digits.parse().expect("a number")
 }
 
-/// §4.43, NATS up and STAN down.
+/// NATS up and STAN down.
 #[tokio::test]
 async fn a_short_absence_of_the_streaming_server_alone_keeps_the_registration() {
     let host = broker().await;
@@ -306,14 +306,14 @@ async fn a_short_absence_of_the_streaming_server_alone_keeps_the_registration() 
     eventually_lag(&guest, "nobody is left", (0, 0, 0)).await;
 }
 
-/// §4.43, NATS up and STAN down for longer than the ping budget, then back with its store.
+/// NATS up and STAN down for longer than the ping budget, then back with its store.
 #[tokio::test]
 async fn a_long_absence_of_the_streaming_server_alone_is_noticed_and_told() {
     let host = broker().await;
     absence(&host, Broker::start_on(&host, BrokerOptions::default()).await.expect("a guest")).await;
 }
 
-/// §4.43, NATS up and STAN down, and back with nothing.
+/// NATS up and STAN down, and back with nothing.
 #[tokio::test]
 async fn a_streaming_server_that_comes_back_with_nothing_gets_a_new_registration() {
     let host = broker().await;

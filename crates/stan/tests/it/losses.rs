@@ -7,7 +7,7 @@ use stan::{Connection, Error, Lost, Options, PublishError, Session, SessionState
 use testbed::{Broker, BrokerOptions, Proxy, broker::GUEST_CLUSTER_ID, eventually};
 use tokio::time::timeout;
 
-use crate::bench::{PATIENCE, broker, forgetful_broker, group, options, until_lost};
+use crate::harness::{PATIENCE, broker, forgetful_broker, group, options, until_lost};
 use crate::wire::{Tap, until_links};
 
 fn guest_options(guest: &Broker, client_id: &str) -> Options {
@@ -16,7 +16,7 @@ fn guest_options(guest: &Broker, client_id: &str) -> Options {
     options
 }
 
-/// §4.3, `TestPingsResponseError`; §4.43: a replaced client sends no Close and no `SubClose`.
+/// `TestPingsResponseError`; a replaced client sends no Close and no `SubClose`.
 #[tokio::test]
 async fn a_client_replaced_while_cut_off_learns_it_and_says_nothing_more() {
     let broker = broker().await;
@@ -46,7 +46,7 @@ async fn a_client_replaced_while_cut_off_learns_it_and_says_nothing_more() {
     new.publish("orders", "still registered".into()).await.expect("acknowledged");
 }
 
-/// §4.43: not even before a ping has told it, for then it asks first.
+/// Not even before a ping has told it, for then it asks first.
 #[tokio::test]
 async fn a_client_that_does_not_know_yet_that_it_is_replaced_asks_before_it_closes() {
     let broker = broker().await;
@@ -76,7 +76,7 @@ async fn a_client_that_does_not_know_yet_that_it_is_replaced_asks_before_it_clos
     }
 }
 
-/// §4.30, `TestClientPings`: the server that forgot us says so.
+/// `TestClientPings`: the server that forgot us says so.
 #[tokio::test]
 async fn publishing_to_a_server_that_forgot_us_is_refused_and_the_loss_is_noticed() {
     let mut broker = forgetful_broker().await;
@@ -88,7 +88,7 @@ async fn publishing_to_a_server_that_forgot_us_is_refused_and_the_loss_is_notice
     assert_eq!(error, PublishError::ConnectionClosed);
 }
 
-/// §4.30, `TestPersistentStoreClientPings`; §4.43: NATS up, STAN down and back.
+/// `TestPersistentStoreClientPings`; NATS up, STAN down and back.
 #[tokio::test]
 async fn a_registration_holds_over_a_restart_of_a_streaming_server_with_a_file_store() {
     let host = broker().await;
@@ -113,7 +113,7 @@ async fn a_registration_holds_over_a_restart_of_a_streaming_server_with_a_file_s
     assert_eq!(guest.channel("orders").await.expect("state").last_seq, 1);
 }
 
-/// §4.43: NATS up, STAN down. "No responders" answers the pings, and is no sign of life; the
+/// NATS up, STAN down. "No responders" answers the pings, and is no sign of life; the
 /// lost connection no longer answers heartbeats, so its name is free for the next.
 #[tokio::test]
 async fn a_streaming_server_that_is_gone_while_nats_stays_is_a_loss() {
@@ -129,7 +129,7 @@ async fn a_streaming_server_that_is_gone_while_nats_stays_is_a_loss() {
     new.publish("orders", "mine".into()).await.expect("acknowledged");
 }
 
-/// §4.43: the link goes for good while a server that is away is being asked whether it still
+/// The link goes for good while a server that is away is being asked whether it still
 /// knows us.
 #[tokio::test]
 async fn a_link_lost_for_good_while_the_server_is_away_too_is_dialled_again() {
@@ -163,7 +163,7 @@ async fn a_link_lost_for_good_while_the_server_is_away_too_is_dialled_again() {
     session.close().await;
 }
 
-/// §4.43: NATS up, STAN down for longer than the pings allow; the session goes on after it.
+/// NATS up, STAN down for longer than the pings allow; the session goes on after it.
 #[tokio::test]
 async fn a_session_goes_on_when_the_streaming_server_is_back() {
     let host = broker().await;

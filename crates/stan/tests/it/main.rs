@@ -1,12 +1,15 @@
 //! The client against a real nats-streaming-server.
+//!
+//! Where a comment names a `Test…`, the behaviour is taken from that test of stan.go or of the
+//! server.
 
-mod bench;
 mod connect;
 mod delivery;
 mod durable;
 mod examples;
 mod failover;
 mod fake;
+mod harness;
 mod limits;
 mod links;
 mod losses;

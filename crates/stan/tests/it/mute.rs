@@ -10,8 +10,8 @@ use stan::{Session, SessionState};
 use testbed::{Proxy, eventually};
 use tokio::time::timeout;
 
-use crate::bench::{PATIENCE, broker, group, options};
 use crate::fake::subscribed;
+use crate::harness::{PATIENCE, broker, group, options};
 use crate::wire::{ConnectResponse, encoded};
 
 fn welcome() -> Vec<u8> {
@@ -99,7 +99,7 @@ async fn a_closing_without_an_answer_is_tried_again_before_anything_is_subscribe
     assert_eq!(requests, ["mute", "sub", "ping", "subclose", "ping", "subclose", "sub"]);
 }
 
-/// §4.17, `TestSubTimeout`: once in passing, once until it is confirmed.
+/// `TestSubTimeout`: once in passing, once until it is confirmed.
 #[tokio::test]
 async fn a_subscribe_without_an_answer_is_closed_under_the_same_registration() {
     let requests = requests_with_these_unanswered(&[2]).await;

@@ -8,8 +8,8 @@ use stan::{Connection, Lost, PublishError, Session, SessionState, SubscriptionOp
 use testbed::{Broker, BrokerOptions, Proxy, eventually};
 use tokio::time::timeout;
 
-use crate::bench::{PATIENCE, broker, group, options, until_lost};
 use crate::fake::{self, Fake};
+use crate::harness::{PATIENCE, broker, group, options, until_lost};
 use crate::wire::{ConnectRequest, MsgProto, Ping, SubscriptionRequest, Tap, decoded, encoded};
 
 /// Counts the changes of state until the connection is dropped.
@@ -45,7 +45,7 @@ async fn outlive_heartbeats(broker: &Broker, client_id: &str) {
     assert_eq!(broker.clients().await.expect("clients").len(), clients.len(), "evicted");
 }
 
-/// §4.29, `TestCheckClientHealth`.
+/// `TestCheckClientHealth`.
 #[tokio::test]
 async fn a_client_that_answers_heartbeats_is_not_evicted() {
     let broker = brisk_broker().await;
@@ -54,7 +54,7 @@ async fn a_client_that_answers_heartbeats_is_not_evicted() {
     connection.close().await.expect("still registered");
 }
 
-/// §4.43: heartbeats are answered while the user's consumer blocks its thread, its queue full.
+/// Heartbeats are answered while the user's consumer blocks its thread, its queue full.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn heartbeats_are_answered_while_the_consumer_is_blocked() {
     let broker = brisk_broker().await;
@@ -82,7 +82,7 @@ async fn heartbeats_are_answered_while_the_consumer_is_blocked() {
     connection.publish("orders", "more".into()).await.expect("still registered");
 }
 
-/// §4.2, `TestPings`: they carry the connection's id, and their end is told once.
+/// `TestPings`: they carry the connection's id, and their end is told once.
 #[tokio::test]
 async fn pings_flow_and_when_none_is_answered_the_loss_is_told_once() {
     let broker = broker().await;
@@ -108,7 +108,7 @@ async fn pings_flow_and_when_none_is_answered_the_loss_is_told_once() {
     assert_eq!(fake.closes.count().await, 0);
 }
 
-/// Own: a server that allows no ping to stay unanswered, not even the one just sent.
+/// A server that allows no ping to stay unanswered, not even the one just sent.
 #[tokio::test]
 async fn a_server_that_wants_every_ping_answered_beforehand_does_not_end_the_registration() {
     let broker = broker().await;
@@ -124,7 +124,7 @@ async fn a_server_that_wants_every_ping_answered_beforehand_does_not_end_the_reg
     assert_eq!(until_lost(&connection).await, Lost::PingsUnanswered, "when answers stay out");
 }
 
-/// §4.2, `TestPings`: also when NATS itself is gone.
+/// `TestPings`: also when NATS itself is gone.
 #[tokio::test]
 async fn a_killed_nats_server_is_a_loss() {
     let mut broker = broker().await;
@@ -133,7 +133,7 @@ async fn a_killed_nats_server_is_a_loss() {
     assert_eq!(until_lost(&connection).await, Lost::PingsUnanswered);
 }
 
-/// Own: a server of protocol 0 would not know what a ping is.
+/// A server of protocol 0 would not know what a ping is.
 #[tokio::test]
 async fn a_server_of_protocol_0_is_not_pinged() {
     let broker = broker().await;
@@ -153,7 +153,7 @@ async fn a_server_of_protocol_0_is_not_pinged() {
     }
 }
 
-/// Own: such a server cannot be asked whether we are still registered, so after a cut the
+/// Such a server cannot be asked whether we are still registered, so after a cut the
 /// subscription stays as it is; it is not made anew under a name that may be another's.
 #[tokio::test]
 async fn a_session_with_a_server_of_protocol_0_goes_on_after_a_cut() {
@@ -190,7 +190,7 @@ async fn a_session_with_a_server_of_protocol_0_goes_on_after_a_cut() {
     .ack();
 }
 
-/// §4.4, `TestPingsCloseUnlockPubCalls`: those that wait for an ack and those for a place.
+/// `TestPingsCloseUnlockPubCalls`: those that wait for an ack and those for a place.
 #[tokio::test]
 async fn publishes_that_wait_end_when_the_session_dies() {
     let broker = broker().await;

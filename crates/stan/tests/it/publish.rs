@@ -9,8 +9,8 @@ use stan::{Connection, PublishError};
 use testbed::{Broker, BrokerOptions, Proxy, broker::GUEST_CLUSTER_ID};
 use tokio::time::timeout;
 
-use crate::bench::{PATIENCE, broker, options};
 use crate::fake::{self, Fake};
+use crate::harness::{PATIENCE, broker, options};
 use crate::wire::{ConnectRequest, PubAck, PubMsg, Tap, decoded, encoded, until_links};
 
 fn acknowledged(guid: &str) -> Vec<u8> {
@@ -27,7 +27,7 @@ async fn an_acknowledged_message_is_stored() {
     assert!(broker.clients().await.expect("clients").is_empty());
 }
 
-/// §4.8, `TestClientIDAndConnIDInPubMsg`.
+/// `TestClientIDAndConnIDInPubMsg`.
 #[tokio::test]
 async fn client_id_and_connection_id_are_in_every_publish() {
     let broker = broker().await;
@@ -58,7 +58,7 @@ async fn client_id_and_connection_id_are_in_every_publish() {
     }
 }
 
-/// §4.7, `TestPubFailsOnClientReplaced`.
+/// `TestPubFailsOnClientReplaced`.
 #[tokio::test]
 async fn a_replaced_clients_publish_is_refused_by_the_server() {
     let broker = broker().await;
@@ -82,28 +82,28 @@ async fn a_replaced_clients_publish_is_refused_by_the_server() {
     assert_eq!(broker.channel("orders").await.expect("state").last_seq, 1);
 }
 
-/// §4.42: the server's texts surface.
+/// The server's texts surface.
 #[tokio::test]
 async fn a_channel_that_differs_by_case_alone_is_refused_in_the_servers_words() {
     let broker = broker().await;
     let connection = Connection::connect(options(&broker.url(), "publisher")).await.expect("open");
     connection.publish("orders", "x".into()).await.expect("acknowledged");
-    let error = connection.publish("ORDERS", "x".into()).await.expect_err("illegal");
+    let error = connection.publish("ORDERS", "x".into()).await.expect_err("invalid");
     let PublishError::Refused(text) = &error else { panic!("{error}") };
     assert!(text.contains("different cases not allowed"), "{text}");
 }
 
 #[tokio::test]
-async fn an_illegal_channel_is_refused_before_anything_is_sent() {
+async fn an_invalid_channel_is_refused_before_anything_is_sent() {
     let broker = broker().await;
     let mut publishes = Tap::on(&broker, "_STAN.pub.>").await;
     let connection = Connection::connect(options(&broker.url(), "publisher")).await.expect("open");
     let long = "x".repeat(5_000);
-    for illegal in
+    for invalid in
         ["", ".", "orders.", "a..b", "orders.>", "orders.*", "a/b", "a b", "a\r\nb", &long]
     {
-        let error = connection.publish(illegal, "x".into()).await.expect_err("illegal");
-        assert!(matches!(&error, PublishError::InvalidChannel(_)), "{illegal:?}: {error}");
+        let error = connection.publish(invalid, "x".into()).await.expect_err("invalid");
+        assert!(matches!(&error, PublishError::InvalidChannel(_)), "{invalid:?}: {error}");
         assert!(error.to_string().contains("1 to 1024 bytes"), "{error}");
     }
     assert_eq!(publishes.count().await, 0);
@@ -120,7 +120,7 @@ async fn a_message_over_the_servers_limit_is_refused_before_it_is_sent() {
     connection.publish("orders", "small".into()).await.expect("the link still stands");
 }
 
-/// §4.12, `TestDuplicateProcessingOfPubAck`.
+/// `TestDuplicateProcessingOfPubAck`.
 #[tokio::test]
 async fn every_publish_has_one_outcome_when_time_is_too_short() {
     let broker = broker().await;
@@ -145,7 +145,7 @@ async fn every_publish_has_one_outcome_when_time_is_too_short() {
     assert!(broker.channel("orders").await.expect("state").last_seq >= stored);
 }
 
-/// §4.10, `TestTimeoutPublish` and `TestPublishAsyncTimeout`.
+/// `TestTimeoutPublish` and `TestPublishAsyncTimeout`.
 #[tokio::test]
 async fn every_publish_to_a_silent_server_times_out() {
     let broker = broker().await;
@@ -159,7 +159,7 @@ async fn every_publish_to_a_silent_server_times_out() {
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == late).count(), 1_000);
 }
 
-/// §4.11, `TestMaxPubAcksInflight`.
+/// `TestMaxPubAcksInflight`.
 #[tokio::test]
 async fn a_window_of_one_holds_the_second_back_until_an_ack_or_a_time_out() {
     let broker = broker().await;
@@ -186,7 +186,7 @@ async fn a_window_of_one_holds_the_second_back_until_an_ack_or_a_time_out() {
     drop(third);
 }
 
-/// §4.43: a 503 is no success, and fails at once.
+/// A 503 is no success, and fails at once.
 #[tokio::test]
 async fn a_publish_to_a_streaming_server_that_is_gone_fails_at_once() {
     let host = broker().await;
@@ -205,7 +205,7 @@ async fn a_publish_to_a_streaming_server_that_is_gone_fails_at_once() {
     assert!(outcomes.iter().all(|outcome| *outcome == Err(PublishError::NoResponders)));
 }
 
-/// Own: an empty answer decodes as a success without a guid; only the message's own guid counts.
+/// An empty answer decodes as a success without a guid; only the message's own guid counts.
 #[tokio::test]
 async fn an_acknowledgement_that_names_another_message_or_none_is_no_success() {
     let broker = broker().await;
@@ -227,7 +227,7 @@ async fn an_acknowledgement_that_names_another_message_or_none_is_no_success() {
     timeout(PATIENCE, first).await.expect("in time").expect("acknowledged");
 }
 
-/// §4.12: an answer that comes after the time-out changes nothing, also when it comes twice.
+/// An answer that comes after the time-out changes nothing, also when it comes twice.
 #[tokio::test]
 async fn a_late_and_a_doubled_acknowledgement_change_nothing() {
     let broker = broker().await;

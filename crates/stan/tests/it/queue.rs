@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use stan::{Subscription, SubscriptionOptions};
 use testbed::{Broker, eventually};
 
-use crate::bench::{
+use crate::harness::{
     PATIENCE, ack_all, broker, connect, eventually_lag, group, lag, numbered, publish, sequences,
     take, take_from_all, take_many,
 };
@@ -44,7 +44,7 @@ async fn drain(members: &[&Subscription], count: usize) -> HashSet<u64> {
     seen
 }
 
-/// §4.33, `TestQueueSubscriberTransferPendingMsgsOnClose`.
+/// `TestQueueSubscriberTransferPendingMsgsOnClose`.
 #[tokio::test]
 async fn what_a_leaving_member_held_reaches_the_others_at_once_and_flagged() {
     let broker = broker().await;
@@ -75,7 +75,7 @@ async fn what_a_leaving_member_held_reaches_the_others_at_once_and_flagged() {
     eventually_lag(&broker, "all is acked, two members are left", (0, 0, 2)).await;
 }
 
-/// §4.36, `TestQueueAckRemovesFromOwningMember`.
+/// `TestQueueAckRemovesFromOwningMember`.
 #[tokio::test]
 async fn a_late_ack_clears_a_message_that_was_redelivered_to_another_member() {
     let broker = broker().await;
@@ -95,7 +95,7 @@ async fn a_late_ack_clears_a_message_that_was_redelivered_to_another_member() {
     drop(second_copy);
 }
 
-/// §4.38, `TestQueueWithOneStalledMemberDoesNotStallGroup`.
+/// `TestQueueWithOneStalledMemberDoesNotStallGroup`.
 #[tokio::test]
 async fn a_stalled_member_does_not_stall_its_group() {
     let broker = broker().await;
@@ -110,7 +110,7 @@ async fn a_stalled_member_does_not_stall_its_group() {
     eventually_lag(&broker, "all is acked", (0, 0, 2)).await;
 }
 
-/// §4.38, `TestQueueGroupUnStalledOnAcks`.
+/// `TestQueueGroupUnStalledOnAcks`.
 #[tokio::test]
 async fn a_stalled_group_goes_on_with_the_first_ack() {
     let broker = broker().await;
@@ -127,7 +127,7 @@ async fn a_stalled_group_goes_on_with_the_first_ack() {
     eventually_lag(&broker, "all is acked", (0, 0, 2)).await;
 }
 
-/// §4.38, `TestQueueGroupNotStalledOnMemberLeaving`.
+/// `TestQueueGroupNotStalledOnMemberLeaving`.
 #[tokio::test]
 async fn a_group_whose_stalled_member_leaves_goes_on() {
     let broker = broker().await;

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use stan::{Connection, Subscription};
 use testbed::Proxy;
 
-use crate::bench::{
+use crate::harness::{
     ack_all, broker, connect, eventually_lag, eventually_pending, group, numbered, options,
     publish, sequences, take, take_from_all, take_many,
 };
 
-/// §4.34, `TestDurableQueueSubRedeliveryOnRejoin`.
+/// `TestDurableQueueSubRedeliveryOnRejoin`.
 #[tokio::test]
 async fn who_rejoins_an_empty_group_gets_all_that_was_unacked_and_then_the_new() {
     let broker = broker().await;
@@ -39,7 +39,7 @@ async fn who_rejoins_an_empty_group_gets_all_that_was_unacked_and_then_the_new()
     eventually_lag(&broker, "all is acked", (0, 0, 1)).await;
 }
 
-/// §4.34, `TestPersistentStoreDurableQueueSubRedeliveryOnRejoin`: with a restart in between.
+/// `TestPersistentStoreDurableQueueSubRedeliveryOnRejoin`: with a restart in between.
 #[tokio::test]
 async fn who_rejoins_after_a_restart_of_the_server_gets_all_that_was_unacked() {
     let mut broker = broker().await;
@@ -58,7 +58,7 @@ async fn who_rejoins_after_a_restart_of_the_server_gets_all_that_was_unacked() {
     eventually_pending(&broker, "all is acked", 0).await;
 }
 
-/// §4.37, `TestQueueRedeliveryAfterMembersCrash`.
+/// `TestQueueRedeliveryAfterMembersCrash`.
 #[tokio::test]
 async fn members_that_crash_and_return_under_their_names_do_not_wait_for_the_ack_wait() {
     let broker = broker().await;
@@ -94,7 +94,7 @@ async fn members_that_crash_and_return_under_their_names_do_not_wait_for_the_ack
     drop((held, crashing));
 }
 
-/// §4.39, `TestQueueRedeliveryCount`.
+/// `TestQueueRedeliveryCount`.
 #[tokio::test]
 async fn redeliveries_are_counted_across_the_members() {
     let broker = broker().await;
@@ -119,7 +119,7 @@ async fn redeliveries_are_counted_across_the_members() {
     eventually_lag(&broker, "it is acked", (0, 0, 2)).await;
 }
 
-/// §4.39, `TestPersistentStoreRedeliveryCount`: the count is in the server's memory, so it
+/// `TestPersistentStoreRedeliveryCount`: the count is in the server's memory, so it
 /// begins anew, but the flag holds.
 #[tokio::test]
 async fn a_restarted_server_still_flags_redeliveries_and_counts_from_one() {

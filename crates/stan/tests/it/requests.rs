@@ -7,14 +7,14 @@ use stan::{Connection, Error, PublishError, SubscriptionOptions};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::bench::{PATIENCE, broker, options, take};
 use crate::fake::{self, ACK_INBOX, Fake};
+use crate::harness::{PATIENCE, broker, options, take};
 use crate::wire::{
     self, Ack, MsgProto, SubscriptionRequest, Tap, UnsubscribeRequest, decoded, encoded, text,
     until_gone,
 };
 
-/// §4.19, `TestTimeoutOnRequests`.
+/// `TestTimeoutOnRequests`.
 #[tokio::test]
 async fn each_request_that_is_not_answered_names_itself() {
     let broker = broker().await;
@@ -44,7 +44,7 @@ async fn each_request_that_is_not_answered_names_itself() {
     }
 }
 
-/// §4.17, `TestSubTimeout`: the server may have made the member, so it is told to drop it.
+/// `TestSubTimeout`: the server may have made the member, so it is told to drop it.
 #[tokio::test]
 async fn a_subscription_that_is_not_confirmed_is_closed_by_its_inbox() {
     let broker = broker().await;
@@ -60,7 +60,7 @@ async fn a_subscription_that_is_not_confirmed_is_closed_by_its_inbox() {
     assert_eq!(closed.inbox, asked.inbox);
 }
 
-/// §4.18, `TestSubCloseError`: a server without close-subscription requests is not asked to
+/// `TestSubCloseError`: a server without close-subscription requests is not asked to
 /// unsubscribe in their stead, which would delete the durable position.
 #[tokio::test]
 async fn a_server_that_cannot_close_subscriptions_is_not_asked_to_unsubscribe() {
@@ -80,7 +80,7 @@ async fn a_server_that_cannot_close_subscriptions_is_not_asked_to_unsubscribe() 
     assert_eq!(fake.unsubscribes.count().await, 0);
 }
 
-/// §4.25, `TestMsgsNotSentToSubBeforeSubReqResponse`, and worse: here one comes before it.
+/// `TestMsgsNotSentToSubBeforeSubReqResponse`, and worse: here one comes before it.
 #[tokio::test]
 async fn messages_around_the_subscribe_response_are_delivered_and_acked() {
     let broker = broker().await;
@@ -116,7 +116,7 @@ async fn messages_around_the_subscribe_response_are_delivered_and_acked() {
     }
 }
 
-/// §4.42, `TestInvalidSubRequest` and `TestSubRequestsFailedIfClientClosed`.
+/// `TestInvalidSubRequest` and `TestSubRequestsFailedIfClientClosed`.
 #[tokio::test]
 async fn refusals_come_in_the_servers_words_and_are_sorted() {
     let broker = broker().await;
@@ -127,9 +127,9 @@ async fn refusals_come_in_the_servers_words_and_are_sorted() {
         Err(error) => (error.to_string(), error.kind()),
         Ok(_) => panic!("subscribed"),
     };
-    for illegal in ["", "orders..new", "orders.>", "new orders"] {
-        let (text, kind) = refusal(SubscriptionOptions::plain(illegal)).await;
-        assert!(text.contains("is not legal: 1 to 1024 bytes"), "{text}");
+    for invalid in ["", "orders..new", "orders.>", "new orders"] {
+        let (text, kind) = refusal(SubscriptionOptions::plain(invalid)).await;
+        assert!(text.contains("must be 1 to 1024 bytes"), "{text}");
         assert_eq!(kind, Kind::Permanent);
     }
     let mut durable = SubscriptionOptions::plain("orders");
@@ -140,7 +140,7 @@ async fn refusals_come_in_the_servers_words_and_are_sorted() {
     assert_eq!(kind, Kind::Permanent);
     let (text, kind) = refusal(durable.clone()).await;
     assert!(text.ends_with("stan: duplicate durable registration"), "{text}");
-    assert_eq!(kind, Kind::Retryable, "the first may be a ghost of ours");
+    assert_eq!(kind, Kind::Retryable, "the first may be an earlier one of ours");
 
     let forget = wire::text("asker");
     let nats = wire::nats(&broker).await;
@@ -154,7 +154,7 @@ async fn refusals_come_in_the_servers_words_and_are_sorted() {
     assert_eq!(refused, Err(PublishError::Refused("stan: invalid publish request".to_owned())));
 }
 
-/// §4.42: the text of a refused close and unsubscribe is told, and either may be tried again.
+/// The text of a refused close and unsubscribe is told, and either may be tried again.
 #[tokio::test]
 async fn a_refused_unsubscribe_can_be_tried_again() {
     let broker = broker().await;
@@ -180,7 +180,7 @@ async fn a_refused_unsubscribe_can_be_tried_again() {
     assert!(matches!(subscription.unsubscribe().await, Err(Error::Closed)));
 }
 
-/// §4.20, `TestUnsubscribeWhileConnClosing`, `TestRaceOnSubscribeAndConnClose` and
+/// `TestUnsubscribeWhileConnClosing`, `TestRaceOnSubscribeAndConnClose` and
 /// `TestRaceAckOnClose`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn closing_amid_publishes_subscribes_and_unsubscribes_ends_them_all() {

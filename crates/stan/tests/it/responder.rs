@@ -5,7 +5,7 @@ use stan::async_nats::{self, Client, Subscriber};
 use stan::{Connection, Options};
 use tokio::time::timeout;
 
-use crate::bench::{PATIENCE, options};
+use crate::harness::{PATIENCE, options};
 use crate::wire::{
     Ack, ConnectResponse, SubscriptionRequest, SubscriptionResponse, UnsubscribeRequest, decoded,
     encoded,

@@ -5,12 +5,12 @@ use tokio::time::timeout;
 
 use stan::{Session, SessionState};
 
-use crate::bench::{
+use crate::harness::{
     PATIENCE, ack_all, broker, connect, eventually_lag, group, numbered, options, publish,
     sequences, session, take_many,
 };
 
-/// §4.32, `TestPersistentStoreAutomaticDeliveryOnRestart`.
+/// `TestPersistentStoreAutomaticDeliveryOnRestart`.
 #[tokio::test]
 async fn a_subscription_goes_on_over_a_restart_of_the_server_without_subscribing_again() {
     let mut broker = broker().await;
@@ -38,7 +38,7 @@ async fn a_subscription_goes_on_over_a_restart_of_the_server_without_subscribing
     connection.close().await.expect("closed");
 }
 
-/// §4.43: a pod comes back under its name while its half-dead predecessor still holds messages.
+/// A pod comes back under its name while its half-dead predecessor still holds messages.
 #[tokio::test]
 async fn a_restarted_pod_takes_over_at_once_and_its_predecessor_stays_silent() {
     let broker = broker().await;

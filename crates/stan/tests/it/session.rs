@@ -1,4 +1,4 @@
-//! The supervised session: nothing lost, nothing in hand twice, no ghosts left behind.
+//! The supervised session: nothing lost, nothing in hand twice, no members left behind.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use stan::{Connection, Session, SessionState};
 use testbed::{Proxy, eventually};
 use tokio::time::timeout;
 
-use crate::bench::{
+use crate::harness::{
     PATIENCE, broker, eventually_lag, forgetful_broker, group, lag, numbered, options, publish,
     session, take,
 };
@@ -61,7 +61,7 @@ async fn a_session_that_starts_before_its_broker_goes_live_when_that_comes() {
     session.close().await;
 }
 
-/// §4.43, the late ack after the session was rebuilt, where the server begins anew.
+/// The late ack after the session was rebuilt, where the server begins anew.
 #[tokio::test]
 async fn a_broker_that_lost_its_memory_gets_a_new_session_and_the_stream_goes_on() {
     let mut broker = forgetful_broker().await;
@@ -131,7 +131,7 @@ async fn after_a_cut_link_what_was_missed_comes_at_once() {
     }
     assert!(began.elapsed() < Duration::from_secs(15), "the ack wait is 30 s");
     session.close().await;
-    eventually_lag(&broker, "all is acked and no ghost is left", (0, 0, 0)).await;
+    eventually_lag(&broker, "all is acked and no member is left", (0, 0, 0)).await;
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn a_replaced_session_does_not_disturb_its_replacement() {
     new.close().await.expect("closed by its own hand");
 }
 
-/// §4.43, the flood: the server's window does not bound redeliveries.
+/// The flood: the server's window does not bound redeliveries.
 #[tokio::test]
 async fn a_flood_of_redeliveries_neither_drops_nor_doubles() {
     let broker = broker().await;

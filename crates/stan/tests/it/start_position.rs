@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use stan::{Connection, Message, StartPosition, SubscriptionOptions};
 use testbed::{Broker, eventually};
 
-use crate::bench::{PATIENCE, broker, connect, numbered, publish, take, take_many};
+use crate::harness::{PATIENCE, broker, connect, numbered, publish, take, take_many};
 
 /// Publishes ten messages, subscribes, publishes one more; answers what comes up to that one.
 async fn seen_from(broker: &Broker, start: StartPosition) -> Vec<u64> {
@@ -35,42 +35,42 @@ async fn seen_after_ten(
     seen
 }
 
-/// §4.22, the default of `SubscriptionOptions`.
+/// The default of `SubscriptionOptions`.
 #[tokio::test]
 async fn new_only_begins_with_the_next_message() {
     let broker = broker().await;
     assert_eq!(seen_from(&broker, StartPosition::NewOnly).await, [11]);
 }
 
-/// §4.22, `TestSubscriptionStartPositionLast`.
+/// `TestSubscriptionStartPositionLast`.
 #[tokio::test]
 async fn last_received_begins_with_the_newest_message() {
     let broker = broker().await;
     assert_eq!(seen_from(&broker, StartPosition::LastReceived).await, [10, 11]);
 }
 
-/// §4.22, `TestSubscriptionStartPositionAtSequence`.
+/// `TestSubscriptionStartPositionAtSequence`.
 #[tokio::test]
 async fn a_sequence_begins_with_that_message() {
     let broker = broker().await;
     assert_eq!(seen_from(&broker, StartPosition::Sequence(8)).await, [8, 9, 10, 11]);
 }
 
-/// §4.22: a sequence that is yet to come counts as the next one.
+/// A sequence that is yet to come counts as the next one.
 #[tokio::test]
 async fn a_sequence_from_the_future_begins_with_the_next_message() {
     let broker = broker().await;
     assert_eq!(seen_from(&broker, StartPosition::Sequence(500)).await, [11]);
 }
 
-/// §4.22, `TestSubscriptionStartPositionFirst`.
+/// `TestSubscriptionStartPositionFirst`.
 #[tokio::test]
 async fn first_begins_with_the_oldest_message() {
     let broker = broker().await;
     assert_eq!(seen_from(&broker, StartPosition::First).await, (1..=11).collect::<Vec<_>>());
 }
 
-/// §4.22, `TestSubscriptionStartPositionAtTime`.
+/// `TestSubscriptionStartPositionAtTime`.
 #[tokio::test]
 async fn a_time_ago_begins_with_what_was_published_since() {
     const GAP: Duration = Duration::from_secs(1);

@@ -6,7 +6,7 @@ use stan::{Session, SessionState};
 use testbed::{Proxy, eventually};
 use tokio::time::timeout;
 
-use crate::bench::{PATIENCE, broker, forgetful_broker, group, numbered, options, publish, take};
+use crate::harness::{PATIENCE, broker, forgetful_broker, group, numbered, options, publish, take};
 
 #[tokio::test]
 async fn a_quiet_session_counts_deliveries_and_acks_and_nothing_else() {
@@ -27,7 +27,7 @@ async fn a_quiet_session_counts_deliveries_and_acks_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_message_let_go_is_counted_as_redelivered_when_it_comes_again() {
+async fn a_dropped_message_is_counted_as_redelivered_when_it_comes_again() {
     let broker = broker().await;
     publish(&broker, numbered(0..1)).await;
     let mut impatient = group();

@@ -1,7 +1,7 @@
 //! A storm of restarts, cuts and black holes, shortened by small timeouts: nothing that was
 //! acknowledged to the publisher is lost, and everything ends where it began.
 //!
-//! `STAN_STORM_SEED` repeats a storm, `STAN_STORM_BLOWS` makes it longer.
+//! `STAN_STORM_SEED` repeats a storm, `STAN_STORM_FAULTS` makes it longer.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,10 +13,10 @@ use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::bench::{broker, eventually_lag, group, options};
+use crate::harness::{broker, eventually_lag, group, options};
 
-const BLOWS: u64 = 12;
-const CALM: Duration = Duration::from_mins(1);
+const FAULTS: u64 = 12;
+const RECOVERY: Duration = Duration::from_mins(1);
 
 /// What the users of the sessions saw.
 #[derive(Default)]
@@ -40,9 +40,9 @@ async fn a_storm_loses_nothing_and_leaves_nothing_behind() {
 
     let mut proxies = Vec::new();
     let mut sessions = Vec::new();
-    let witnesses: [Arc<Mutex<Seen>>; 2] = Default::default();
+    let observed: [Arc<Mutex<Seen>>; 2] = Default::default();
     let mut users = Vec::new();
-    for (name, seen) in ["one", "two"].into_iter().zip(&witnesses) {
+    for (name, seen) in ["one", "two"].into_iter().zip(&observed) {
         let proxy = Proxy::start(([127, 0, 0, 1], broker.port()).into()).await.expect("a proxy");
         let mut group = group();
         group.ack_wait = Duration::from_secs(5);
@@ -55,26 +55,26 @@ async fn a_storm_loses_nothing_and_leaves_nothing_behind() {
         proxies.push(proxy);
         sessions.push(session);
     }
-    let calm = CancellationToken::new();
-    let publisher = tokio::spawn(publish_until(hasty(broker.port(), "publisher"), calm.clone()));
+    let stop = CancellationToken::new();
+    let publisher = tokio::spawn(publish_until(hasty(broker.port(), "publisher"), stop.clone()));
 
-    let blows = number("STAN_STORM_BLOWS").unwrap_or(BLOWS);
-    for _ in 0..blows {
-        let blow = strike(&mut chance, &mut broker, &mut proxies).await;
-        eprintln!("{blow}");
+    let faults = number("STAN_STORM_FAULTS").unwrap_or(FAULTS);
+    for _ in 0..faults {
+        let fault = inject_fault(&mut chance, &mut broker, &mut proxies).await;
+        eprintln!("{fault}");
     }
     for proxy in &mut proxies {
         proxy.heal().await.expect("healed");
     }
-    calm.cancel();
+    stop.cancel();
     let stored = publisher.await.expect("a publisher that ends well");
     for session in &sessions {
         let mut state = session.monitor().state();
         let live = state.wait_for(|state| *state == SessionState::Live);
-        timeout(CALM, live).await.expect("in time").expect("supervised");
+        timeout(RECOVERY, live).await.expect("in time").expect("supervised");
     }
-    eventually("every acknowledged publish is acked", CALM, async || {
-        let acked: HashSet<u32> = witnesses.iter().flat_map(|seen| keys(seen)).collect();
+    eventually("every acknowledged publish is acked", RECOVERY, async || {
+        let acked: HashSet<u32> = observed.iter().flat_map(|seen| keys(seen)).collect();
         stored.is_subset(&acked).then_some(())
     })
     .await;
@@ -92,16 +92,16 @@ async fn a_storm_loses_nothing_and_leaves_nothing_behind() {
     for user in users {
         user.await.expect("a user that ends well");
     }
-    let doubled: Vec<u64> = witnesses.iter().flat_map(|seen| lock(seen).doubled.clone()).collect();
+    let doubled: Vec<u64> = observed.iter().flat_map(|seen| lock(seen).doubled.clone()).collect();
     assert!(doubled.is_empty(), "yielded again while in hand: {doubled:?}");
-    let acks: u32 = witnesses.iter().map(|seen| lock(seen).acked.values().sum::<u32>()).sum();
+    let acks: u32 = observed.iter().map(|seen| lock(seen).acked.values().sum::<u32>()).sum();
     eprintln!("{} published, {acks} acked", stored.len());
     assert!(stored.len() > 100, "the storm left too little to prove anything");
 
     eventually_lag(&broker, "the group waits for its next member", (0, 0, 0)).await;
     assert!(broker.clients().await.expect("clients").is_empty());
     drop(proxies);
-    eventually("all tasks have ended", CALM, async || {
+    eventually("all tasks have ended", RECOVERY, async || {
         (Handle::current().metrics().num_alive_tasks() <= tasks_before).then_some(())
     })
     .await;
@@ -111,8 +111,12 @@ async fn a_storm_loses_nothing_and_leaves_nothing_behind() {
     assert!(subscriptions <= subscriptions_before + 1, "{after}");
 }
 
-/// One blow, most often a short one, and then what heals it.
-async fn strike(chance: &mut fastrand::Rng, broker: &mut Broker, proxies: &mut [Proxy]) -> String {
+/// Makes one fault, most often a short one, and then repairs it.
+async fn inject_fault(
+    chance: &mut fastrand::Rng,
+    broker: &mut Broker,
+    proxies: &mut [Proxy],
+) -> String {
     let for_a_while = Duration::from_millis(match chance.u8(..4) {
         0 => chance.u64(20..200),
         1 | 2 => chance.u64(200..2_000),
@@ -120,8 +124,8 @@ async fn strike(chance: &mut fastrand::Rng, broker: &mut Broker, proxies: &mut [
     });
     let proxy = chance.usize(..proxies.len());
     let proxy = &mut proxies[proxy];
-    let blow = chance.u8(..7);
-    match blow {
+    let fault = chance.u8(..7);
+    match fault {
         0 => broker.stop().await.expect("stopped"),
         1 => broker.kill().expect("killed"),
         2 | 3 => proxy.cut().await,
@@ -132,15 +136,15 @@ async fn strike(chance: &mut fastrand::Rng, broker: &mut Broker, proxies: &mut [
             proxy.black_hole(Direction::ToClient);
         }
     }
-    // The storm's own weather, not a wait for a state.
+    // How long the fault lasts, not a wait for a state.
     sleep(for_a_while).await;
-    if blow <= 1 {
+    if fault <= 1 {
         broker.start_again().await.expect("started again");
     } else {
         proxy.heal().await.expect("healed");
     }
     sleep(Duration::from_millis(chance.u64(20..1_000))).await;
-    format!("blow {blow} for {for_a_while:?}")
+    format!("fault {fault} for {for_a_while:?}")
 }
 
 /// Takes several at a time, holds them for a while, acknowledges.
@@ -170,17 +174,17 @@ async fn consume(messages: Messages, seen: Arc<Mutex<Seen>>, hold: Duration) {
 }
 
 /// Publishes numbers until told to stop; answers those that the server acknowledged.
-async fn publish_until(options: Options, calm: CancellationToken) -> HashSet<u32> {
+async fn publish_until(options: Options, stop: CancellationToken) -> HashSet<u32> {
     let mut acknowledged = HashSet::new();
     let mut next = 0;
-    while !calm.is_cancelled() {
+    while !stop.is_cancelled() {
         let Ok(connection) = Connection::connect(options.clone()).await else {
             sleep(Duration::from_millis(100)).await;
             continue;
         };
         let state = connection.state();
         let is_open = || *state.borrow() == stan::ConnectionState::Open;
-        while is_open() && !calm.is_cancelled() {
+        while is_open() && !stop.is_cancelled() {
             let mut acks = Vec::new();
             for number in next..next + 20 {
                 if let Ok(ack) = connection.publish_async("orders", number.to_string().into()).await

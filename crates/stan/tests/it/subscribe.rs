@@ -9,7 +9,7 @@ use stan::{Error, StartPosition, SubscriptionOptions};
 use testbed::eventually;
 use tokio::time::timeout;
 
-use crate::bench::{PATIENCE, broker, connect, numbered, publish, sequences, take, take_many};
+use crate::harness::{PATIENCE, broker, connect, numbered, publish, sequences, take, take_many};
 use crate::responder::Responder;
 use crate::wire::{MsgProto, SubscriptionResponse};
 
@@ -24,7 +24,7 @@ fn delivery(sequence: u64) -> MsgProto {
     MsgProto { sequence, subject: "orders".to_owned(), timestamp, ..MsgProto::default() }
 }
 
-/// §4.16, `TestNoDuplicatesOnSubscriberStart`.
+/// `TestNoDuplicatesOnSubscriberStart`.
 #[tokio::test]
 async fn who_subscribes_while_others_publish_gets_each_message_once() {
     const COUNT: usize = 3_000;
@@ -50,7 +50,7 @@ async fn who_subscribes_while_others_publish_gets_each_message_once() {
     connection.close().await.expect("closed");
 }
 
-/// §4.17, `TestSubTimeout`.
+/// `TestSubTimeout`.
 #[tokio::test]
 async fn a_subscribe_request_without_an_answer_is_taken_back_by_its_inbox() {
     let broker = broker().await;
@@ -66,7 +66,7 @@ async fn a_subscribe_request_without_an_answer_is_taken_back_by_its_inbox() {
     inbox_is_gone(&server, &asked.inbox).await;
 }
 
-/// §4.17, where the caller gives up first.
+/// Where the caller gives up first.
 #[tokio::test]
 async fn a_subscribe_request_that_its_caller_gave_up_is_taken_back_too() {
     let broker = broker().await;
@@ -88,7 +88,7 @@ async fn inbox_is_gone(server: &Responder, inbox: &str) {
     .await;
 }
 
-/// §4.25, the worst case: a message even before the answer, which the real server never sends.
+/// The worst case: a message even before the answer, which the real server never sends.
 #[tokio::test]
 async fn a_message_that_overtakes_the_answer_is_kept_and_its_ack_finds_the_inbox() {
     let broker = broker().await;
@@ -106,7 +106,7 @@ async fn a_message_that_overtakes_the_answer_is_kept_and_its_ack_finds_the_inbox
     assert_eq!(server.next_ack().await.sequence, 1);
 }
 
-/// §4.25, `TestMsgsNotSentToSubBeforeSubReqResponse`.
+/// `TestMsgsNotSentToSubBeforeSubReqResponse`.
 #[tokio::test]
 async fn messages_right_after_the_answer_are_not_missed() {
     let broker = broker().await;
@@ -122,7 +122,7 @@ async fn messages_right_after_the_answer_are_not_missed() {
     connection.close().await.expect("closed");
 }
 
-/// §4.18, `TestSubCloseError`: a close that failed may be tried again, one that worked not.
+/// `TestSubCloseError`: a close that failed may be tried again, one that worked not.
 #[tokio::test]
 async fn closing_a_subscription_can_be_tried_again_until_it_worked() {
     let broker = broker().await;
@@ -146,7 +146,7 @@ async fn closing_a_subscription_can_be_tried_again_until_it_worked() {
     assert!(matches!(subscription.unsubscribe().await, Err(Error::Closed)));
 }
 
-/// §4.41, `TestDeliveryWithGapsInSequence`.
+/// `TestDeliveryWithGapsInSequence`.
 #[tokio::test]
 async fn a_gap_in_the_sequence_holds_nothing_up() {
     let broker = broker().await;
@@ -169,7 +169,7 @@ async fn a_gap_in_the_sequence_holds_nothing_up() {
     }
 }
 
-/// Own: what is no STAN message, or one of another channel, is dropped and counted, and what comes
+/// What is no STAN message, or one of another channel, is dropped and counted, and what comes
 /// after it is read.
 #[tokio::test]
 async fn what_is_no_delivery_of_ours_is_counted_as_garbled_and_holds_nothing_up() {

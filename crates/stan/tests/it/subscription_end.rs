@@ -6,7 +6,7 @@ use stan::{Error, StartPosition, SubscriptionOptions};
 use testbed::eventually;
 use tokio::time::timeout;
 
-use crate::bench::{
+use crate::harness::{
     PATIENCE, ack_all, broker, connect, eventually_lag, eventually_live, eventually_pending, group,
     numbered, pending, publish, session, take, take_many,
 };
@@ -18,7 +18,7 @@ fn durable() -> SubscriptionOptions {
     options
 }
 
-/// §4.20, `TestUnsubscribe`.
+/// `TestUnsubscribe`.
 #[tokio::test]
 async fn after_unsubscribe_nothing_comes_and_the_server_knows_nothing_of_it() {
     let broker = broker().await;
@@ -35,7 +35,7 @@ async fn after_unsubscribe_nothing_comes_and_the_server_knows_nothing_of_it() {
     connection.close().await.expect("closed");
 }
 
-/// §4.20, `TestUnsubscribeWhileConnClosing` and `TestRaceOnSubscribeAndConnClose`.
+/// `TestUnsubscribeWhileConnClosing` and `TestRaceOnSubscribeAndConnClose`.
 #[tokio::test]
 async fn subscribing_and_unsubscribing_while_the_connection_closes_ends_one_way_or_the_other() {
     let broker = broker().await;
@@ -60,7 +60,7 @@ async fn subscribing_and_unsubscribing_while_the_connection_closes_ends_one_way_
     eventually_live(&broker, "nothing is left", 0).await;
 }
 
-/// §4.20, `TestRaceAckOnClose`.
+/// `TestRaceAckOnClose`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acks_that_race_with_close_neither_panic_nor_hang() {
     let broker = broker().await;
@@ -77,7 +77,7 @@ async fn acks_that_race_with_close_neither_panic_nor_hang() {
     }
 }
 
-/// §0.4 and the point 3: no ghost is left of a subscription that was only dropped.
+/// Nothing is left in the server of a subscription that was only dropped.
 #[tokio::test]
 async fn a_dropped_subscription_is_closed_in_the_background() {
     let broker = broker().await;
@@ -157,7 +157,7 @@ async fn tasks_end_with_their_subscription_while_the_connection_lives_on() {
     connection.close().await.expect("closed");
 }
 
-/// §4.26 with a plain durable: the server waits for the acks before it closes.
+/// With a plain durable: the server waits for the acks before it closes.
 #[tokio::test]
 async fn closing_keeps_the_position_of_a_plain_durable() {
     let broker = broker().await;

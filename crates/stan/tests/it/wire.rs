@@ -7,7 +7,7 @@ use stan::async_nats::{Client, Message, Subscriber};
 use testbed::{Broker, eventually, http};
 use tokio::time::timeout;
 
-use crate::bench::PATIENCE;
+use crate::harness::PATIENCE;
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct ConnectRequest {

@@ -1,4 +1,4 @@
-//! The last words of a registration: asked first whether it still holds, then ended.
+//! Ending a registration: the server is asked whether it still holds, then told to end it.
 
 use std::time::Duration;
 
@@ -10,17 +10,18 @@ use crate::protocol::{CloseRequest, CloseResponse, Ping, PingResponse};
 use crate::transport::Transport;
 
 /// What it takes to end a registration, also after its last owner is gone.
-pub(super) struct Farewell {
+pub(super) struct Closer {
     pub(super) transport: Transport,
     pub(super) client_id: String,
     pub(super) conn_id: Bytes,
+    /// The subject of close requests.
     pub(super) close: String,
-    /// Empty with a server that takes no pings.
+    /// The subject of pings; empty with a server that takes none.
     pub(super) ping: String,
     pub(super) within: Duration,
 }
 
-impl Farewell {
+impl Closer {
     /// Asks whether the registration still holds.
     pub(super) async fn verify(&self) -> Result<(), Error> {
         let ping = Ping { conn_id: self.conn_id.clone() };

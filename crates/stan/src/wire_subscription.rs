@@ -19,16 +19,16 @@ use crate::protocol::{
 };
 use crate::registration::Registration;
 
-/// A live subscription. Dropping it stops its tasks without a word to the server.
+/// A live subscription. Dropping it stops its tasks and sends the server nothing.
 #[derive(Debug)]
-pub(crate) struct Attachment {
+pub(crate) struct WireSubscription {
     channel: String,
     ack_inbox: String,
     pump: JoinHandle<()>,
     acks: JoinHandle<()>,
 }
 
-impl Attachment {
+impl WireSubscription {
     /// Subscribes and lets messages flow into `deliveries`. `same_registration` tells that the
     /// subscription before this one was made under the same registration.
     pub(crate) async fn open(
@@ -38,7 +38,7 @@ impl Attachment {
         same_registration: bool,
     ) -> Result<Self, Error> {
         registration.check()?;
-        close_doubtful(registration).await?;
+        close_orphaned(registration).await?;
         let within = registration.options.request_timeout;
         let transport = &registration.transport;
         let (inbox, subscriber) = transport.subscribe_inbox(within).await?;
@@ -57,18 +57,18 @@ impl Attachment {
             start_time_delta,
         };
         // A caller may give up waiting, and then nothing below is run.
-        let unanswered =
-            Unanswered { registration, channel: &options.channel, inbox: Some(&inbox) };
+        let pending =
+            PendingSubscribe { registration, channel: &options.channel, inbox: Some(&inbox) };
         let subject = &registration.subjects.subscribe;
         let asked = transport.request(Request::Subscribe, subject, &request, within).await;
         let answer: SubscriptionResponse = match asked {
             Ok(answer) => answer,
             Err(error) => {
-                unanswered.settle();
+                pending.resolve();
                 if !matches!(error, Error::Refused { .. }) {
                     // The server may have taken the request: without this it would keep a member
                     // that nobody reads from.
-                    abandon(registration, &options.channel, inbox).await;
+                    close_unconfirmed(registration, &options.channel, inbox).await;
                 }
                 return Err(error);
             }
@@ -76,10 +76,10 @@ impl Attachment {
         if answer.ack_inbox.is_empty() {
             return Err(Error::Garbled(Request::Subscribe, "no ack inbox".to_owned()));
         }
-        unanswered.settle();
+        pending.resolve();
         let (sender, receiver) = mpsc::unbounded_channel();
         deliveries.attach(sender, same_registration);
-        // Messages wait in `subscriber` until here, so none is taken before its ack inbox is known.
+        // Messages wait in `subscriber` until here, so none is taken before the ack inbox is known.
         let pump = pump(subscriber, options.channel.clone(), Arc::clone(deliveries));
         let acks = send_acks(
             receiver,
@@ -139,34 +139,34 @@ impl Attachment {
     }
 }
 
-impl Drop for Attachment {
+impl Drop for WireSubscription {
     fn drop(&mut self) {
         self.pump.abort();
         self.acks.abort();
     }
 }
 
-/// A subscribe request whose outcome is not known. Dropped before it is settled, it closes in the
-/// background what the server may have made.
-struct Unanswered<'a> {
+/// A subscribe request whose outcome is not known. Dropped before it is resolved, it closes in
+/// the background what the server may have made.
+struct PendingSubscribe<'a> {
     registration: &'a Arc<Registration>,
     channel: &'a str,
-    /// None when it is settled.
+    /// None when it is resolved.
     inbox: Option<&'a str>,
 }
 
-impl Unanswered<'_> {
-    fn settle(mut self) {
+impl PendingSubscribe<'_> {
+    fn resolve(mut self) {
         self.inbox = None;
     }
 }
 
-impl Drop for Unanswered<'_> {
+impl Drop for PendingSubscribe<'_> {
     fn drop(&mut self) {
         if let (Some(inbox), Ok(runtime)) = (self.inbox, Handle::try_current()) {
             let (channel, inbox) = (self.channel.to_owned(), inbox.to_owned());
             let registration = Arc::clone(self.registration);
-            runtime.spawn(async move { abandon(&registration, &channel, inbox).await });
+            runtime.spawn(async move { close_unconfirmed(&registration, &channel, inbox).await });
         }
     }
 }
@@ -180,25 +180,25 @@ fn unsubscribe_request(
     UnsubscribeRequest { client_id, subject: channel.to_owned(), inbox }
 }
 
-/// Closes by its delivery inbox a subscription whose creation was not confirmed. The inbox is
-/// ours alone, so this cannot hit anybody else. It may be lost as the answer was, so it is said
-/// again, and its answer awaited, before the next subscription is made.
-async fn abandon(registration: &Arc<Registration>, channel: &str, inbox: String) {
+/// Closes by its delivery inbox a subscription whose creation was not confirmed. Nobody else has
+/// this inbox, so nobody else's is closed. The request may be lost as the answer was, so it is
+/// sent again, and its answer awaited, before the next subscription is made.
+async fn close_unconfirmed(registration: &Arc<Registration>, channel: &str, inbox: String) {
     let request = unsubscribe_request(registration, channel, inbox.clone());
     let subject = registration.subjects.close_subscription.clone();
     let within = registration.options.request_timeout;
     if !subject.is_empty() {
-        registration.doubtful().push((channel.to_owned(), inbox));
+        registration.orphaned().push((channel.to_owned(), inbox));
         let payload = Bytes::from(request.encode_to_vec());
         registration.transport.send(subject, payload, within).await;
     }
 }
 
-async fn close_doubtful(registration: &Arc<Registration>) -> Result<(), Error> {
+async fn close_orphaned(registration: &Arc<Registration>) -> Result<(), Error> {
     let subject = &registration.subjects.close_subscription;
     let within = registration.options.request_timeout;
-    let doubtful = registration.doubtful().clone();
-    for (channel, inbox) in doubtful {
+    let orphaned = registration.orphaned().clone();
+    for (channel, inbox) in orphaned {
         let request = unsubscribe_request(registration, &channel, inbox.clone());
         let closed =
             registration.transport.request(Request::CloseSubscription, subject, &request, within);
@@ -207,7 +207,7 @@ async fn close_doubtful(registration: &Arc<Registration>) -> Result<(), Error> {
             Ok(SubscriptionResponse { .. }) | Err(Error::Refused { .. }) => {}
             Err(error) => return Err(error),
         }
-        registration.doubtful().retain(|(_, doubted)| *doubted != inbox);
+        registration.orphaned().retain(|(_, orphan)| *orphan != inbox);
     }
     Ok(())
 }
