@@ -147,14 +147,15 @@ async fn connect(args: &Args, settings: &Settings) -> anyhow::Result<Link> {
     options.pub_ack_timeout = REQUEST_TIMEOUT;
     let started = Instant::now();
     let may_pass = |error: &stan::Error| {
-        error.kind() != stan::Kind::Permanent && started.elapsed() < args.retry_for
+        error.kind() != stan::ErrorKind::Permanent && started.elapsed() < args.retry_for
     };
     let mut is_told = false;
     let tell_once = |error: &stan::Error, _| {
         if !mem::replace(&mut is_told, true) {
             let allowed = humantime::format_duration(args.retry_for);
+            let error = anyhow::Error::from(error.clone());
             // Who does not listen misses nothing that counts.
-            let _ = writeln!(io::stderr(), "{error}; retrying for {allowed}");
+            let _ = writeln!(io::stderr(), "{error:#}; retrying for {allowed}");
         }
     };
     let attempts = (|| Link::connect(options.clone(), channel)).retry(retry::every(CONNECT_PAUSE));

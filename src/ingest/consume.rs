@@ -33,7 +33,8 @@ impl<W: FnOnce(Messages) -> Writer + Send> Consumer<W> {
         let session = match Session::supervise(self.options, self.group).await {
             Ok(session) => session,
             Err(error) => {
-                return tracing::error!(%error, "The session with the broker cannot even begin");
+                let error = format!("{:#}", anyhow::Error::from(error));
+                return tracing::error!(error, "The session with the broker cannot even begin");
             }
         };
         // Set once, here; a second consumer would be a second watch.

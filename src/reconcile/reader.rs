@@ -92,11 +92,9 @@ impl Reader {
 
     /// The sequence of the channel's newest message, as the broker sends it.
     async fn newest(&mut self) -> Result<u64, Failure> {
-        let options = SubscriptionOptions {
-            max_in_flight: 1,
-            start_position: StartPosition::LastReceived,
-            ..self.subscription.clone()
-        };
+        let mut options = self.subscription.clone();
+        options.max_in_flight = 1;
+        options.start_position = StartPosition::LastReceived;
         let subscription = self.subscribe(options).await?;
         let newest = timeout(self.silence, subscription.messages().recv()).await;
         let sequence = match newest {
@@ -126,8 +124,8 @@ impl Reader {
     pub(super) async fn step(&mut self) -> Result<Step, Failure> {
         loop {
             if self.leg.is_none() {
-                let start_position = StartPosition::Sequence(self.next);
-                let options = SubscriptionOptions { start_position, ..self.subscription.clone() };
+                let mut options = self.subscription.clone();
+                options.start_position = StartPosition::Sequence(self.next);
                 let subscription = self.subscribe(options).await?;
                 self.leg = Some(Leg { subscription, held: VecDeque::new(), fresh: true });
             }
@@ -231,7 +229,8 @@ impl Reader {
             && let Err(error) = connection.close().await
         {
             // The server forgets us by itself.
-            tracing::debug!(%error, "Closing the connection failed");
+            let error = anyhow::Error::from(error);
+            tracing::debug!(error = format!("{error:#}"), "Closing the connection failed");
         }
     }
 }

@@ -24,7 +24,7 @@ pub(super) enum Failure {
 impl From<stan::Error> for Failure {
     fn from(error: stan::Error) -> Self {
         match error.kind() {
-            stan::Kind::Permanent => Self::Permanent(error.into()),
+            stan::ErrorKind::Permanent => Self::Permanent(error.into()),
             _ => Self::Transient(error.into()),
         }
     }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::error::{Error, PublishError};
+use crate::error::Error;
 use crate::name;
 use crate::options::{Options, SubscriptionOptions};
+use crate::publish_error::PublishError;
 use crate::publisher::PublishAck;
 use crate::registration::Registration;
 use crate::state::ConnectionState;

@@ -63,6 +63,7 @@ struct Settled {
 
 /// How much a subscription holds in this process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct QueueDepth {
     /// Messages waiting to be taken.
     pub messages: usize,

@@ -25,37 +25,41 @@
 //! # Ok(())
 //! # }
 //! ```
-//!
-//! The modules, from the wire up: `transport` (the NATS link), `registration` with `publisher`
-//! (what holds under one client id), `wire_subscription`, `deliveries`
-//! (the queue between the wire and the user), [`connection`] and [`subscription`], [`session`].
+
+// The modules, from the wire up: `transport` (the NATS link), `registration` with `publisher`
+// (what holds under one client id), `deliveries` (the queue between the wire and the user),
+// `wire_subscription` (which fills it and sends the acks), `connection`, `subscription` and
+// `session`.
 
 mod backoff;
-pub mod connection;
+mod cause;
+mod connection;
 #[cfg(test)]
 mod corpus;
 mod deliveries;
-pub mod error;
-pub mod message;
-pub mod messages;
+mod error;
+mod message;
+mod messages;
 mod name;
-pub mod options;
+mod options;
 mod protocol;
-pub mod publisher;
+mod publish_error;
+mod publisher;
 mod registration;
-pub mod session;
+mod session;
 mod state;
-pub mod stats;
-pub mod subscription;
+mod stats;
+mod subscription;
 mod transport;
 mod wire_subscription;
 
 pub use connection::Connection;
 pub use deliveries::QueueDepth;
-pub use error::{Error, Kind, Lost, PublishError};
+pub use error::{Error, ErrorKind, Lost, RequestKind};
 pub use message::Message;
 pub use messages::Messages;
 pub use options::{Options, StartPosition, SubscriptionOptions};
+pub use publish_error::PublishError;
 pub use publisher::PublishAck;
 pub use session::{Monitor, Session};
 pub use state::{ConnectionState, SessionState};

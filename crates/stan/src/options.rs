@@ -10,6 +10,7 @@ pub(crate) const FEWEST_PINGS_OUT: u32 = 2;
 
 /// How to register with a streaming server.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Options {
     /// NATS server addresses, separated by commas.
     pub url: String,
@@ -118,6 +119,7 @@ impl StartPosition {
 
 /// What to subscribe to. Messages are acknowledged by hand.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct SubscriptionOptions {
     /// The channel: parts between dots, none empty, without `*`, `>`, `/`, blanks or control
     /// characters, and at most 1,024 bytes.

@@ -13,9 +13,9 @@ use prost::Message as _;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::error::PublishError;
 use crate::options::Options;
 use crate::protocol::PubMsg;
+use crate::publish_error::PublishError;
 use crate::transport::Transport;
 
 use unacked::{Outcome, Unacked};

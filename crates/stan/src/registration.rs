@@ -11,8 +11,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::error::{Error, Lost, PublishError};
+use crate::cause::Chain;
+use crate::error::{Error, Lost};
 use crate::options::Options;
+use crate::publish_error::PublishError;
 use crate::publisher::Publisher;
 use crate::state::{self, ConnectionState};
 use crate::transport::Transport;
@@ -177,7 +179,7 @@ impl Drop for Registration {
             let closer = self.closer();
             runtime.spawn(async move {
                 if let Err(error) = closer.close().await {
-                    tracing::debug!(%error, "A dropped connection could not be closed");
+                    tracing::debug!(error = %Chain(&error), "A dropped connection could not be closed");
                 }
             });
         }

@@ -6,6 +6,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
+use crate::cause::Chain;
 use crate::deliveries::{Deliveries, QueueDepth};
 use crate::error::Error;
 use crate::messages::Messages;
@@ -122,7 +123,7 @@ impl Drop for Subscription {
         let deliveries = Arc::clone(&self.deliveries);
         runtime.spawn(async move {
             if let Err(error) = wire.close(&registration, &deliveries).await {
-                tracing::debug!(%error, "A dropped subscription could not be closed");
+                tracing::debug!(error = %Chain(&error), "A dropped subscription could not be closed");
             }
         });
     }

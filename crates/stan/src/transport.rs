@@ -12,7 +12,8 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::error::{Error, Request};
+use crate::cause::{NatsCause, NotConnected, QueueFull};
+use crate::error::{Error, RequestKind};
 use crate::options::Options;
 use crate::protocol::Answer;
 use crate::stats::Counters;
@@ -60,8 +61,7 @@ impl Failures {
 
     fn error(&self) -> Error {
         let failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let colon = if failures.is_empty() { "" } else { ": " };
-        Error::Nats(format!("no connection to the server{colon}{failures}"))
+        Error::nats(NotConnected { last_errors: failures.clone() })
     }
 }
 
@@ -112,7 +112,7 @@ impl Transport {
             noted.note(&servers);
             std::future::ready(None)
         });
-        let client = nats.connect(urls).await.map_err(|error| Error::Nats(error.to_string()))?;
+        let client = nats.connect(urls).await.map_err(|error| Error::nats(NatsCause(error)))?;
         Ok(Self { client, link, failures })
     }
 
@@ -174,8 +174,8 @@ impl Transport {
     ) -> Result<Subscriber, Error> {
         match timeout(within, self.client.subscribe(subject)).await {
             Ok(Ok(subscriber)) => Ok(subscriber),
-            Ok(Err(error)) => Err(Error::Nats(error.to_string())),
-            Err(_) => Err(Error::Nats("the command queue of the link is full".to_owned())),
+            Ok(Err(error)) => Err(Error::nats(NatsCause(error))),
+            Err(_) => Err(Error::nats(QueueFull)),
         }
     }
 
@@ -186,14 +186,13 @@ impl Transport {
     /// after it was given up here, and act under a client id that may be someone else's by then.
     pub(crate) async fn request<A: Answer>(
         &self,
-        request: Request,
+        request: RequestKind,
         subject: &str,
         body: &impl prost::Message,
         within: Duration,
     ) -> Result<A, Error> {
         let answer = self.call(request, subject, body, within).await?;
-        let answer =
-            A::decode(answer).map_err(|error| Error::Garbled(request, error.to_string()))?;
+        let answer = A::decode(answer).map_err(|error| Error::invalid_answer(request, error))?;
         match answer.error() {
             "" => Ok(answer),
             text => Err(Error::Refused { request, text: text.to_owned() }),
@@ -202,7 +201,7 @@ impl Transport {
 
     async fn call(
         &self,
-        request: Request,
+        request: RequestKind,
         subject: &str,
         body: &impl prost::Message,
         within: Duration,
@@ -217,7 +216,7 @@ impl Transport {
             Ok(Err(error)) => Err(match error.kind() {
                 RequestErrorKind::NoResponders => Error::NoResponders(request),
                 RequestErrorKind::TimedOut => Error::Timeout { request, after: within },
-                _ => Error::Nats(error.to_string()),
+                _ => Error::nats(NatsCause(error)),
             }),
             Err(_) => Err(Error::Timeout { request, after: within }),
         }

@@ -11,8 +11,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::cause::MissingField;
 use crate::deliveries::Deliveries;
-use crate::error::{Error, Request};
+use crate::error::{Error, RequestKind};
 use crate::options::SubscriptionOptions;
 use crate::protocol::{
     Ack, MsgProto, SubscriptionRequest, SubscriptionResponse, UnsubscribeRequest,
@@ -60,7 +61,7 @@ impl WireSubscription {
         let pending =
             PendingSubscribe { registration, channel: &options.channel, inbox: Some(&inbox) };
         let subject = &registration.subjects.subscribe;
-        let asked = transport.request(Request::Subscribe, subject, &request, within).await;
+        let asked = transport.request(RequestKind::Subscribe, subject, &request, within).await;
         let answer: SubscriptionResponse = match asked {
             Ok(answer) => answer,
             Err(error) => {
@@ -74,7 +75,7 @@ impl WireSubscription {
             }
         };
         if answer.ack_inbox.is_empty() {
-            return Err(Error::Garbled(Request::Subscribe, "no ack inbox".to_owned()));
+            return Err(Error::invalid_answer(RequestKind::Subscribe, MissingField("ack inbox")));
         }
         pending.resolve();
         let (sender, receiver) = mpsc::unbounded_channel();
@@ -106,7 +107,7 @@ impl WireSubscription {
         if subject.is_empty() {
             return Err(Error::NotSupported);
         }
-        self.end(registration, deliveries, Request::CloseSubscription, subject).await
+        self.end(registration, deliveries, RequestKind::CloseSubscription, subject).await
     }
 
     /// Ends the subscription and deletes its durable position, if it was the last member.
@@ -116,14 +117,14 @@ impl WireSubscription {
         deliveries: &Deliveries,
     ) -> Result<(), Error> {
         let subject = &registration.subjects.unsubscribe;
-        self.end(registration, deliveries, Request::Unsubscribe, subject).await
+        self.end(registration, deliveries, RequestKind::Unsubscribe, subject).await
     }
 
     async fn end(
         &mut self,
         registration: &Arc<Registration>,
         deliveries: &Deliveries,
-        kind: Request,
+        kind: RequestKind,
         subject: &str,
     ) -> Result<(), Error> {
         deliveries.detach();
@@ -200,8 +201,12 @@ async fn close_orphaned(registration: &Arc<Registration>) -> Result<(), Error> {
     let orphaned = registration.orphaned().clone();
     for (channel, inbox) in orphaned {
         let request = unsubscribe_request(registration, &channel, inbox.clone());
-        let closed =
-            registration.transport.request(Request::CloseSubscription, subject, &request, within);
+        let closed = registration.transport.request(
+            RequestKind::CloseSubscription,
+            subject,
+            &request,
+            within,
+        );
         match closed.await {
             // A refusal means that there is no such subscription.
             Ok(SubscriptionResponse { .. }) | Err(Error::Refused { .. }) => {}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use stan::{Connection, Error, Kind, Options, PublishError};
+use stan::{Connection, Error, ErrorKind, Options, PublishError};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -78,7 +78,7 @@ impl Link {
 
     /// Takes note that a message failed, in case that ends the connection it was sent by.
     async fn failed(&self, connection: &Arc<Connection>, error: &PublishError) {
-        if error.kind() != Kind::SessionFatal {
+        if error.kind() != ErrorKind::SessionFatal {
             return;
         }
         let mut state = self.state.lock().await;
@@ -92,15 +92,17 @@ impl Link {
         if let State::Up(connection) = self.state.into_inner()
             && let Err(error) = connection.close().await
         {
-            tracing::debug!(%error, "Closing the connection failed");
+            let error = anyhow::Error::from(error);
+            tracing::debug!(error = format!("{error:#}"), "Closing the connection failed");
         }
     }
 }
 
 /// Under a new name each time: the server may take the last one for alive yet.
 async fn connect(options: &Options) -> Result<Connection, Error> {
-    let client_id = format!("waybill-publish-{:016x}", fastrand::u64(..));
-    Connection::connect(Options { client_id, ..options.clone() }).await
+    let mut options = options.clone();
+    options.client_id = format!("waybill-publish-{:016x}", fastrand::u64(..));
+    Connection::connect(options).await
 }
 
 /// Without a connection nothing was sent.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use backon::BackoffBuilder as _;
 use bytes::Bytes;
-use stan::{Kind, PublishError};
+use stan::{ErrorKind, PublishError};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
@@ -93,7 +93,7 @@ impl<'a> Outage<'a> {
                 self.ended.notify_waiters();
                 return Ok(());
             };
-            if error.kind() == Kind::Permanent {
+            if error.kind() == ErrorKind::Permanent {
                 return Err(Failure::Final(error));
             }
             let delay = delays.next().unwrap_or(LONGEST_DELAY);

@@ -9,8 +9,8 @@ use prost::Message as _;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
-use crate::error::PublishError;
 use crate::protocol::PubAck;
+use crate::publish_error::PublishError;
 
 pub(super) type Outcome = Result<(), PublishError>;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use crate::error::{Error, Lost, Request};
+use crate::error::{Error, Lost, RequestKind};
 use crate::protocol::{CloseRequest, CloseResponse, Ping, PingResponse};
 use crate::transport::Transport;
 
@@ -26,7 +26,7 @@ impl Closer {
     pub(super) async fn verify(&self) -> Result<(), Error> {
         let ping = Ping { conn_id: self.conn_id.clone() };
         let within = self.within;
-        match self.transport.request(Request::Ping, &self.ping, &ping, within).await {
+        match self.transport.request(RequestKind::Ping, &self.ping, &ping, within).await {
             Ok(PingResponse { .. }) => Ok(()),
             Err(Error::Refused { .. }) => Err(Lost::Replaced.into()),
             Err(error) => Err(error),
@@ -42,14 +42,15 @@ impl Closer {
             }
             self.request_close().await
         };
-        let late = Error::Timeout { request: Request::Close, after: within };
+        let late = Error::Timeout { request: RequestKind::Close, after: within };
         timeout(within, closing).await.unwrap_or(Err(late))
     }
 
     async fn request_close(&self) -> Result<(), Error> {
         let request = CloseRequest { client_id: self.client_id.clone() };
         let within = self.within;
-        let closed = self.transport.request(Request::Close, &self.close, &request, within).await;
+        let closed =
+            self.transport.request(RequestKind::Close, &self.close, &request, within).await;
         closed.map(|CloseResponse { .. }| ())
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use async_nats::Subscriber;
 use bytes::Bytes;
 
-use crate::error::{Error, Request};
+use crate::cause::MissingField;
+use crate::error::{Error, RequestKind};
 use crate::options::{FEWEST_PINGS_OUT, Options};
 use crate::protocol::{self, ConnectRequest, ConnectResponse};
 use crate::transport::Transport;
@@ -50,9 +51,9 @@ pub(super) async fn register(transport: &Transport, options: &Options) -> Result
     // On any failure `heartbeats` is dropped, which unsubscribes it: else the probe that the
     // server makes at our next attempt would be answered by ourselves.
     let answer: ConnectResponse =
-        transport.request(Request::Connect, &subject, &request, within).await?;
+        transport.request(RequestKind::Connect, &subject, &request, within).await?;
     if answer.pub_prefix.is_empty() {
-        return Err(Error::Garbled(Request::Connect, "no publish prefix".to_owned()));
+        return Err(Error::invalid_answer(RequestKind::Connect, MissingField("publish prefix")));
     }
     let takes_pings = answer.protocol >= protocol::VERSION && answer.ping_interval > 0;
     let pings = takes_pings.then(|| agreed_pings(options, &answer));

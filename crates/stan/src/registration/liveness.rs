@@ -11,6 +11,7 @@ use prost::Message as _;
 use tokio::time::{MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::cause::Chain;
 use crate::error::Lost;
 use crate::protocol::{Ping, PingResponse};
 use crate::transport::Transport;
@@ -68,7 +69,9 @@ impl Pings {
         let (inbox, mut replies) = loop {
             match self.transport.subscribe_inbox(self.interval).await {
                 Ok(subscribed) => break subscribed,
-                Err(error) => tracing::debug!(%error, "The ping inbox could not be subscribed"),
+                Err(error) => {
+                    tracing::debug!(error = %Chain(&error), "The ping inbox could not be subscribed");
+                }
             }
         };
         let payload = Bytes::from(Ping { conn_id: self.conn_id }.encode_to_vec());

@@ -8,8 +8,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
+use crate::cause::Chain;
 use crate::deliveries::Deliveries;
-use crate::error::{Error, Kind, Lost};
+use crate::error::{Error, ErrorKind, Lost};
 use crate::options::{Options, SubscriptionOptions};
 use crate::registration::Registration;
 use crate::state::{self, ConnectionState, SessionState};
@@ -146,7 +147,9 @@ impl Supervisor {
             match self.subscribe(registration, wire, again, verified).await {
                 Ok(()) => return Ok(()),
                 Err(Error::SessionLost(lost)) => return Err(lost),
-                Err(error) if error.kind() == Kind::SessionFatal => return Err(Lost::Replaced),
+                Err(error) if error.kind() == ErrorKind::SessionFatal => {
+                    return Err(Lost::Replaced);
+                }
                 Err(error) => self.report_failure(&error),
             }
             verified = false;
@@ -172,8 +175,8 @@ impl Supervisor {
             // that gets its share of the messages and is read by nobody.
             match before.close(registration, &self.deliveries).await {
                 Ok(()) => {}
-                Err(error) if error.kind() == Kind::Permanent => {
-                    tracing::debug!(%error, "The subscription from before could not be closed");
+                Err(error) if error.kind() == ErrorKind::Permanent => {
+                    tracing::debug!(error = %Chain(&error), "The subscription from before could not be closed");
                 }
                 Err(error) => return Err(error),
             }
@@ -197,10 +200,10 @@ impl Supervisor {
         if let Some(mut wire) = wire
             && let Err(error) = wire.close(registration, &self.deliveries).await
         {
-            tracing::warn!(%error, "The subscription could not be closed; the server ends it after a time-out of its own");
+            tracing::warn!(error = %Chain(&error), "The subscription could not be closed; the server ends it after a time-out of its own");
         }
         if let Err(error) = registration.close().await {
-            tracing::warn!(%error, "The registration could not be closed; the server ends it after a time-out of its own");
+            tracing::warn!(error = %Chain(&error), "The registration could not be closed; the server ends it after a time-out of its own");
         }
     }
 
@@ -230,14 +233,14 @@ impl Supervisor {
 
     /// Logs a failure once, however often the same one follows.
     fn report_failure(&self, error: &Error) {
-        let retrying = SessionState::Retrying(error.to_string());
+        let retrying = SessionState::Retrying(Chain(error).to_string());
         let changed = self.state.send_if_modified(|state| {
             let changed = *state != retrying;
             state.clone_from(&retrying);
             changed
         });
         if changed {
-            tracing::warn!(%error, "The session is not live yet; retrying");
+            tracing::warn!(error = %Chain(error), "The session is not live yet; retrying");
         }
     }
 }

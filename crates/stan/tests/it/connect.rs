@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use stan::ConnectionState;
-use stan::error::{Kind, Request};
 use stan::{Connection, Error, PublishError, Session, SessionState, SubscriptionOptions};
+use stan::{ErrorKind, RequestKind};
 use testbed::{Direction, Proxy, eventually};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
@@ -22,7 +22,7 @@ async fn a_second_client_under_a_live_id_gets_the_servers_refusal() {
     let first = Connection::connect(options(&broker.url(), "same")).await.expect("open");
     let second = Connection::connect(options(&broker.url(), "same")).await.expect_err("taken");
     assert!(second.to_string().contains("stan: clientID already registered"), "{second}");
-    assert_eq!(second.kind(), Kind::Retryable);
+    assert_eq!(second.kind(), ErrorKind::Retryable);
     first.publish("orders", "still mine".into()).await.expect("acknowledged");
 }
 
@@ -236,7 +236,7 @@ async fn a_refused_close_is_told_once_and_closes_our_side() {
         let request = fake.closes.next().await;
         fake.reply(&request, text("stan: not now")).await;
     });
-    let Err(Error::Refused { request: Request::Close, text }) = refused else {
+    let Err(Error::Refused { request: RequestKind::Close, text }) = refused else {
         panic!("{refused:?}");
     };
     assert_eq!(text, "stan: not now");
@@ -277,7 +277,10 @@ async fn a_garbled_an_empty_and_a_late_answer_make_no_connection() {
             let request = fake.connects.next().await;
             fake.reply(&request, answer).await;
         });
-        assert!(matches!(outcome, Err(Error::Garbled(Request::Connect, _))), "{outcome:?}");
+        assert!(
+            matches!(outcome, Err(Error::InvalidAnswer { request: RequestKind::Connect, .. })),
+            "{outcome:?}"
+        );
     }
     let mut hasty = patient.clone();
     hasty.request_timeout = Duration::from_millis(200);

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use stan::error::{Kind, Request};
 use stan::{Connection, Error, PublishError, SubscriptionOptions};
+use stan::{ErrorKind, RequestKind};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -32,11 +32,11 @@ async fn each_request_that_is_not_answered_names_itself() {
         to_end.unsubscribe()
     );
     for (outcome, expected) in [
-        (unconnected, Request::Connect),
-        (unsubscribed.map(drop), Request::Subscribe),
-        (unclosed, Request::CloseSubscription),
-        (unended, Request::Unsubscribe),
-        (connection.close().await, Request::Close),
+        (unconnected, RequestKind::Connect),
+        (unsubscribed.map(drop), RequestKind::Subscribe),
+        (unclosed, RequestKind::CloseSubscription),
+        (unended, RequestKind::Unsubscribe),
+        (connection.close().await, RequestKind::Close),
     ] {
         let error = outcome.expect_err("no answer");
         let named = matches!(&error, Error::Timeout { request, .. } if *request == expected);
@@ -130,26 +130,29 @@ async fn refusals_come_in_the_servers_words_and_are_sorted() {
     for invalid in ["", "orders..new", "orders.>", "new orders"] {
         let (text, kind) = refusal(SubscriptionOptions::plain(invalid)).await;
         assert!(text.contains("must be 1 to 1024 bytes"), "{text}");
-        assert_eq!(kind, Kind::Permanent);
+        assert_eq!(kind, ErrorKind::Permanent);
     }
     let mut durable = SubscriptionOptions::plain("orders");
     durable.durable_name = Some("mine".to_owned());
     let subscription = connection.subscribe(durable.clone()).await.expect("subscribed");
     let (text, kind) = refusal(SubscriptionOptions::plain("ORDERS")).await;
     assert!(text.contains("different cases not allowed"), "{text}");
-    assert_eq!(kind, Kind::Permanent);
+    assert_eq!(kind, ErrorKind::Permanent);
     let (text, kind) = refusal(durable.clone()).await;
     assert!(text.ends_with("stan: duplicate durable registration"), "{text}");
-    assert_eq!(kind, Kind::Retryable, "the first may be an earlier one of ours");
+    assert_eq!(kind, ErrorKind::Retryable, "the first may be an earlier one of ours");
 
     let forget = wire::text("asker");
     let nats = wire::nats(&broker).await;
     nats.request("_STAN.close.waybill", forget.into()).await.expect("forgotten");
     let (text, kind) = refusal(durable).await;
     assert!(text.ends_with("stan: unknown clientID"), "{text}");
-    assert_eq!(kind, Kind::SessionFatal);
+    assert_eq!(kind, ErrorKind::SessionFatal);
     let error = subscription.close().await.expect_err("unknown");
-    assert!(matches!(error, Error::Refused { request: Request::CloseSubscription, .. }), "{error}");
+    assert!(
+        matches!(error, Error::Refused { request: RequestKind::CloseSubscription, .. }),
+        "{error}"
+    );
     let refused = connection.publish("orders", "x".into()).await;
     assert_eq!(refused, Err(PublishError::Refused("stan: invalid publish request".to_owned())));
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use stan::RequestKind;
 use stan::async_nats::client::RequestErrorKind;
-use stan::error::Request;
 use stan::{Error, StartPosition, SubscriptionOptions};
 use testbed::eventually;
 use tokio::time::timeout;
@@ -59,7 +59,7 @@ async fn a_subscribe_request_without_an_answer_is_taken_back_by_its_inbox() {
     let (outcome, (_, asked)) =
         tokio::join!(connection.subscribe(from_the_first()), server.next_subscribe());
     let error = outcome.expect_err("no answer");
-    assert!(matches!(error, Error::Timeout { request: Request::Subscribe, .. }), "{error}");
+    assert!(matches!(error, Error::Timeout { request: RequestKind::Subscribe, .. }), "{error}");
     let (_, close) = server.next_close().await;
     assert_eq!(close.inbox, asked.inbox);
     assert_eq!((close.client_id, close.subject), (asked.client_id, "orders".to_owned()));
@@ -135,7 +135,10 @@ async fn closing_a_subscription_can_be_tried_again_until_it_worked() {
     let subscription = subscription.expect("subscribed");
     let (outcome, _) = tokio::join!(subscription.close(), server.next_close());
     let error = outcome.expect_err("no answer");
-    assert!(matches!(error, Error::Timeout { request: Request::CloseSubscription, .. }), "{error}");
+    assert!(
+        matches!(error, Error::Timeout { request: RequestKind::CloseSubscription, .. }),
+        "{error}"
+    );
     let (outcome, ()) = tokio::join!(subscription.close(), async {
         let (request, close) = server.next_close().await;
         assert_eq!(close.inbox, Responder::ACK_INBOX);
