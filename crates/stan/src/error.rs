@@ -69,9 +69,9 @@ pub enum Error {
     /// The server did not answer in time; it may have done what was asked.
     #[error("no answer to the {request} request within {after:?} (is the cluster id right?)")]
     Timeout {
-        /// The request that failed.
+        /// The request that was not answered or refused.
         request: RequestKind,
-        /// [`Options::request_timeout`](crate::Options::request_timeout).
+        /// How long the answer was awaited: [`Options::request_timeout`](crate::Options).
         after: Duration,
     },
     /// NATS is up, but no streaming server listens under this cluster id.
@@ -80,7 +80,7 @@ pub enum Error {
     /// The server refused; the text is its own.
     #[error("the streaming server refused the {request} request: {text}")]
     Refused {
-        /// The request that failed.
+        /// The request that was not answered or refused.
         request: RequestKind,
         /// The error text of the server's answer.
         text: String,

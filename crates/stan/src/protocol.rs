@@ -19,7 +19,7 @@ pub(crate) struct ConnectRequest {
     /// Bytes that tell this registration from any other under the same client id.
     #[prost(bytes = "bytes", tag = "4")]
     pub(crate) conn_id: Bytes,
-    /// In seconds.
+    /// In seconds: what the client wishes for; the server answers with what it wants.
     #[prost(int32, tag = "5")]
     pub(crate) ping_interval: i32,
     #[prost(int32, tag = "6")]

@@ -54,3 +54,42 @@ pub(crate) fn end(state: &watch::Sender<ConnectionState>, last: ConnectionState)
         open
     })
 }
+
+/// Sets the state; tells whether it was another one. Watchers are woken only then.
+pub(crate) fn replace(state: &watch::Sender<SessionState>, present: SessionState) -> bool {
+    state.send_if_modified(|state| {
+        let changed = *state != present;
+        *state = present;
+        changed
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_state_again_wakes_nobody() {
+        let (sender, mut state) = watch::channel(SessionState::Connecting);
+        let failed = |why: &str| SessionState::Retrying(why.to_owned());
+        assert!(replace(&sender, failed("refused")));
+        assert!(state.has_changed().is_ok_and(|changed| changed));
+        state.mark_unchanged();
+        assert!(!replace(&sender, failed("refused")));
+        assert!(state.has_changed().is_ok_and(|changed| !changed));
+        assert!(replace(&sender, failed("timed out")));
+    }
+
+    #[test]
+    fn only_an_open_registration_is_lost_and_its_liveness_tasks_end_in_any_case() {
+        let (sender, state) = watch::channel(ConnectionState::Closed);
+        let ended = CancellationToken::new();
+        lose(&sender, &ended, Lost::Replaced);
+        assert!(ended.is_cancelled());
+        assert_eq!(*state.borrow(), ConnectionState::Closed);
+        sender.send_replace(ConnectionState::Open);
+        lose(&sender, &ended, Lost::Replaced);
+        lose(&sender, &ended, Lost::PingsUnanswered);
+        assert_eq!(*state.borrow(), ConnectionState::Lost(Lost::Replaced), "the first counts");
+    }
+}

@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use async_nats::{Subject, Subscriber};
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt as _;
-use prost::Message as _;
-use tokio::runtime::Handle;
+use async_nats::Subject;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -15,17 +11,20 @@ use crate::cause::MissingField;
 use crate::deliveries::Deliveries;
 use crate::error::{Error, RequestKind};
 use crate::options::SubscriptionOptions;
-use crate::protocol::{
-    Ack, MsgProto, SubscriptionRequest, SubscriptionResponse, UnsubscribeRequest,
-};
+use crate::protocol::{SubscriptionRequest, SubscriptionResponse};
 use crate::registration::Registration;
+
+use pending::{PendingSubscribe, close_orphaned, close_unconfirmed, unsubscribe_request};
+
+mod pending;
+mod tasks;
 
 /// A live subscription. Dropping it stops its tasks and sends the server nothing.
 #[derive(Debug)]
 pub(crate) struct WireSubscription {
     channel: String,
     ack_inbox: String,
-    pump: JoinHandle<()>,
+    receiving: JoinHandle<()>,
     acks: JoinHandle<()>,
 }
 
@@ -81,17 +80,15 @@ impl WireSubscription {
         let (sender, receiver) = mpsc::unbounded_channel();
         deliveries.attach(sender, same_registration);
         // Messages wait in `subscriber` until here, so none is taken before the ack inbox is known.
-        let pump = pump(subscriber, options.channel.clone(), Arc::clone(deliveries));
-        let acks = send_acks(
-            receiver,
-            transport.client().clone(),
-            Subject::from(answer.ack_inbox.as_str()),
-            options.channel.clone(),
-        );
+        let receiving = tasks::receive(subscriber, options.channel.clone(), Arc::clone(deliveries));
+        let client = transport.client().clone();
+        let ack_inbox = Subject::from(answer.ack_inbox.as_str());
+        let send = async move |ack| client.publish(ack_inbox.clone(), ack).await;
+        let acks = tasks::send_acks(receiver, options.channel.clone(), send);
         Ok(Self {
             channel: options.channel.clone(),
             ack_inbox: answer.ack_inbox,
-            pump: tokio::spawn(pump),
+            receiving: tokio::spawn(receiving),
             acks: registration.ack_tasks.spawn(acks),
         })
     }
@@ -142,121 +139,7 @@ impl WireSubscription {
 
 impl Drop for WireSubscription {
     fn drop(&mut self) {
-        self.pump.abort();
+        self.receiving.abort();
         self.acks.abort();
-    }
-}
-
-/// A subscribe request whose outcome is not known. Dropped before it is resolved, it closes in
-/// the background what the server may have made.
-struct PendingSubscribe<'a> {
-    registration: &'a Arc<Registration>,
-    channel: &'a str,
-    /// None when it is resolved.
-    inbox: Option<&'a str>,
-}
-
-impl PendingSubscribe<'_> {
-    fn resolve(mut self) {
-        self.inbox = None;
-    }
-}
-
-impl Drop for PendingSubscribe<'_> {
-    fn drop(&mut self) {
-        if let (Some(inbox), Ok(runtime)) = (self.inbox, Handle::try_current()) {
-            let (channel, inbox) = (self.channel.to_owned(), inbox.to_owned());
-            let registration = Arc::clone(self.registration);
-            runtime.spawn(async move { close_unconfirmed(&registration, &channel, inbox).await });
-        }
-    }
-}
-
-fn unsubscribe_request(
-    registration: &Arc<Registration>,
-    channel: &str,
-    inbox: String,
-) -> UnsubscribeRequest {
-    let client_id = registration.options.client_id.clone();
-    UnsubscribeRequest { client_id, subject: channel.to_owned(), inbox }
-}
-
-/// Closes by its delivery inbox a subscription whose creation was not confirmed. Nobody else has
-/// this inbox, so nobody else's is closed. The request may be lost as the answer was, so it is
-/// sent again, and its answer awaited, before the next subscription is made.
-async fn close_unconfirmed(registration: &Arc<Registration>, channel: &str, inbox: String) {
-    let request = unsubscribe_request(registration, channel, inbox.clone());
-    let subject = registration.subjects.close_subscription.clone();
-    let within = registration.options.request_timeout;
-    if !subject.is_empty() {
-        registration.orphaned().push((channel.to_owned(), inbox));
-        let payload = Bytes::from(request.encode_to_vec());
-        registration.transport.send(subject, payload, within).await;
-    }
-}
-
-async fn close_orphaned(registration: &Arc<Registration>) -> Result<(), Error> {
-    let subject = &registration.subjects.close_subscription;
-    let within = registration.options.request_timeout;
-    let orphaned = registration.orphaned().clone();
-    for (channel, inbox) in orphaned {
-        let request = unsubscribe_request(registration, &channel, inbox.clone());
-        let closed = registration.transport.request(
-            RequestKind::CloseSubscription,
-            subject,
-            &request,
-            within,
-        );
-        match closed.await {
-            // A refusal means that there is no such subscription.
-            Ok(SubscriptionResponse { .. }) | Err(Error::Refused { .. }) => {}
-            Err(error) => return Err(error),
-        }
-        registration.orphaned().retain(|(_, orphan)| *orphan != inbox);
-    }
-    Ok(())
-}
-
-async fn pump(mut subscriber: Subscriber, channel: String, deliveries: Arc<Deliveries>) {
-    let garbled = &deliveries.counters().garbled;
-    while let Some(message) = subscriber.next().await {
-        match MsgProto::decode(message.payload) {
-            Ok(delivery) if delivery.subject == channel => deliveries.offer(delivery),
-            Ok(delivery) => {
-                garbled.add(1);
-                tracing::warn!(
-                    sequence = delivery.sequence,
-                    "A delivery for another channel was dropped"
-                );
-            }
-            Err(error) => {
-                garbled.add(1);
-                tracing::warn!(%error, "A delivery that is no STAN message was dropped");
-            }
-        }
-    }
-}
-
-/// Ends when the sender of sequence numbers is gone and the last of them is sent.
-async fn send_acks(
-    mut sequences: mpsc::UnboundedReceiver<u64>,
-    client: async_nats::Client,
-    ack_inbox: Subject,
-    channel: String,
-) {
-    const MOST_AT_ONCE: usize = 256;
-    let mut waiting = Vec::with_capacity(MOST_AT_ONCE);
-    let mut buffer = BytesMut::new();
-    let mut ack = Ack { subject: channel, sequence: 0 };
-    while sequences.recv_many(&mut waiting, MOST_AT_ONCE).await > 0 {
-        for sequence in waiting.drain(..) {
-            ack.sequence = sequence;
-            buffer.reserve(ack.encoded_len());
-            ack.encode(&mut buffer).expect("the buffer has the room that was just reserved");
-            let payload = buffer.split().freeze();
-            if let Err(error) = client.publish(ack_inbox.clone(), payload).await {
-                return tracing::debug!(%error, "The NATS client is closed; acks end");
-            }
-        }
     }
 }

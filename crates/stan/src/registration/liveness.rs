@@ -105,7 +105,7 @@ impl Pings {
 
 #[derive(Debug, PartialEq, Eq)]
 enum PingReply {
-    /// The registration holds.
+    /// The registration still holds: an empty answer.
     Registered,
     /// The server does not know this registration, or no more.
     Replaced,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
@@ -17,6 +17,10 @@ use crate::state::{self, ConnectionState, SessionState};
 use crate::stats::Counters;
 use crate::transport::Transport;
 use crate::wire_subscription::WireSubscription;
+
+use link::{Step, next_step, pause};
+
+mod link;
 
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const SLOWEST_RETRY: Duration = Duration::from_secs(5);
@@ -93,15 +97,18 @@ impl Supervisor {
         let mut wire = None;
         let mut subscribed_over = None;
         loop {
-            match self.transport.link_number() {
-                None => self.set_state(SessionState::Retrying("the nats link is down".to_owned())),
-                link if link == subscribed_over => self.set_state(SessionState::Live),
-                link if wire.is_some() && !registration.takes_pings() => {
-                    // It cannot be asked whether we are still its client, so all stays as is.
+            let link = self.transport.link_number();
+            let can_verify = registration.takes_pings();
+            match next_step(link, subscribed_over, wire.is_some(), can_verify) {
+                Step::Wait => {
+                    self.set_state(SessionState::Retrying("the nats link is down".to_owned()));
+                }
+                Step::Live => self.set_state(SessionState::Live),
+                Step::Keep => {
                     subscribed_over = link;
                     continue;
                 }
-                link => {
+                Step::Subscribe => {
                     let again = subscribed_over.is_some();
                     let subscribing = self.retry_subscribe(registration, &mut wire, again);
                     match self.stop.run_until_cancelled(subscribing).await {
@@ -109,9 +116,7 @@ impl Supervisor {
                             subscribed_over = link;
                             continue;
                         }
-                        Some(Err(lost)) => {
-                            registration.lose(lost);
-                        }
+                        Some(Err(lost)) => registration.lose(lost),
                         None => {}
                     }
                 }
@@ -207,23 +212,12 @@ impl Supervisor {
         }
     }
 
-    /// Waits; a link that comes up ends the wait, for then it is worth another try at once.
     async fn pause(&self, delay: Duration) {
-        let mut link = self.transport.link();
-        let times = link.borrow().times;
-        tokio::select! {
-            () = sleep(delay) => {}
-            () = self.stop.cancelled() => {}
-            Ok(_) = link.wait_for(|link| link.up && link.times > times) => {}
-        }
+        pause(self.transport.link(), &self.stop, delay).await;
     }
 
     fn set_state(&self, present: SessionState) {
-        self.state.send_if_modified(|state| {
-            let changed = *state != present;
-            *state = present;
-            changed
-        });
+        state::replace(&self.state, present);
     }
 
     fn report_loss(&self, lost: Lost) {
@@ -233,14 +227,9 @@ impl Supervisor {
 
     /// Logs a failure once, however often the same one follows.
     fn report_failure(&self, error: &Error) {
-        let retrying = SessionState::Retrying(Chain(error).to_string());
-        let changed = self.state.send_if_modified(|state| {
-            let changed = *state != retrying;
-            state.clone_from(&retrying);
-            changed
-        });
-        if changed {
-            tracing::warn!(error = %Chain(error), "The session is not live yet; retrying");
+        let error = Chain(error).to_string();
+        if state::replace(&self.state, SessionState::Retrying(error.clone())) {
+            tracing::warn!(%error, "The session is not live yet; retrying");
         }
     }
 }

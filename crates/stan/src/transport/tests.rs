@@ -2,6 +2,7 @@
 
 use testbed::{Broker, BrokerOptions, eventually};
 
+use super::link::{attempts_for, reconnect_delay};
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,0 +1,65 @@
+//! The two tasks of a subscription: one takes deliveries off the wire, the other sends acks.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_nats::Message as NatsMessage;
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt as _};
+use prost::Message as _;
+use tokio::sync::mpsc;
+
+use crate::deliveries::Deliveries;
+use crate::protocol::{Ack, MsgProto};
+
+/// Puts what comes for `channel` into the queue and counts what is no delivery of it.
+pub(super) async fn receive(
+    mut messages: impl Stream<Item = NatsMessage> + Unpin,
+    channel: String,
+    deliveries: Arc<Deliveries>,
+) {
+    let garbled = &deliveries.counters().garbled;
+    while let Some(message) = messages.next().await {
+        match MsgProto::decode(message.payload) {
+            Ok(delivery) if delivery.subject == channel => deliveries.offer(delivery),
+            Ok(delivery) => {
+                garbled.add(1);
+                tracing::warn!(
+                    sequence = delivery.sequence,
+                    "A delivery for another channel was dropped"
+                );
+            }
+            Err(error) => {
+                garbled.add(1);
+                tracing::warn!(%error, "A delivery that is no STAN message was dropped");
+            }
+        }
+    }
+}
+
+/// Encodes and sends an ack for each sequence number. Ends when the sender of the numbers is gone
+/// and the last of them is sent, or when the NATS client takes no more.
+pub(super) async fn send_acks<E: fmt::Display>(
+    mut sequences: mpsc::UnboundedReceiver<u64>,
+    channel: String,
+    send: impl AsyncFn(Bytes) -> Result<(), E>,
+) {
+    const MOST_AT_ONCE: usize = 256;
+    let mut waiting = Vec::with_capacity(MOST_AT_ONCE);
+    let mut buffer = BytesMut::new();
+    let mut ack = Ack { subject: channel, sequence: 0 };
+    while sequences.recv_many(&mut waiting, MOST_AT_ONCE).await > 0 {
+        for sequence in waiting.drain(..) {
+            ack.sequence = sequence;
+            buffer.reserve(ack.encoded_len());
+            ack.encode(&mut buffer).expect("the buffer has the room that was just reserved");
+            let payload = buffer.split().freeze();
+            if let Err(error) = send(payload).await {
+                return tracing::debug!(%error, "The NATS client is closed; acks end");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
