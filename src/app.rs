@@ -11,16 +11,16 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker;
-use crate::cache::{Cache, ColdStart, Keeper};
+use crate::cache::{Cache, CacheSync, ColdStart};
 use crate::config::{self, Settings};
 use crate::credentials;
 use crate::health::{Health, Phase};
 use crate::http::admin::Admin;
 use crate::http::{Bound, Pages, Site};
-use crate::ingest::{Consumer, LagWatch, Limits, Losses, MonitorState, Watch, Writer};
+use crate::ingest::{Consumer, LagWatch, Limits, LossTracker, MonitorState, Watch, Writer};
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
-use crate::rejects::{Level, Upkeep};
+use crate::rejects::{RejectRetention, RejectUsage};
 use crate::schema;
 use crate::shutdown::{Lifecycle, Reason};
 use crate::signals::Signals;
@@ -46,7 +46,7 @@ pub async fn serve(settings: &Settings, signals: Signals) -> anyhow::Result<()> 
 
     let metrics = Metrics::new();
     let health = Health::default();
-    let (session, losses) = (Watch::default(), Losses::default());
+    let (session, losses) = (Watch::default(), LossTracker::default());
     let monitor = MonitorState::default();
     let cache = Cache::new(settings.cache.max_bytes.bytes() as u64);
     let url = database.url()?;
@@ -60,7 +60,7 @@ pub async fn serve(settings: &Settings, signals: Signals) -> anyhow::Result<()> 
         settings.cache.miss_timeout,
     );
     let site = site(http, lookup, metrics.clone());
-    let rejects = Level::new(&settings.rejects);
+    let rejects = RejectUsage::new(&settings.rejects);
     let admin = Admin {
         health: health.clone(),
         metrics: metrics.clone(),
@@ -71,13 +71,13 @@ pub async fn serve(settings: &Settings, signals: Signals) -> anyhow::Result<()> 
         monitor: monitor.clone(),
         losses: losses.clone(),
     };
-    let upkeep = Upkeep {
+    let retention = RejectRetention {
         store: store.clone(),
-        level: rejects,
+        usage: rejects,
         metrics: metrics.clone(),
         keep_for: settings.rejects.keep_for,
     };
-    let keeper = Keeper {
+    let cache_sync = CacheSync {
         cache: cache.clone(),
         store: store.clone(),
         health: health.clone(),
@@ -99,13 +99,14 @@ pub async fn serve(settings: &Settings, signals: Signals) -> anyhow::Result<()> 
     let (serving, ingest) = (&lifecycle.serving, &lifecycle.ingest);
     serving.spawn("http", site_port.serve_site(site, http.clone(), serving.token()));
     serving.spawn("admin", admin_port.serve_admin(admin, http.clone(), serving.token()));
-    serving.spawn("cache", when(schema.clone(), serving.token(), move |stop| keeper.run(stop)));
+    serving.spawn("cache", when(schema.clone(), serving.token(), move |stop| cache_sync.run(stop)));
     serving.spawn("cold start", cold_start.run(serving.token()));
     if database.url_file.is_some() {
         let follow = credentials::follow(database.clone(), url, store.clone(), serving.token());
         serving.spawn("credentials", follow);
     }
-    serving.spawn("rejects", when(schema.clone(), serving.token(), move |stop| upkeep.run(stop)));
+    serving
+        .spawn("rejects", when(schema.clone(), serving.token(), move |stop| retention.run(stop)));
     let lag = LagWatch::new(&settings.broker, store.clone(), monitor, losses, metrics);
     let first_look = OptionFuture::from(lag.as_ref().map(LagWatch::first_look));
     if let Some(lag) = lag {

@@ -4,7 +4,7 @@
 //! any time.
 
 mod cold_start;
-mod keep;
+mod sync;
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use quick_cache::sync::Cache as QuickCache;
 use crate::digest::Sha256Digest;
 
 pub use cold_start::ColdStart;
-pub use keep::Keeper;
+pub use sync::CacheSync;
 
 /// What an entry costs beyond its uid and its document: the map's slot, the handles and the
 /// entity tag.
@@ -60,11 +60,11 @@ impl Prepared {
     /// are plenty.
     ///
     /// # Panics
-    /// Never: what [`Prepared::new`] puts there is a legal header value.
+    /// Never: what [`Prepared::new`] puts there is a valid header value.
     #[must_use]
     pub fn etag(&self) -> HeaderValue {
         HeaderValue::from_maybe_shared(self.0.slice(self.0.len() - ETAG_LEN..))
-            .expect("hexadecimal digits in quotes are a legal header value")
+            .expect("hexadecimal digits in quotes are a valid header value")
     }
 
     fn size(&self) -> u64 {

@@ -205,7 +205,7 @@ mod tests {
         let arguments = "waybill --set a.a=1 --set a.b=2 --config x.toml config --set a.c=3 show \
                          --set a.d=4 --config y.toml";
         let (sources, command) =
-            parse(arguments.split_whitespace().map(OsString::from)).expect("legal");
+            parse(arguments.split_whitespace().map(OsString::from)).expect("valid");
         assert_eq!(sources.set, ["a.a=1", "a.b=2", "a.c=3", "a.d=4"]);
         assert_eq!(sources.config, Some("y.toml".into()));
         assert!(matches!(command, Command::Config(config::Command::Show)));

@@ -1,7 +1,7 @@
 //! Settings: the embedded defaults, then a file, the environment and `--set`.
 //!
 //! `waybill.default.toml` is the manual of every key. A key exists when a section
-//! reads it: its name, kind and legal range stand together in that one line.
+//! reads it: its name, kind and valid range stand together in that one line.
 
 mod broker;
 mod bytesize;
@@ -118,7 +118,7 @@ impl Settings {
         if problems.is_empty() { Ok(settings) } else { Err(SettingsError { problems }) }
     }
 
-    /// Values that are legal each but not together.
+    /// Values that are valid each but not together.
     fn contradictions(&self) -> Vec<String> {
         let ingest = &self.ingest;
         let checks = [

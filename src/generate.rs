@@ -30,7 +30,7 @@ pub struct Mix {
 /// One message, and what must become of it in a service that has not seen the seed before.
 #[derive(Debug, Clone)]
 pub struct Generated {
-    /// The id of the order. A bad message has one too if it bears a legal id; no order is then
+    /// The id of the order. A bad message has one too if it bears a valid id; no order is then
     /// stored under it.
     pub uid: Option<OrderUid>,
     /// The message.
@@ -118,7 +118,7 @@ impl Generator {
 
     fn new_details(&mut self) -> (OrderUid, Details) {
         let text = uid_text(self.seed, self.next_index);
-        let uid = OrderUid::try_from(text.as_str()).expect("19 hexadecimal digits are a legal id");
+        let uid = OrderUid::try_from(text.as_str()).expect("19 hexadecimal digits are a valid id");
         self.next_index += 1;
         (uid, make::details(&mut self.rng, text))
     }

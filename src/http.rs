@@ -1,6 +1,6 @@
 //! Answers lookups: the page for people, the API for programs, and the admin port.
 //!
-//! A request passes `accept` (connections and their limits) and `front` (orders in memory);
+//! A request passes `accept` (connections and their limits) and `hot_path` (orders in memory);
 //! what is left goes to the routes below.
 
 mod accept;
@@ -9,7 +9,7 @@ pub mod assets;
 mod body;
 mod conditional;
 mod deadline;
-mod front;
+mod hot_path;
 pub mod page;
 pub mod problem;
 mod rejects;
@@ -33,7 +33,7 @@ use crate::lookup::Lookup;
 use crate::metrics::Metrics;
 use accept::Shared;
 use deadline::Limits;
-use front::Front;
+use hot_path::HotPath;
 
 /// What the handlers need.
 #[derive(Debug, Clone)]
@@ -83,7 +83,7 @@ impl Bound {
     /// and the connections are done, or when a thread ends early.
     pub async fn serve_site(self, site: Site, settings: config::Http, stop: CancellationToken) {
         let shared = shared(&settings, &site.metrics);
-        let front = Front::new(
+        let hot_path = HotPath::new(
             site.lookup.clone(),
             site.metrics.clone(),
             site.cache_control.clone(),
@@ -92,12 +92,12 @@ impl Bound {
         );
         let mut ends = Vec::new();
         for (index, listener) in self.listeners.into_iter().enumerate() {
-            let (front, shared, stop) = (front.clone(), shared.clone(), stop.clone());
+            let (hot_path, shared, stop) = (hot_path.clone(), shared.clone(), stop.clone());
             let (ended, end) = oneshot::channel::<()>();
             let started = thread::Builder::new().name(format!("http-{index}")).spawn(move || {
                 // Dropped with the thread, also when it panics.
                 let _ended = ended;
-                serve_on_this_thread(listener, front, shared, stop);
+                serve_on_this_thread(listener, hot_path, shared, stop);
             });
             match started {
                 Ok(_) => ends.push(end),
@@ -145,7 +145,7 @@ fn shared(settings: &config::Http, metrics: &Metrics) -> Shared {
 
 fn serve_on_this_thread(
     listener: TcpListener,
-    front: Front,
+    hot_path: HotPath,
     shared: Shared,
     stop: CancellationToken,
 ) {
@@ -153,7 +153,7 @@ fn serve_on_this_thread(
     let served = runtime.and_then(|runtime| {
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            accept::serve(listener, front, shared, stop).await;
+            accept::serve(listener, hot_path, shared, stop).await;
             Ok(())
         })
     });

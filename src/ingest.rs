@@ -26,7 +26,7 @@ use crate::store::{Class, Error, NewReject, Outcome, Store};
 pub(crate) use batch::{Batch, Reject, rows};
 pub use consume::{Consumer, Watch};
 pub use lag::{Lag, LagWatch};
-pub use losses::Losses;
+pub use losses::LossTracker;
 pub use monitor_state::MonitorState;
 pub use replay::{Replay, Replayed, Retried};
 pub use verdict::Verdict;
@@ -51,7 +51,7 @@ pub struct Writer {
     pub channel: Arc<str>,
     /// Where they go.
     pub store: Store,
-    /// Where new orders are kept at hand.
+    /// Where new orders are kept in memory.
     pub cache: Cache,
     /// What is counted.
     pub metrics: Metrics,
@@ -60,7 +60,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Writes until `stop` or the end of the session; the batch at hand is finished, unless
+    /// Writes until `stop` or the end of the session; the current batch is finished, unless
     /// Postgres is away.
     ///
     /// There is no timer: a writer that is free takes all that waits. With little to do batches
@@ -95,7 +95,7 @@ impl Writer {
                     self.settle(message, Verdict::Stored);
                 }
                 Outcome::Duplicate => self.settle(message, Verdict::Duplicate),
-                Outcome::Vanished => self.settle(message, Verdict::Keep),
+                Outcome::Indeterminate => self.settle(message, Verdict::Keep),
                 Outcome::Conflict { kept, formatting_only } => {
                     self.cache.insert(order.uid().as_str(), Prepared::new(&kept));
                     rejects.push(Reject::conflict(message, order.uid(), formatting_only));

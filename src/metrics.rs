@@ -103,7 +103,7 @@ impl Metrics {
     }
 
     /// Brings up to date what is measured at a scrape, not counted.
-    pub fn gauge(
+    pub fn refresh(
         &self,
         store: &Store,
         cache: &crate::cache::Cache,
@@ -114,10 +114,10 @@ impl Metrics {
         self.connections.with_label_values(&["idle"]).set(connections.idle.into());
         self.connections.with_label_values(&["in_use"]).set(connections.in_use.into());
         self.max_connections.set(connections.max.into());
-        self.cache.gauge(cache, health);
+        self.cache.refresh(cache, health);
         self.ready.set(health.is_ready().into());
         if let Some(session) = session {
-            self.session.gauge(session);
+            self.session.refresh(session);
         }
     }
 

@@ -12,7 +12,7 @@ mod schema;
 mod uid;
 
 pub use self::refusal::{Reason, Refusal};
-pub use self::uid::{IllegalUid, OrderUid};
+pub use self::uid::{InvalidUid, OrderUid};
 
 use self::refusal::Fault;
 use self::scan::Scanner;
@@ -72,7 +72,7 @@ fn read(document: &[u8], max_bytes: usize) -> Result<OrderUid, Fault> {
         let size = document.len();
         return Err(Fault::new(
             Reason::TooLarge,
-            format!("{size} bytes, at most {max_bytes} are legal"),
+            format!("{size} bytes, must be at most {max_bytes}"),
         ));
     }
     let text = std::str::from_utf8(document).map_err(|error| {

@@ -1,6 +1,7 @@
-//! What could not become an order, while it is kept: measured, shown, and in the end let go.
+//! The dead-letter queue: messages that could not become orders, while they are kept; measured,
+//! shown and in the end deleted.
 
-pub mod shown;
+pub mod display;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,12 +23,12 @@ const EXPIRED_AT_ONCE: u32 = 500;
 
 /// How much is kept and whether that is too much, as last measured. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Level {
+pub struct RejectUsage {
     measured: Arc<watch::Sender<Option<RejectsMeasured>>>,
     alarm_bytes: u64,
 }
 
-impl Level {
+impl RejectUsage {
     /// Nothing is measured yet.
     #[must_use]
     pub fn new(settings: &config::Rejects) -> Self {
@@ -35,7 +36,7 @@ impl Level {
         Self { measured: Arc::new(watch::Sender::new(None)), alarm_bytes }
     }
 
-    /// The level in words; an error when it is over the alarm.
+    /// The usage in words; an error when it is over the alarm.
     ///
     /// # Errors
     /// What is too much, and what to do about it.
@@ -56,18 +57,18 @@ impl Level {
 
 /// Measures the rejects, and deletes those past their age if the settings give them one.
 #[derive(Debug, Clone)]
-pub struct Upkeep {
+pub struct RejectRetention {
     /// Where they are.
     pub store: Store,
     /// Told what is measured.
-    pub level: Level,
+    pub usage: RejectUsage,
     /// Told the same.
     pub metrics: Metrics,
     /// Age after which a reject is deleted; zero for never.
     pub keep_for: Duration,
 }
 
-impl Upkeep {
+impl RejectRetention {
     /// Looks at once, then every minute until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let mut looks = interval(INTERVAL);
@@ -75,7 +76,7 @@ impl Upkeep {
         while stop.run_until_cancelled(looks.tick()).await.is_some() {
             if let Some(Err(error)) = stop.run_until_cancelled(self.look()).await {
                 tracing::debug!(%error, "The rejects cannot be looked after");
-                self.level.measured.send_replace(None);
+                self.usage.measured.send_replace(None);
                 self.metrics.rejects.unknown();
             }
         }
@@ -86,10 +87,10 @@ impl Upkeep {
             self.expire().await?;
         }
         let measured = self.store.measure_rejects().await?;
-        let was_over = self.level.describe().is_err();
-        self.level.measured.send_replace(Some(measured));
-        let told = self.level.describe();
-        self.metrics.rejects.set(measured, self.level.alarm_bytes, told.is_err());
+        let was_over = self.usage.describe().is_err();
+        self.usage.measured.send_replace(Some(measured));
+        let told = self.usage.describe();
+        self.metrics.rejects.set(measured, self.usage.alarm_bytes, told.is_err());
         match told {
             Err(told) if !was_over => tracing::warn!("Rejects: {told}"),
             Ok(told) if was_over => tracing::info!("Rejects: {told}"),

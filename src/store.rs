@@ -113,7 +113,7 @@ pub struct Connections {
 }
 
 fn connect_options(url: &str) -> Result<PgConnectOptions, Error> {
-    let options: PgConnectOptions = url.parse().map_err(Error::IllegalUrl)?;
+    let options: PgConnectOptions = url.parse().map_err(Error::InvalidUrl)?;
     // A PgBouncer knows nothing of extra_float_digits and refuses it; there are no floats here.
     let options = options.extra_float_digits(None);
     // A name in the URL tells apart services that share a database.

@@ -12,11 +12,11 @@ use crate::config::{Settings, SettingsError};
 pub(super) enum Command {
     /// Print the settings in force as TOML, and where each came from
     Show,
-    /// Say whether the settings are legal
+    /// Say whether the settings are valid
     Check,
 }
 
-/// Settings that are not legal never get here.
+/// Settings that are not valid never get here.
 pub(super) fn run(command: &Command, settings: &Settings) -> anyhow::Result<ExitCode> {
     let mut stdout = io::stdout().lock();
     match command {

@@ -236,7 +236,7 @@ fn number_within(text: &str, least: f64, greatest: f64) -> Result<f64, String> {
     text.parse()
         .ok()
         .filter(|number| (least..=greatest).contains(number))
-        .ok_or_else(|| format!("a number from {least} to {greatest} is legal"))
+        .ok_or_else(|| format!("must be a number from {least} to {greatest}"))
 }
 
 #[cfg(test)]
@@ -269,11 +269,11 @@ mod tests {
         for line in ["--bad-ratio 1.1", "--bad-ratio -1", "--duplicate-ratio NaN", "--bad-ratio x"]
         {
             let error = parse(&format!("--generate 1 {}", line.replace(' ', "="))).unwrap_err();
-            assert!(error.contains("a number from 0 to 1 is legal"), "{line}: {error}");
+            assert!(error.contains("must be a number from 0 to 1"), "{line}: {error}");
         }
         for rate in ["0", "-5", "inf", "1e9"] {
             let error = parse(&format!("--generate 1 --rate={rate}")).unwrap_err();
-            assert!(error.contains("from 0.001 to 10000000 is legal"), "{rate}: {error}");
+            assert!(error.contains("from 0.001 to 10000000"), "{rate}: {error}");
         }
         assert_eq!(parse("--generate 1 --rate 2.5").unwrap().rate, Some(2.5));
     }

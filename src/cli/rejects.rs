@@ -3,11 +3,11 @@
 mod export;
 mod filters;
 mod list;
+mod pager;
 mod prune;
 mod record;
 mod replay;
 mod show;
-mod walk;
 
 use std::process::ExitCode;
 

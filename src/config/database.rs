@@ -74,7 +74,7 @@ impl Database {
         }
     }
 
-    /// What to know of URLs that are legal: the parameters in them that are ignored.
+    /// What to know of URLs that are valid: the parameters in them that are ignored.
     ///
     /// # Errors
     ///
@@ -95,7 +95,7 @@ impl Database {
             .with_context(|| format!("cannot read {name}, named by database.url_file"))?;
         let url = postgres_url::parse(trimmed(&text)).map_err(|reason| {
             anyhow!(
-                "{name}, named by database.url_file, holds no legal URL: {reason}; legal is \
+                "{name}, named by database.url_file, holds no valid URL: {reason}; it must be \
                  {DATABASE_URL}"
             )
         })?;

@@ -4,7 +4,7 @@
 #[derive(Debug, thiserror::Error)]
 #[error("{}", problems.join("\n"))]
 pub struct SettingsError {
-    /// One sentence a mistake: which setting, from where, and what is legal.
+    /// One sentence a mistake: which setting, from where, and what is valid.
     pub problems: Vec<String>,
 }
 

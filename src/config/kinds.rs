@@ -1,4 +1,4 @@
-//! The kinds of values settings have, and what each calls legal.
+//! The kinds of values settings have, and what each calls valid.
 
 use std::{
     fmt, fs, net::SocketAddr, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration,
@@ -10,31 +10,31 @@ use super::{
 };
 
 impl Section<'_> {
-    /// A text for which `is_legal` holds.
+    /// A text for which `is_valid` holds.
     pub(super) fn text(
         &mut self,
         key: &'static str,
-        legal: &str,
-        is_legal: impl FnOnce(&str) -> bool,
+        expected: &str,
+        is_valid: impl FnOnce(&str) -> bool,
     ) -> String {
-        self.required(key, legal, String::new(), |text| is_legal(text).then(|| text.to_owned()))
+        self.required(key, expected, String::new(), |text| is_valid(text).then(|| text.to_owned()))
     }
 
     /// The same, or nothing if it is not set or empty.
     pub(super) fn optional_text(
         &mut self,
         key: &'static str,
-        legal: &str,
-        is_legal: impl FnOnce(&str) -> bool,
+        expected: &str,
+        is_valid: impl FnOnce(&str) -> bool,
     ) -> Option<String> {
-        self.optional(key, legal, |text| is_legal(text).then(|| text.to_owned()))
+        self.optional(key, expected, |text| is_valid(text).then(|| text.to_owned()))
     }
 
     /// The place of an HTTP server, or nothing if it is not set or empty.
     pub(super) fn http_url(&mut self, key: &'static str) -> Option<String> {
-        let legal = "a URL such as `http://127.0.0.1:4318`, without user and password";
+        let expected = "a URL such as `http://127.0.0.1:4318`, without user and password";
         // Someone may have written a password: it must not be repeated.
-        self.read_or_reason(key, legal, Shown::Masked, |text| {
+        self.read_or_reason(key, expected, Shown::Masked, |text| {
             names::check_http_url(text)?;
             Ok(text.to_owned())
         })
@@ -46,8 +46,8 @@ impl Section<'_> {
         T: FromStr + PartialOrd + fmt::Display + Copy,
     {
         let (least, most) = (range.start(), range.end());
-        let legal = format!("a whole number from {least} to {most}");
-        self.required_shown(key, &legal, Shown::Bare, |text| parse_within(text, &range))
+        let expected = format!("a whole number from {least} to {most}");
+        self.required_shown(key, &expected, Shown::Bare, |text| parse_within(text, &range))
             .unwrap_or(*least)
     }
 
@@ -62,8 +62,8 @@ impl Section<'_> {
     /// A number of bytes in `range`.
     pub(super) fn size(&mut self, key: &'static str, range: RangeInclusive<ByteSize>) -> ByteSize {
         let (least, most) = (range.start(), range.end());
-        let legal = format!("a size such as `4MiB` or `1000` from {least} to {most}");
-        self.required(key, &legal, *least, |text| parse_within(text, &range))
+        let expected = format!("a size such as `4MiB` or `1000` from {least} to {most}");
+        self.required(key, &expected, *least, |text| parse_within(text, &range))
     }
 
     /// A duration in `range`.
@@ -72,8 +72,8 @@ impl Section<'_> {
         key: &'static str,
         range: RangeInclusive<Duration>,
     ) -> Duration {
-        let legal = format!("a duration such as `30s` or `500ms` {}", span(&range));
-        self.required(key, &legal, *range.start(), |text| {
+        let expected = format!("a duration such as `30s` or `500ms` {}", span(&range));
+        self.required(key, &expected, *range.start(), |text| {
             parse_duration(text).filter(|duration| range.contains(duration))
         })
     }
@@ -84,8 +84,8 @@ impl Section<'_> {
         key: &'static str,
         range: RangeInclusive<Duration>,
     ) -> Duration {
-        let legal = format!("a duration in whole seconds such as `30s` {}", span(&range));
-        self.required(key, &legal, *range.start(), |text| {
+        let expected = format!("a duration in whole seconds such as `30s` {}", span(&range));
+        self.required(key, &expected, *range.start(), |text| {
             let duration = parse_duration(text)?;
             (range.contains(&duration) && duration.subsec_nanos() == 0).then_some(duration)
         })
@@ -97,8 +97,8 @@ impl Section<'_> {
         key: &'static str,
         range: RangeInclusive<Duration>,
     ) -> Duration {
-        let legal = format!("`0s` (off) or a duration {}", span(&range));
-        self.required(key, &legal, Duration::ZERO, |text| {
+        let expected = format!("`0s` (off) or a duration {}", span(&range));
+        self.required(key, &expected, Duration::ZERO, |text| {
             parse_duration(text).filter(|duration| duration.is_zero() || range.contains(duration))
         })
     }
@@ -111,9 +111,9 @@ impl Section<'_> {
 
     /// An address to listen on.
     pub(super) fn address(&mut self, key: &'static str) -> SocketAddr {
-        let legal = "an IP address and port such as `0.0.0.0:8080`";
+        let expected = "an IP address and port such as `0.0.0.0:8080`";
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        self.required(key, legal, nowhere, |text| text.parse().ok())
+        self.required(key, expected, nowhere, |text| text.parse().ok())
     }
 
     /// A file that can be read.
@@ -129,21 +129,21 @@ impl Section<'_> {
     pub(super) fn secret_url<T>(
         &mut self,
         key: &'static str,
-        legal: &str,
+        expected: &str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
-        self.read_or_reason(key, legal, Shown::Masked, parse)
+        self.read_or_reason(key, expected, Shown::Masked, parse)
     }
 
     /// The same, but it must be set.
     pub(super) fn required_secret_url<T>(
         &mut self,
         key: &'static str,
-        legal: &str,
+        expected: &str,
         placeholder: T,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> T {
-        self.must_be_set(key, legal, |section| section.secret_url(key, legal, parse))
+        self.must_be_set(key, expected, |section| section.secret_url(key, expected, parse))
             .unwrap_or(placeholder)
     }
 }

@@ -107,7 +107,7 @@ impl Layer {
                 // The text is not repeated: it might hold a password.
                 let name = text.split_once('=').map_or(text.as_str(), |(name, _)| name);
                 problems.push(format!(
-                    "--set `{}` is not an assignment; legal is `section.key=value`",
+                    "--set `{}` is not an assignment; it must be `section.key=value`",
                     printable(name),
                 ));
                 continue;

@@ -1,14 +1,14 @@
-//! What counts as a legal name or URL.
+//! What counts as a valid name or URL.
 
 use super::url;
 
 const LONGEST_NAME: usize = 128;
 
-/// What is legal as a queue group or a durable name.
+/// What is valid as a queue group or a durable name.
 pub(super) const GROUP: &str = "1 to 128 printable ASCII characters without blanks and `:`";
 
-fn is_made_of(text: &str, is_legal: impl Fn(char) -> bool) -> bool {
-    (1..=LONGEST_NAME).contains(&text.len()) && text.chars().all(is_legal)
+fn is_made_of(text: &str, is_valid: impl Fn(char) -> bool) -> bool {
+    (1..=LONGEST_NAME).contains(&text.len()) && text.chars().all(is_valid)
 }
 
 /// The server takes no other characters.
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn roles_are_what_postgres_takes_for_a_name() {
         let longest = "é".repeat(31) + "x";
-        for legal in [
+        for valid in [
             "waybill",
             "svc@project.iam",
             "Odd \"name\"; --",
@@ -83,7 +83,7 @@ mod tests {
             "current_user",
             &longest,
         ] {
-            assert!(is_role(legal), "{legal}");
+            assert!(is_role(valid), "{valid}");
         }
         for illegal in ["", "a\0b", "public", "none", &"é".repeat(32)] {
             assert!(!is_role(illegal), "{illegal}");
@@ -92,8 +92,8 @@ mod tests {
 
     #[test]
     fn base_paths_can_stand_before_every_link() {
-        for legal in ["/", "/a", "/shop/orders-lookup", "/~a/b.c_d"] {
-            assert!(is_base_path(legal), "{legal}");
+        for valid in ["/", "/a", "/shop/orders-lookup", "/~a/b.c_d"] {
+            assert!(is_base_path(valid), "{valid}");
         }
         for illegal in ["", "a", "/a/", "//a", "/a//b", "/..", "/a b", "/é", "/a?b", "/%41", "/\""]
         {
@@ -103,8 +103,8 @@ mod tests {
 
     #[test]
     fn channels_are_what_the_server_accepts() {
-        for legal in ["orders", "orders.eu", "Orders-1_x", "a"] {
-            assert!(is_channel(legal), "{legal}");
+        for valid in ["orders", "orders.eu", "Orders-1_x", "a"] {
+            assert!(is_channel(valid), "{valid}");
         }
         for illegal in ["", "a b", "a.*", "a.>", "a/b", ".a", "a.", "a..b", "a\n", "é"] {
             assert!(!is_channel(illegal), "{illegal}");
@@ -113,8 +113,8 @@ mod tests {
 
     #[test]
     fn http_urls_are_a_place_without_a_login() {
-        for legal in ["http://127.0.0.1:8222", "http://h/", "http://[::1]:1"] {
-            assert_eq!(check_http_url(legal), Ok(()));
+        for valid in ["http://127.0.0.1:8222", "http://h/", "http://[::1]:1"] {
+            assert_eq!(check_http_url(valid), Ok(()));
         }
         for illegal in
             ["http://me:pw@h", "https://h", "http://h/x", "http://h?x=1", "http://", "h:1"]

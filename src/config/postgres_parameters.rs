@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn parameters_are_used_ignored_or_refused() {
         let fine = parse("sslmode=require&channel_binding=prefer&connect_timeout=10&sslpassword=x");
-        let fine = fine.expect("legal");
+        let fine = fine.expect("valid");
         assert_eq!(fine.ignored, ["channel_binding", "connect_timeout", "sslpassword"]);
         assert_eq!(fine.used, BTreeMap::from([("sslmode".to_owned(), "require".to_owned())]));
         for (query, reason) in [

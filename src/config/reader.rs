@@ -36,7 +36,7 @@ pub(super) enum Shown {
 
 /// The merged settings, on their way to typed ones.
 ///
-/// A value that is wrong is noted and replaced by some legal one, so that reading
+/// A value that is wrong is noted and replaced by some valid one, so that reading
 /// goes on and one run finds every mistake; with a mistake noted, none of the
 /// values is ever used.
 #[derive(Debug, Default)]
@@ -89,45 +89,45 @@ impl Section<'_> {
     pub(super) fn optional<T>(
         &mut self,
         key: &'static str,
-        legal: &str,
+        expected: &str,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
-        self.read(key, legal, Shown::Quoted, parse)
+        self.read(key, expected, Shown::Quoted, parse)
     }
 
     /// A value that must be set.
     pub(super) fn required<T>(
         &mut self,
         key: &'static str,
-        legal: &str,
+        expected: &str,
         placeholder: T,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> T {
-        self.required_shown(key, legal, Shown::Quoted, parse).unwrap_or(placeholder)
+        self.required_shown(key, expected, Shown::Quoted, parse).unwrap_or(placeholder)
     }
 
     /// A value that must be set; nothing if that was noted as a mistake.
     pub(super) fn required_shown<T>(
         &mut self,
         key: &'static str,
-        legal: &str,
+        expected: &str,
         shown: Shown,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
-        self.must_be_set(key, legal, |section| section.read(key, legal, shown, parse))
+        self.must_be_set(key, expected, |section| section.read(key, expected, shown, parse))
     }
 
     /// What `read` reads; nothing if it noted a mistake, or if the value is not set, which is one.
     pub(super) fn must_be_set<T>(
         &mut self,
         key: &str,
-        legal: &str,
+        expected: &str,
         read: impl FnOnce(&mut Self) -> Option<T>,
     ) -> Option<T> {
         let mistakes = self.reader.problems.len();
         let value = read(self);
         if value.is_none() && self.reader.problems.len() == mistakes {
-            self.expect_set(key, legal);
+            self.expect_set(key, expected);
         }
         value
     }
@@ -136,11 +136,11 @@ impl Section<'_> {
     pub(super) fn read<T>(
         &mut self,
         key: &'static str,
-        legal: &str,
+        expected: &str,
         shown: Shown,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
-        self.read_or_reason(key, legal, shown, |text| parse(text).ok_or_else(String::new))
+        self.read_or_reason(key, expected, shown, |text| parse(text).ok_or_else(String::new))
     }
 
     /// The same, where `parse` may say what is wrong with the value, without repeating it.
@@ -150,7 +150,7 @@ impl Section<'_> {
     pub(super) fn read_or_reason<T>(
         &mut self,
         key: &'static str,
-        legal: &str,
+        expected: &str,
         shown: Shown,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
@@ -160,7 +160,7 @@ impl Section<'_> {
         let origin = value.origin().map(str::to_owned);
         let Ok(text) = value.clone().into_string() else {
             let found = "a list or table";
-            self.refuse(key, origin.as_deref(), found, legal);
+            self.refuse(key, origin.as_deref(), found, expected);
             return None;
         };
         let text = trimmed(&text).to_owned();
@@ -178,7 +178,7 @@ impl Section<'_> {
                 if !reason.is_empty() {
                     found = format!("{found}: {reason}");
                 }
-                self.refuse(key, origin.as_deref(), &found, legal);
+                self.refuse(key, origin.as_deref(), &found, expected);
                 return None;
             }
         };
@@ -191,22 +191,22 @@ impl Section<'_> {
     }
 
     /// Notes that a required value is absent.
-    fn expect_set(&mut self, key: &str, legal: &str) {
+    fn expect_set(&mut self, key: &str, expected: &str) {
         let name = (self.name.to_owned(), key.to_owned());
         match self.reader.values.get(&name) {
             Some(value) => {
                 let origin = value.origin().map(str::to_owned);
-                self.refuse(key, origin.as_deref(), "empty", legal);
+                self.refuse(key, origin.as_deref(), "empty", expected);
             }
-            None => self.refuse(key, None, "not set", legal),
+            None => self.refuse(key, None, "not set", expected),
         }
     }
 
-    fn refuse(&mut self, key: &str, origin: Option<&str>, found: &str, legal: &str) {
+    fn refuse(&mut self, key: &str, origin: Option<&str>, found: &str, expected: &str) {
         let section = self.name;
         let origin = origin.map_or_else(String::new, |origin| format!(" from {origin}"));
         self.reader
             .problems
-            .push(format!("setting `{section}.{key}`{origin} is {found}; legal is {legal}"));
+            .push(format!("setting `{section}.{key}`{origin} is {found}; it must be {expected}"));
     }
 }

@@ -32,7 +32,7 @@ fn what_is_set_later_wins() {
         [("WAYBILL_BROKER__CHANNEL", "variable"), ("WAYBILL_BROKER__CLUSTER_ID", "variable")];
     let set = ["broker.channel=first", "broker.channel=last"];
 
-    let broker = load(file, &variables, &set).expect("legal").broker;
+    let broker = load(file, &variables, &set).expect("valid").broker;
 
     assert_eq!(broker.channel, "last");
     assert_eq!(broker.cluster_id, "variable");
@@ -49,7 +49,7 @@ fn values_keep_their_text_and_their_type() {
         "ingest.max_message_bytes=65536",
         "cache.follow_interval=0s",
     ];
-    let settings = load("[broker]\ncluster_id = 7", &[], &set).expect("legal");
+    let settings = load("[broker]\ncluster_id = 7", &[], &set).expect("valid");
 
     assert_eq!(settings.broker.channel, "007");
     assert_eq!(settings.broker.cluster_id, "7");
@@ -71,14 +71,14 @@ fn variables_of_kubernetes_and_empty_ones_are_no_settings() {
         ("OTHER_BROKER__CHANNEL", "no"),
         ("PATH", "/bin"),
     ];
-    let settings = load("", &variables, &[]).expect("legal");
+    let settings = load("", &variables, &[]).expect("valid");
     assert_eq!(settings.broker.channel, "orders");
 }
 
 #[test]
 fn the_client_id_is_the_host_name_made_legal() {
     let client_id =
-        |variables: &[(&str, &str)]| load("", variables, &[]).expect("legal").broker.client_id;
+        |variables: &[(&str, &str)]| load("", variables, &[]).expect("valid").broker.client_id;
     assert_eq!(client_id(&[("HOSTNAME", "waybill-7d.local")]), "waybill-7d-local");
     assert!(names::is_client_id(&client_id(&[])));
     let set = [("HOSTNAME", "host"), ("WAYBILL_BROKER__CLIENT_ID", "mine")];
@@ -164,7 +164,7 @@ fn the_examples_of_the_manual_are_legal() {
             _ => line,
         })
         .collect();
-    load(&uncommented.join("\n"), &[], &[]).expect("legal");
+    load(&uncommented.join("\n"), &[], &[]).expect("valid");
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn what_is_shown_hides_passwords_names_sources_and_loads_again() {
         "ingest.writers=3",
         "http.workers=007",
     ];
-    let settings = load(file, &variables, &set).expect("legal");
+    let settings = load(file, &variables, &set).expect("valid");
 
     let shown = settings.to_toml();
 
@@ -191,7 +191,7 @@ fn what_is_shown_hides_passwords_names_sources_and_loads_again() {
     ] {
         assert!(shown.lines().any(|shown| shown == line), "{line}\n{shown}");
     }
-    let again = load(&shown, &[], &[]).expect("legal").to_toml();
+    let again = load(&shown, &[], &[]).expect("valid").to_toml();
     let without_sources = |toml: &str| -> Vec<String> {
         let lines = toml.lines().map(|line| line.split(" # from ").next());
         lines.map(|line| line.unwrap_or_default().to_owned()).collect()
@@ -206,7 +206,7 @@ fn the_url_file_is_read_each_time() {
     let write = |text: &str| fs::write(&path, text).expect("a file");
     write("postgres://me:old@h/db\n");
     let set = format!("database.url_file={}", path.display());
-    let settings = load("", &[], &[&set]).expect("legal");
+    let settings = load("", &[], &[&set]).expect("valid");
     let database = &settings.database;
     let url = || database.url().map(|url| url.expose().to_owned());
 
@@ -218,12 +218,12 @@ fn the_url_file_is_read_each_time() {
 
     write("hunter2");
     let error = url().expect_err("no URL").to_string();
-    assert!(error.contains("holds no legal URL") && !error.contains("hunter2"), "{error}");
+    assert!(error.contains("holds no valid URL") && !error.contains("hunter2"), "{error}");
     fs::remove_file(&path).expect("the file");
     assert!(url().expect_err("no file").to_string().starts_with("cannot read "));
     load(&settings.to_toml(), &[], &[]).expect_err("its url_file is gone");
     write("postgres://me:new@h/db");
-    load(&settings.to_toml(), &[], &[]).expect("what is shown is legal");
+    load(&settings.to_toml(), &[], &[]).expect("what is shown is valid");
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn blanks_and_line_ends_around_a_value_do_not_count() {
         let set: Vec<_> =
             values.iter().map(|(name, value)| format!("{name}={}", around(value))).collect();
         let settings = load("", &[], &set.iter().map(String::as_str).collect::<Vec<_>>());
-        let settings = settings.expect("legal");
+        let settings = settings.expect("valid");
         assert_eq!(settings.broker.url.addresses, "nats://h");
         assert_eq!(settings.broker.credentials_file, Some("Cargo.toml".into()));
         assert_eq!(settings.broker.monitor_url.as_deref(), Some("http://h:1"));
@@ -259,7 +259,7 @@ fn blanks_and_line_ends_around_a_value_do_not_count() {
         let url = around("postgres://me:pw@h/db");
         let variables =
             [("WAYBILL_DATABASE__URL", url.as_str()), ("WAYBILL_DATABASE__URL_FILE", after)];
-        let settings = load("", &variables, &[]).expect("legal");
+        let settings = load("", &variables, &[]).expect("valid");
         let url = settings.database.url().expect("a URL");
         assert_eq!(url.expose(), "postgres://me:pw@h/db");
     }
@@ -285,7 +285,7 @@ fn a_password_that_is_not_encoded_is_refused_in_every_url() {
         }
         fs::write(&path, format!("postgres://me:{password}@host/db")).expect("a file");
         let set = format!("database.url_file={}", path.display());
-        let settings = load("", &[], &[&set]).expect("legal");
+        let settings = load("", &[], &[&set]).expect("valid");
         let told = settings.database.url().expect_err("no URL").to_string();
         assert!(told.contains("percent-encoded") && !told.contains("hunter2"), "{told}");
     }

@@ -88,10 +88,10 @@ mod tests {
 
     #[test]
     fn parts_are_cut_where_they_end() {
-        let parts = split("postgres://me:p%40:w@host:1/db?a=b").expect("legal");
+        let parts = split("postgres://me:p%40:w@host:1/db?a=b").expect("valid");
         assert_eq!((parts.scheme, parts.login), ("postgres", Some("me:p%40:w")));
         assert_eq!((parts.place, parts.path, parts.query), ("host:1", "/db", "a=b"));
-        let parts = split("nats://host").expect("legal");
+        let parts = split("nats://host").expect("valid");
         assert_eq!((parts.login, parts.place, parts.path), (None, "host", ""));
     }
 }

@@ -10,7 +10,7 @@ use crate::order::details::Details;
 pub(super) struct Damaged {
     pub(super) payload: Vec<u8>,
     pub(super) reason: Reason,
-    /// Whether the id of the order it was made from is still in it, legal and in its place.
+    /// Whether the id of the order it was made from is still in it, valid and in its place.
     pub(super) bears_uid: bool,
 }
 

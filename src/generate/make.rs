@@ -144,7 +144,7 @@ fn date(rng: &mut Rng, payment_dt: i64, country: &Country) -> String {
     }
     if rng.u8(..4) == 0 {
         let offset = UtcOffset::from_hms(country.utc_hours, 0, 0);
-        moment = moment.to_offset(offset.expect("a few hours are a legal offset"));
+        moment = moment.to_offset(offset.expect("a few hours are a valid offset"));
     }
     moment.format(&Rfc3339).expect("whole hours and years of four digits can be written")
 }

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::body::Body;
-use super::deadline::{Activity, Limits, Watched};
+use super::deadline::{Activity, Limits, TimedIo};
 use crate::metrics::Metrics;
 
 /// Request heads and pipelined requests that a connection may hold in memory, in bytes.
@@ -62,9 +62,9 @@ fn listen(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
 }
 
 /// Something that answers requests. Called once a request, on the connection's own thread.
-pub(super) trait Answer: Clone + Send + 'static {
+pub(super) trait Respond: Clone + Send + 'static {
     /// The answer to one request.
-    fn answer(
+    fn respond(
         &self,
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Body>> + Send + use<Self>;
@@ -80,7 +80,7 @@ pub(super) struct Shared {
 }
 
 /// Accepts and serves until `stop`, then lets the connections finish what they are at.
-pub(super) async fn serve<A: Answer>(
+pub(super) async fn serve<A: Respond>(
     listener: TcpListener,
     answer: A,
     shared: Shared,
@@ -96,14 +96,14 @@ pub(super) async fn serve<A: Answer>(
                 continue;
             }
         };
-        let Some(place) = Place::take(&shared) else {
+        let Some(permit) = ConnectionPermit::acquire(&shared) else {
             shared.metrics.http.connections_rejected.inc();
             continue;
         };
         let (answer, limits, stop) = (answer.clone(), shared.limits, stop.clone());
         connections.spawn(async move {
             connection(stream, answer, limits, stop).await;
-            drop(place);
+            drop(permit);
         });
     }
     drop(listener);
@@ -111,27 +111,27 @@ pub(super) async fn serve<A: Answer>(
     connections.wait().await;
 }
 
-/// A place among the connections allowed.
-struct Place(Shared);
+/// One of `max_connections`; returned when it is dropped.
+struct ConnectionPermit(Shared);
 
-impl Place {
-    fn take(shared: &Shared) -> Option<Self> {
+impl ConnectionPermit {
+    fn acquire(shared: &Shared) -> Option<Self> {
         let before = shared.connections.fetch_add(1, Ordering::Relaxed);
         // Made before the check, so that its drop takes the count back either way.
-        let place = Self(shared.clone());
+        let permit = Self(shared.clone());
         shared.metrics.http.connections.inc();
-        (before < shared.max_connections).then_some(place)
+        (before < shared.max_connections).then_some(permit)
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.0.connections.fetch_sub(1, Ordering::Relaxed);
         self.0.metrics.http.connections.dec();
     }
 }
 
-async fn connection<A: Answer>(
+async fn connection<A: Respond>(
     stream: TcpStream,
     answer: A,
     mut limits: Limits,
@@ -145,7 +145,7 @@ async fn connection<A: Answer>(
         let activity = Arc::clone(&activity);
         move |request| {
             activity.request_began();
-            let (activity, answering) = (Arc::clone(&activity), answer.answer(request));
+            let (activity, answering) = (Arc::clone(&activity), answer.respond(request));
             async move {
                 let response = answering.await;
                 activity.answer_made();
@@ -153,7 +153,7 @@ async fn connection<A: Answer>(
             }
         }
     });
-    let io = Watched::new(TokioIo::new(stream), Arc::clone(&activity));
+    let io = TimedIo::new(TokioIo::new(stream), Arc::clone(&activity));
     let mut connection = std::pin::pin!(
         http1::Builder::new()
             // Head and body in one buffer and one write. Not `pipeline_flush`, with which hyper
@@ -174,7 +174,7 @@ async fn connection<A: Answer>(
                 }
                 return;
             }
-            () = activity.overstayed(limits) => return,
+            () = activity.expired(limits) => return,
             () = stop.cancelled(), if !stopping => {
                 stopping = true;
                 limits = limits.at_most(LAST_ANSWER);

@@ -16,14 +16,14 @@ use tokio::time::timeout;
 use tower::Service as _;
 
 use super::Body;
-use super::accept::Answer;
+use super::accept::Respond;
 use super::conditional::without_false_length;
 use super::rejects;
 use crate::cache::Cache;
 use crate::health::Health;
 use crate::ingest;
 use crate::metrics::Metrics;
-use crate::rejects::Level;
+use crate::rejects::RejectUsage;
 use crate::store::Store;
 
 /// How long a look at Postgres may take.
@@ -43,14 +43,14 @@ pub struct Admin {
     /// The session with the broker; empty on a read-only replica and before it begins.
     pub session: ingest::Watch,
     /// How much is kept among the rejects.
-    pub rejects: Level,
+    pub rejects: RejectUsage,
     /// Whether the broker's monitor answers.
     pub monitor: ingest::MonitorState,
     /// What the broker deleted before anybody took it.
-    pub losses: ingest::Losses,
+    pub losses: ingest::LossTracker,
 }
 
-/// The routes of the admin port as an [`Answer`].
+/// The routes of the admin port as a [`Respond`].
 #[derive(Debug, Clone)]
 pub(super) struct Routed(Router);
 
@@ -67,8 +67,8 @@ impl Routed {
     }
 }
 
-impl Answer for Routed {
-    fn answer(
+impl Respond for Routed {
+    fn respond(
         &self,
         request: Request<Incoming>,
     ) -> impl Future<Output = http::Response<Body>> + Send + use<> {
@@ -134,7 +134,7 @@ async fn readyz(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Respon
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
-    admin.metrics.gauge(&admin.store, &admin.cache, &admin.health, admin.session.get());
+    admin.metrics.refresh(&admin.store, &admin.cache, &admin.health, admin.session.get());
     let headers = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (headers, admin.metrics.render()).into_response()
 }

@@ -52,7 +52,7 @@ impl Asset {
         Self {
             content_type: HeaderValue::from_static(content_type),
             body,
-            etag: HeaderValue::try_from(tag).expect("hex digits and quotes are legal in a header"),
+            etag: HeaderValue::try_from(tag).expect("hex digits and quotes are valid in a header"),
         }
     }
 

@@ -84,7 +84,7 @@ impl Activity {
         self.moved_at.store(self.now(), Ordering::Relaxed);
     }
 
-    /// When the connection has overstayed, if nothing more happens.
+    /// When the connection has expired, if nothing more happens.
     fn due(&self, limits: Limits) -> Instant {
         let at = |since: u64, limit| self.began + Duration::from_millis(since) + limit;
         let head_since = self.head_since.load(Ordering::Relaxed);
@@ -99,8 +99,8 @@ impl Activity {
         }
     }
 
-    /// Ends when the connection has overstayed.
-    pub(super) async fn overstayed(&self, limits: Limits) {
+    /// Ends when the connection has expired.
+    pub(super) async fn expired(&self, limits: Limits) {
         loop {
             let due = self.due(limits);
             if due <= Instant::now() {
@@ -115,7 +115,7 @@ impl Activity {
 /// not take what it was answered: hyper bounds the bodies it keeps for such a peer, not the
 /// heads.
 #[derive(Debug)]
-pub(super) struct Watched<T> {
+pub(super) struct TimedIo<T> {
     stream: T,
     activity: Arc<Activity>,
     /// The peer took none of our bytes at the last attempt.
@@ -124,7 +124,7 @@ pub(super) struct Watched<T> {
     read_waits: bool,
 }
 
-impl<T> Watched<T> {
+impl<T> TimedIo<T> {
     pub(super) fn new(stream: T, activity: Arc<Activity>) -> Self {
         Self { stream, activity, stuck: false, read_waits: false }
     }
@@ -141,7 +141,7 @@ impl<T> Watched<T> {
     }
 }
 
-impl<T: Read + Unpin> Read for Watched<T> {
+impl<T: Read + Unpin> Read for TimedIo<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -159,7 +159,7 @@ impl<T: Read + Unpin> Read for Watched<T> {
     }
 }
 
-impl<T: Write + Unpin> Write for Watched<T> {
+impl<T: Write + Unpin> Write for TimedIo<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -273,7 +273,7 @@ mod tests {
             ("index", pages().index()),
             ("not_found", pages().not_found("b563feb7b2b84b6test")),
             ("cannot_tell", pages().cannot_tell(2)),
-            ("bad_uid", pages().bad_uid("character \"<\" at 3 is not legal")),
+            ("bad_uid", pages().bad_uid("character \"<\" at 3 is not allowed")),
             ("unknown_address", pages().unknown_address()),
             ("method_not_allowed", pages().method_not_allowed("GET, HEAD")),
             ("internal", pages().internal()),

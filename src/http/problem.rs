@@ -143,7 +143,7 @@ pub(super) mod tests {
         let problems = [
             Problem::no_such_order("b563feb7b2b84b6test"),
             Problem::cannot_tell(2),
-            Problem::bad_uid("character \"<\" at 3, legal are A-Z a-z 0-9 - . _ ~"),
+            Problem::bad_uid("character \"<\" at 3, must be of A-Z a-z 0-9 - . _ ~"),
             Problem::method_not_allowed("GET, HEAD"),
             Problem::uri_too_long(8192),
             Problem::headers_too_large(),

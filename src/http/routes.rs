@@ -12,11 +12,11 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::front::{ORDERS, respond};
+use super::hot_path::{ORDERS, order_response};
 use super::problem::Problem;
 use super::{Body, Site, assets};
 use crate::lookup::Answer;
-use crate::order::{IllegalUid, OrderUid};
+use crate::order::{InvalidUid, OrderUid};
 
 /// Where orders are shown to people.
 const ORDER_PAGES: &str = "/orders/";
@@ -89,7 +89,7 @@ async fn order(State(site): State<Site>, uri: Uri, headers: HeaderMap) -> Respon
         Err(illegal) => Problem::bad_uid(&illegal.to_string()).into_response(),
         Ok(uid) => match site.lookup.find(&uid).await {
             Answer::Found(order) => {
-                respond(&order, &headers, &site.cache_control).map(axum::body::Body::new)
+                order_response(&order, &headers, &site.cache_control).map(axum::body::Body::new)
             }
             Answer::Absent => Problem::no_such_order(uid.as_str()).into_response(),
             Answer::CannotTell => Problem::cannot_tell(RETRY_AFTER).into_response(),
@@ -130,8 +130,8 @@ async fn to_order_page(
     }
 }
 
-/// The uid that a path names. All its legal characters may also come percent-encoded.
-fn uid_behind(prefix: &str, uri: &Uri) -> Result<OrderUid, IllegalUid> {
+/// The uid that a path names. All its valid characters may also come percent-encoded.
+fn uid_behind(prefix: &str, uri: &Uri) -> Result<OrderUid, InvalidUid> {
     let raw = uri.path().strip_prefix(prefix).unwrap_or_default();
     OrderUid::try_from(percent_decoded(raw).as_str())
 }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Losses, MonitorState};
+use super::{LossTracker, MonitorState};
 use crate::broker::monitor::{Channel, Member, Monitor};
 use crate::config::Broker;
 use crate::metrics::Metrics;
@@ -30,7 +30,7 @@ pub struct LagWatch {
     monitor: Monitor,
     store: Store,
     state: MonitorState,
-    losses: Losses,
+    losses: LossTracker,
     metrics: Metrics,
     looked: watch::Sender<bool>,
 }
@@ -60,7 +60,7 @@ impl LagWatch {
         settings: &Broker,
         store: Store,
         state: MonitorState,
-        losses: Losses,
+        losses: LossTracker,
         metrics: Metrics,
     ) -> Option<Self> {
         let monitor = Monitor::new(settings)?;
@@ -109,29 +109,29 @@ impl LagWatch {
 
     fn take(&self, channel: &Channel) {
         let members: Vec<&Member> = self.monitor.members(channel).collect();
-        let news = self.losses.look(channel, last_sent(&members));
-        if !news.reset.is_empty() {
+        let new = self.losses.observe(channel, last_sent(&members));
+        if !new.reset.is_empty() {
             self.metrics.lag.resets.inc();
             tracing::error!(
                 "The channel began anew: {}; what was published to the old one and not taken is \
                  lost unless its senders have it",
-                news.reset
+                new.reset
             );
         }
-        if !news.lost.is_empty() {
+        if !new.lost.is_empty() {
             tracing::error!(
-                sequences = news.lost,
+                sequences = new.lost,
                 "Lost to retention: sequences {}, which the broker deleted before anybody took \
                  them; raise its limits",
-                news.lost
+                new.lost
             );
         }
-        if !news.perhaps.is_empty() {
+        if !new.perhaps.is_empty() {
             tracing::warn!(
-                sequences = news.perhaps,
+                sequences = new.perhaps,
                 "Perhaps lost to retention: sequences {}, which the broker deleted between two \
                  looks at it; raise its limits",
-                news.perhaps
+                new.perhaps
             );
         }
         self.metrics.lag.set(Some(lag(channel, &members, self.losses.counts())));
@@ -142,7 +142,7 @@ impl LagWatch {
 struct Unknown;
 
 /// Only Postgres knows of a channel that began anew while no replica ran.
-async fn remember_stored(store: &Store, losses: &Losses) -> Result<(), Unknown> {
+async fn remember_stored(store: &Store, losses: &LossTracker) -> Result<(), Unknown> {
     let asked = timeout(INTERVAL, store.newest_sequence()).await;
     let Ok(Ok(newest)) = asked else { return Err(Unknown) };
     losses.remember_stored(newest.unwrap_or(0));

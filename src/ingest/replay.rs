@@ -74,7 +74,7 @@ impl Replay {
             done.push(match outcome {
                 Outcome::Stored => (retried.kept, Replayed::Stored),
                 Outcome::Duplicate => (retried.kept, Replayed::Duplicate),
-                Outcome::Vanished => (retried.kept, Replayed::Unsettled),
+                Outcome::Indeterminate => (retried.kept, Replayed::Unsettled),
                 Outcome::Conflict { formatting_only, .. } => {
                     refused(Reject::conflict(retried, order.uid(), formatting_only))
                 }
@@ -96,7 +96,7 @@ impl Replay {
     async fn write(&self, orders: &[(Retried, Order)]) -> Result<Vec<Outcome>, Error> {
         let rows = rows(orders);
         if self.dry_run {
-            return self.store.foresee_orders(&rows).await;
+            return self.store.dry_run_orders(&rows).await;
         }
         match self.store.insert_orders(&rows).await {
             // The guard against a constraint that refuses most of what flows in. Among rejects

@@ -56,7 +56,7 @@ impl CacheMetrics {
         self.warmup_duration.set(took.as_secs_f64());
     }
 
-    pub(super) fn gauge(&self, cache: &Cache, health: &Health) {
+    pub(super) fn refresh(&self, cache: &Cache, health: &Health) {
         let whole = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         self.entries.set(whole(cache.entries() as u64));
         self.bytes.set(whole(cache.bytes()));

@@ -38,7 +38,7 @@ impl SessionMetrics {
         }
     }
 
-    pub(super) fn gauge(&self, session: &Monitor) {
+    pub(super) fn refresh(&self, session: &Monitor) {
         let (stats, depth) = (session.stats(), session.depth());
         let whole = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         self.connected.set((*session.state().borrow() == SessionState::Live).into());

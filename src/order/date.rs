@@ -2,14 +2,14 @@
 
 use time::{Date, Month, PrimitiveDateTime, Time, UtcOffset};
 
-/// What [`is_legal`] accepts, for error texts.
+/// What [`is_valid`] accepts, for error texts.
 pub(super) const LEGAL: &str = "an RFC 3339 date like 2021-11-26T06:22:19Z \
      (year from 0001, offset within 15:59, at most 9 decimals)";
 
 /// Whether `text` is a date and time of RFC 3339 that Postgres can read as a `timestamptz` too:
 /// it has no year 0 and no offset of 16 hours or more.
-/// Second 60 is legal where a leap second can be, at the end of a month in UTC, and without decimals.
-pub(super) fn is_legal(text: &str) -> bool {
+/// Second 60 is valid where a leap second can be, at the end of a month in UTC, and without decimals.
+pub(super) fn is_valid(text: &str) -> bool {
     parse(text.as_bytes()).is_some()
 }
 
@@ -112,7 +112,7 @@ mod tests {
             "2016-12-31T23:59:60Z",
             "2017-01-01T02:59:60+03:00",
         ] {
-            assert!(is_legal(text), "{text}");
+            assert!(is_valid(text), "{text}");
         }
     }
 
@@ -150,7 +150,7 @@ mod tests {
             "2016-12-31T23:59:60.5Z",
             "٢٠٢١-11-26T06:22:19Z",
         ] {
-            assert!(!is_legal(text), "{text}");
+            assert!(!is_valid(text), "{text}");
         }
     }
 }

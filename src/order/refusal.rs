@@ -14,7 +14,7 @@ const KEY_MAX_CHARS: usize = 48;
 pub struct Refusal {
     /// What kind of rule was broken.
     pub reason: Reason,
-    /// What, where (as a JSON pointer) and what is legal, in printable ASCII, at most 300 characters.
+    /// What, where (as a JSON pointer) and what is valid, in printable ASCII, at most 300 characters.
     pub detail: String,
 }
 

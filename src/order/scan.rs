@@ -13,7 +13,7 @@ pub(super) struct Scanner<'a> {
     position: usize,
 }
 
-/// A string as it stands in the text, without its quotes and known to be legal.
+/// A string as it stands in the text, without its quotes and known to be valid.
 #[derive(Clone, Copy)]
 pub(super) struct Text<'a> {
     raw: &'a str,
@@ -205,7 +205,7 @@ impl<'a> Scanner<'a> {
         if depth > MAX_DEPTH {
             return Err(Fault::new(
                 Reason::TooDeep,
-                format!("nested deeper than {MAX_DEPTH} levels, which is the most that is legal"),
+                format!("nested {depth} levels deep, must be at most {MAX_DEPTH}"),
             ));
         }
         self.position += 1;
@@ -280,12 +280,12 @@ impl<'a> Scanner<'a> {
         match char::from_u32(code) {
             Some('\0') => Err(Fault::new(
                 Reason::IllegalText,
-                format!("found \\u0000 at byte {start}, U+0000 is not legal in any text"),
+                format!("found \\u0000 at byte {start}, U+0000 is not allowed in text"),
             )),
             Some(character) => Ok(character),
             None => Err(Fault::new(
                 Reason::IllegalText,
-                format!("found half a surrogate pair at byte {start}, only whole pairs are legal"),
+                format!("found half a surrogate pair at byte {start}, must be a whole pair"),
             )),
         }
     }

@@ -86,7 +86,7 @@ const fn integer(name: &'static str) -> Field {
 }
 
 impl Kind {
-    /// What is legal, for error texts.
+    /// What is valid, for error texts.
     fn describe(self) -> &'static str {
         match self {
             Self::Text => "a string",
@@ -160,7 +160,7 @@ fn read_value(
         Kind::Text => scanner.string().map(drop),
         Kind::Integer => check_integer(scanner.number()?),
         Kind::Date => {
-            if date::is_legal(&scanner.string()?.unescaped()) {
+            if date::is_valid(&scanner.string()?.unescaped()) {
                 return Ok(());
             }
             Err(Fault::new(Reason::IllegalDate, format!("expected {}", date::LEGAL)))

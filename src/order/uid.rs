@@ -14,18 +14,18 @@ pub struct OrderUid(Box<str>);
 
 /// Why a text is not the id of an order.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum IllegalUid {
+pub enum InvalidUid {
     /// There is none.
-    #[error("order uid is empty, {LEGAL}")]
+    #[error("order uid is empty, {MUST_BE}")]
     Empty,
     /// It has too many characters.
-    #[error("order uid has more than {MAX_CHARS} characters, {LEGAL}")]
+    #[error("order uid has more than {MAX_CHARS} characters, {MUST_BE}")]
     TooLong,
     /// It would mean a folder in a path.
-    #[error("order uid is a dot segment, {LEGAL}")]
+    #[error("order uid is a dot segment, {MUST_BE}")]
     DotSegment,
-    /// It has a character that is not legal.
-    #[error("order uid has '{}' at character {position}, {LEGAL}", character.escape_default())]
+    /// It has a character that is not allowed.
+    #[error("order uid has '{}' at character {position}, {MUST_BE}", character.escape_default())]
     Character {
         /// The first such character.
         character: char,
@@ -34,7 +34,7 @@ pub enum IllegalUid {
     },
 }
 
-const LEGAL: &str = "1 to 128 of A-Z a-z 0-9 - . _ ~ are legal, but not . or ..";
+const MUST_BE: &str = "must be 1 to 128 of A-Z a-z 0-9 - . _ ~, but not . or ..";
 
 impl OrderUid {
     /// The id as text.
@@ -45,28 +45,28 @@ impl OrderUid {
 }
 
 impl TryFrom<&str> for OrderUid {
-    type Error = IllegalUid;
+    type Error = InvalidUid;
 
-    fn try_from(text: &str) -> Result<Self, IllegalUid> {
+    fn try_from(text: &str) -> Result<Self, InvalidUid> {
         // The first characters are enough to tell, so that a huge text costs no more than a small one.
         for (index, character) in text.chars().take(MAX_CHARS).enumerate() {
             if !matches!(character, 'A'..='Z' | 'a'..='z' | '0'..='9' | '-' | '.' | '_' | '~') {
-                return Err(IllegalUid::Character { character, position: index + 1 });
+                return Err(InvalidUid::Character { character, position: index + 1 });
             }
         }
         match text {
-            "" => Err(IllegalUid::Empty),
-            "." | ".." => Err(IllegalUid::DotSegment),
-            _ if text.len() > MAX_CHARS => Err(IllegalUid::TooLong),
+            "" => Err(InvalidUid::Empty),
+            "." | ".." => Err(InvalidUid::DotSegment),
+            _ if text.len() > MAX_CHARS => Err(InvalidUid::TooLong),
             _ => Ok(Self(text.into())),
         }
     }
 }
 
 impl FromStr for OrderUid {
-    type Err = IllegalUid;
+    type Err = InvalidUid;
 
-    fn from_str(text: &str) -> Result<Self, IllegalUid> {
+    fn from_str(text: &str) -> Result<Self, InvalidUid> {
         Self::try_from(text)
     }
 }
@@ -91,34 +91,34 @@ mod tests {
     fn every_unreserved_character_is_legal_and_no_other_of_the_first_256() {
         for code in 0..=255_u8 {
             let character = char::from(code);
-            let legal = character.is_ascii_alphanumeric() || "-._~".contains(character);
+            let valid = character.is_ascii_alphanumeric() || "-._~".contains(character);
             let text = format!("x{character}");
-            assert_eq!(OrderUid::try_from(&*text).is_ok(), legal, "{text:?}");
+            assert_eq!(OrderUid::try_from(&*text).is_ok(), valid, "{text:?}");
         }
     }
 
     #[test]
     fn the_length_is_1_to_128() {
-        assert_eq!(OrderUid::try_from(""), Err(IllegalUid::Empty));
+        assert_eq!(OrderUid::try_from(""), Err(InvalidUid::Empty));
         assert_eq!(OrderUid::try_from("a").unwrap().as_str(), "a");
         assert!(OrderUid::try_from(&*"a".repeat(128)).is_ok());
-        assert_eq!(OrderUid::try_from(&*"a".repeat(129)), Err(IllegalUid::TooLong));
+        assert_eq!(OrderUid::try_from(&*"a".repeat(129)), Err(InvalidUid::TooLong));
     }
 
     #[test]
     fn dot_segments_are_refused_and_longer_dots_are_not() {
-        assert_eq!(OrderUid::try_from("."), Err(IllegalUid::DotSegment));
-        assert_eq!(OrderUid::try_from(".."), Err(IllegalUid::DotSegment));
+        assert_eq!(OrderUid::try_from("."), Err(InvalidUid::DotSegment));
+        assert_eq!(OrderUid::try_from(".."), Err(InvalidUid::DotSegment));
         assert!(OrderUid::try_from("...").is_ok());
     }
 
     #[test]
-    fn the_error_says_what_where_and_what_is_legal() {
+    fn the_error_says_what_where_and_what_it_must_be() {
         let error = "ab/c".parse::<OrderUid>().unwrap_err();
         assert_eq!(
             error.to_string(),
             "order uid has '/' at character 3, \
-             1 to 128 of A-Z a-z 0-9 - . _ ~ are legal, but not . or .."
+             must be 1 to 128 of A-Z a-z 0-9 - . _ ~, but not . or .."
         );
         let error = "\u{202e}".parse::<OrderUid>().unwrap_err();
         assert!(error.to_string().contains(r"'\u{202e}' at character 1"));

@@ -99,7 +99,7 @@ impl Judge<'_> {
         let mut left = orders;
         while !left.is_empty() {
             let before = left.len();
-            let mut vanished = Vec::new();
+            let mut indeterminate = Vec::new();
             for ((message, order), outcome) in self.insert_orders(left, observer).await? {
                 match outcome {
                     Outcome::Stored => settle(message, Repair::Stored),
@@ -110,11 +110,11 @@ impl Judge<'_> {
                     Outcome::Refused { detail } => {
                         rejects.push(Reject::by_database(message, detail));
                     }
-                    Outcome::Vanished => vanished.push((message, order)),
+                    Outcome::Indeterminate => indeterminate.push((message, order)),
                 }
             }
-            ensure!(vanished.len() < before, "orders are deleted while they are put back");
-            left = vanished;
+            ensure!(indeterminate.len() < before, "orders are deleted while they are put back");
+            left = indeterminate;
         }
         let rows: Vec<NewReject<'_>> =
             rejects.iter().map(|reject| reject.row(self.channel)).collect();

@@ -33,7 +33,7 @@ pub(super) async fn insert<'a>(
     let mut parts = vec![orders];
     let mut alone_before = None;
     while let Some(part) = parts.pop() {
-        let (answer, warned) = warnings.listen(insert_once(connection, part)).await;
+        let (answer, warned) = warnings.capture(insert_once(connection, part)).await;
         insertion.warned |= warned;
         let error = match answer {
             Ok(stored) => {

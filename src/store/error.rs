@@ -1,4 +1,4 @@
-//! What an error of Postgres means for the work at hand, judged by its SQLSTATE.
+//! What an error of Postgres means for the work that met it, by its SQLSTATE.
 
 use std::io;
 use std::time::Duration;
@@ -112,7 +112,7 @@ pub enum Error {
         owner: String,
     },
     /// A wrong setting: with it, an acknowledged order could be lost.
-    #[error("synchronous_commit is off for this role or database; any other value is legal")]
+    #[error("synchronous_commit is off for this role or database and must have any other value")]
     SynchronousCommitOff,
     /// A setting that only a superuser may change makes Postgres answer with less than is
     /// stored, or with other bytes.
@@ -133,7 +133,7 @@ pub enum Error {
     SharedSession,
     /// A wrong setting: the text is not the URL of a Postgres.
     #[error("not a postgres url: {0}")]
-    IllegalUrl(sqlx::Error),
+    InvalidUrl(sqlx::Error),
 }
 
 impl Error {
@@ -153,14 +153,14 @@ impl Error {
             | Self::Encoding { .. }
             | Self::MissingGrants(_)
             | Self::SharedSession
-            | Self::IllegalUrl(_) => Class::Configuration,
+            | Self::InvalidUrl(_) => Class::Configuration,
         }
     }
 
     /// Whether a setting is wrong, so that the process should exit instead of trying again.
     #[must_use]
     pub fn is_wrong_setting(&self) -> bool {
-        matches!(self, Self::SynchronousCommitOff | Self::IllegalUrl(_))
+        matches!(self, Self::SynchronousCommitOff | Self::InvalidUrl(_))
     }
 
     /// The error of a Postgres that has not answered for `waited`.
@@ -188,7 +188,7 @@ impl From<MigrateError> for Error {
         match error {
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
                 match Self::from(error) {
-                    // No message is at hand that could be refused.
+                    // There is no message that could be refused.
                     Self::Refuse(error) => Self::RetrySlowly(error),
                     other => other,
                 }
@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn only_settings_end_the_process() {
         assert!(Error::SynchronousCommitOff.is_wrong_setting());
-        assert!(Error::IllegalUrl(sqlx::Error::PoolClosed).is_wrong_setting());
+        assert!(Error::InvalidUrl(sqlx::Error::PoolClosed).is_wrong_setting());
         for code in ["42501", "28P01", "3D000", "57P03", "22021"] {
             assert!(!Error::from(coded(code)).is_wrong_setting(), "SQLSTATE {code}");
         }

@@ -20,7 +20,7 @@ pub struct NewOrder<'a> {
     pub sequence: u64,
 }
 
-/// What became of one order of a batch. All but [`Outcome::Vanished`] and
+/// What became of one order of a batch. All but [`Outcome::Indeterminate`] and
 /// [`Outcome::Refused`] are committed facts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -42,7 +42,7 @@ pub enum Outcome {
     },
     /// Neither was it inserted nor is anything found under its uid (a row deleted meanwhile, or
     /// the first of its uid in this batch was refused). It must come again.
-    Vanished,
+    Indeterminate,
 }
 
 impl Store {
@@ -51,16 +51,17 @@ impl Store {
     /// of any of them, and that the whole batch may be sent again.
     #[tracing::instrument(name = "store.insert_orders", skip_all, fields(rows = batch.len()))]
     pub async fn insert_orders(&self, batch: &[NewOrder<'_>]) -> Result<Vec<Outcome>, Error> {
-        let leaders = leaders(batch);
-        if leaders.is_empty() {
+        let first_per_uid = first_per_uid(batch);
+        if first_per_uid.is_empty() {
             return Ok(Vec::new());
         }
         let insertion = self.run_unbounded(async |connection| {
-            let insertion = bisect::insert(&mut *connection, &self.warnings, &leaders).await?;
+            let insertion =
+                bisect::insert(&mut *connection, &self.warnings, &first_per_uid).await?;
             let is_older = |uid: &&str| {
                 !insertion.stored.contains(*uid) && !insertion.refused.contains_key(uid)
             };
-            let older = leaders.iter().map(|leader| leader.uid).filter(is_older).collect();
+            let older = first_per_uid.iter().map(|first| first.uid).filter(is_older).collect();
             let kept = with_timeout(fetch(&mut *connection, older)).await?;
             if insertion.warned || !kept.is_empty() {
                 self.until_replicated(connection).await?;
@@ -69,34 +70,34 @@ impl Store {
         });
         let (insertion, kept) = insertion.await?;
 
-        let leaders = leaders.into_iter().map(|leader| (leader.uid, leader)).collect();
-        let judgement = Judgement { leaders, insertion, kept };
-        Ok(batch.iter().map(|order| judgement.of(order)).collect())
+        let first_per_uid = first_per_uid.into_iter().map(|first| (first.uid, first)).collect();
+        let result = BatchResult { first_per_uid, insertion, kept };
+        Ok(batch.iter().map(|order| result.of(order)).collect())
     }
 
     /// Says what would become of each order of a batch now, and stores none of them. What
     /// Postgres would refuse for its content is not foreseen.
-    #[tracing::instrument(name = "store.foresee_orders", skip_all, fields(rows = batch.len()))]
-    pub async fn foresee_orders(&self, batch: &[NewOrder<'_>]) -> Result<Vec<Outcome>, Error> {
-        let leaders = leaders(batch);
-        let uids = leaders.iter().map(|leader| leader.uid).collect();
+    #[tracing::instrument(name = "store.dry_run_orders", skip_all, fields(rows = batch.len()))]
+    pub async fn dry_run_orders(&self, batch: &[NewOrder<'_>]) -> Result<Vec<Outcome>, Error> {
+        let first_per_uid = first_per_uid(batch);
+        let uids = first_per_uid.iter().map(|first| first.uid).collect();
         let kept = self.run(async |connection| fetch(connection, uids).await).await?;
 
-        let new = leaders.iter().filter(|leader| !kept.contains_key(leader.uid));
-        let stored = new.map(|leader| leader.uid.to_owned()).collect();
+        let new = first_per_uid.iter().filter(|first| !kept.contains_key(first.uid));
+        let stored = new.map(|first| first.uid.to_owned()).collect();
         let insertion = Insertion { stored, ..Insertion::default() };
-        let leaders = leaders.into_iter().map(|leader| (leader.uid, leader)).collect();
-        let judgement = Judgement { leaders, insertion, kept };
-        Ok(batch.iter().map(|order| judgement.of(order)).collect())
+        let first_per_uid = first_per_uid.into_iter().map(|first| (first.uid, first)).collect();
+        let result = BatchResult { first_per_uid, insertion, kept };
+        Ok(batch.iter().map(|order| result.of(order)).collect())
     }
 }
 
 /// One order for each uid, that of the lowest sequence, sorted by uid.
-fn leaders<'b, 'a>(batch: &'b [NewOrder<'a>]) -> Vec<&'b NewOrder<'a>> {
-    let mut leaders: Vec<&NewOrder<'_>> = batch.iter().collect();
-    leaders.sort_by_key(|order| (order.uid, order.sequence));
-    leaders.dedup_by_key(|order| order.uid);
-    leaders
+fn first_per_uid<'b, 'a>(batch: &'b [NewOrder<'a>]) -> Vec<&'b NewOrder<'a>> {
+    let mut first_per_uid: Vec<&NewOrder<'_>> = batch.iter().collect();
+    first_per_uid.sort_by_key(|order| (order.uid, order.sequence));
+    first_per_uid.dedup_by_key(|order| order.uid);
+    first_per_uid
 }
 
 /// What is stored under `uids`.
@@ -116,34 +117,34 @@ async fn fetch(
 }
 
 /// All that is needed to judge each order of a batch.
-struct Judgement<'b, 'a> {
-    leaders: HashMap<&'b str, &'b NewOrder<'a>>,
+struct BatchResult<'b, 'a> {
+    first_per_uid: HashMap<&'b str, &'b NewOrder<'a>>,
     insertion: Insertion<'a>,
     kept: HashMap<String, Bytes>,
 }
 
-impl Judgement<'_, '_> {
+impl BatchResult<'_, '_> {
     fn of(&self, order: &NewOrder<'_>) -> Outcome {
-        let Some(leader) = self.leaders.get(order.uid) else {
-            return Outcome::Vanished;
+        let Some(first) = self.first_per_uid.get(order.uid) else {
+            return Outcome::Indeterminate;
         };
         if self.insertion.stored.contains(order.uid) {
-            return if std::ptr::eq(*leader, order) {
+            return if std::ptr::eq(*first, order) {
                 Outcome::Stored
             } else {
-                compare(order.document, leader.document, || Bytes::copy_from_slice(leader.document))
+                compare(order.document, first.document, || Bytes::copy_from_slice(first.document))
             };
         }
         if let Some(detail) = self.insertion.refused.get(order.uid) {
-            return if leader.document == order.document {
+            return if first.document == order.document {
                 Outcome::Refused { detail: detail.clone() }
             } else {
-                Outcome::Vanished
+                Outcome::Indeterminate
             };
         }
         match self.kept.get(order.uid) {
             Some(kept) => compare(order.document, kept, || kept.clone()),
-            None => Outcome::Vanished,
+            None => Outcome::Indeterminate,
         }
     }
 }
@@ -177,8 +178,8 @@ mod tests {
             order("b", "2", 2),
             order("a", "4 again", 4),
         ];
-        let leaders: Vec<_> = leaders(&batch).into_iter().copied().collect();
-        assert_eq!(leaders, [order("Z", "9", 9), order("a", "4", 4), order("b", "2", 2)]);
+        let first_per_uid: Vec<_> = first_per_uid(&batch).into_iter().copied().collect();
+        assert_eq!(first_per_uid, [order("Z", "9", 9), order("a", "4", 4), order("b", "2", 2)]);
     }
 
     #[test]

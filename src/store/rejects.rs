@@ -2,7 +2,7 @@
 
 mod prune;
 mod read;
-mod upkeep;
+mod usage;
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::digest::Sha256Digest;
 
 pub use prune::RejectSpan;
 pub use read::{Direction, KeptReject, RejectFilter};
-pub use upkeep::RejectsMeasured;
+pub use usage::RejectsMeasured;
 
 /// The rejects a [`RejectFilter`] lets through, as `read::bind` binds it. A null lets all through.
 macro_rules! matching {
@@ -73,7 +73,7 @@ impl Store {
                 rejects.iter().map(|(_, reject)| reject.payload).bind_iter() as _,
             );
             let insertion = with_timeout(insertion.execute(&mut *connection));
-            let (inserted, warned) = self.warnings.listen(insertion).await;
+            let (inserted, warned) = self.warnings.capture(insertion).await;
             let all_are_new = inserted?.rows_affected() == rejects.len() as u64;
             if warned || !all_are_new {
                 self.until_replicated(connection).await?;

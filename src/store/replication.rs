@@ -27,7 +27,7 @@ impl Store {
         let message =
             sqlx::query!("select pg_logical_emit_message(true, 'waybill', '') is null as written");
         let message = with_timeout(message.fetch_one(connection));
-        let (answer, warned) = self.warnings.listen(message).await;
+        let (answer, warned) = self.warnings.capture(message).await;
         if let Err(error) = answer {
             self.end_wait_of(backend).await;
             return Err(error.into());

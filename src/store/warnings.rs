@@ -16,7 +16,7 @@ use tracing::{Event, Level, Metadata};
 
 tokio::task_local! {
     /// Whether Postgres has warned of something during the statement that runs.
-    static HEARD: Cell<bool>;
+    static WARNED: Cell<bool>;
 }
 
 /// Hears warnings; what else is logged goes on to where it went when this was made.
@@ -28,16 +28,16 @@ impl Warnings {
         let log = get_default(Dispatch::clone);
         let most_verbose = LevelFilter::current().max(LevelFilter::WARN);
         // Once: every dispatch that is made has all of the program's log statements sorted anew.
-        Self(Dispatch::new(Ear { log, most_verbose }))
+        Self(Dispatch::new(NoticeSubscriber { log, most_verbose }))
     }
 
     /// What `statement` answers, and whether Postgres warned of anything before its end.
-    pub(super) async fn listen<T>(&self, statement: impl Future<Output = T>) -> (T, bool) {
-        let listening = async {
+    pub(super) async fn capture<T>(&self, statement: impl Future<Output = T>) -> (T, bool) {
+        let captured = async {
             let answer = statement.await;
-            (answer, HEARD.with(Cell::get))
+            (answer, WARNED.with(Cell::get))
         };
-        HEARD.scope(Cell::new(false), listening.with_subscriber(self.0.clone())).await
+        WARNED.scope(Cell::new(false), captured.with_subscriber(self.0.clone())).await
     }
 }
 
@@ -47,7 +47,7 @@ impl fmt::Debug for Warnings {
     }
 }
 
-struct Ear {
+struct NoticeSubscriber {
     log: Dispatch,
     most_verbose: LevelFilter,
 }
@@ -56,7 +56,7 @@ fn is_warning(metadata: &Metadata<'_>) -> bool {
     metadata.target() == "sqlx::postgres::notice" && *metadata.level() == Level::WARN
 }
 
-impl Subscriber for Ear {
+impl Subscriber for NoticeSubscriber {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         let interest = self.log.register_callsite(metadata);
         if is_warning(metadata) { Interest::always() } else { interest }
@@ -73,7 +73,7 @@ impl Subscriber for Ear {
     fn event(&self, event: &Event<'_>) {
         if is_warning(event.metadata()) {
             // Outside of a statement there is nobody to tell.
-            let _ = HEARD.try_with(|heard| heard.set(true));
+            let _ = WARNED.try_with(|warned| warned.set(true));
             if !self.log.enabled(event.metadata()) {
                 return;
             }

@@ -153,10 +153,10 @@ fn check_tables(book: &mut Book, Tables { orders, rejects }: &Tables) {
     }
     for (digest, message) in published.iter() {
         let copies = copies.get(digest).copied().unwrap_or(0);
-        let legal = message.confirmed..=message.confirmed + message.maybe;
-        if !legal.contains(&copies) {
+        let valid = message.confirmed..=message.confirmed + message.maybe;
+        if !valid.contains(&copies) {
             let kind = if copies < message.confirmed { "lost" } else { "unexpected" };
-            let what = format!("the channel has {copies} copies of a message, legal are {legal:?}");
+            let what = format!("the channel has {copies} copies of a message, must be {valid:?}");
             tally.violation(kind, what);
         }
     }

@@ -110,7 +110,7 @@ async fn ask(replica: &Replica, method: Method, path: &str, etag: Option<&str>) 
     if let Some(etag) = etag {
         request = request.header("if-none-match", etag);
     }
-    let request = request.body(Empty::new()).expect("a legal request");
+    let request = request.body(Empty::new()).expect("a valid request");
     let reply = replica.request(request).await.expect("an answer");
     let mut headers = reply.headers;
     headers.remove("date");

@@ -193,7 +193,7 @@ impl Replica {
             .method(Method::GET)
             .uri(format!("http://{address}{path}"))
             .body(Empty::new())
-            .expect("a legal request");
+            .expect("a valid request");
         self.request(request).await
     }
 

@@ -65,7 +65,7 @@ fn every_mistake_gets_a_line_and_the_exit_code_is_64() {
     assert_eq!((code, stdout.as_str()), (64, ""));
     insta::assert_snapshot!(stderr, @r"
     error: unknown setting `broker.chanel` in waybill.toml; did you mean `broker.channel`?
-    error: setting `database.max_connections` from environment variable WAYBILL_DATABASE__MAX_CONNECTIONS is `many`; legal is a whole number from 1 to 1000
+    error: setting `database.max_connections` from environment variable WAYBILL_DATABASE__MAX_CONNECTIONS is `many`; it must be a whole number from 1 to 1000
     ");
 }
 

@@ -28,7 +28,7 @@ async fn ask(replica: &Replica, method: Method, path: &str, headers: &[(&str, &s
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let request = request.body(Empty::new()).expect("a legal request");
+    let request = request.body(Empty::new()).expect("a valid request");
     replica.request(request).await.expect("an answer")
 }
 
@@ -56,7 +56,7 @@ async fn an_order_is_answered_with_its_bytes_and_a_tag_to_ask_again_with() {
     assert_eq!(changed.status, StatusCode::OK);
 
     let encoded = replica.order(&MODEL_UID.replace('b', "%62")).await;
-    assert_eq!(encoded.status, StatusCode::OK, "legal characters may come encoded");
+    assert_eq!(encoded.status, StatusCode::OK, "valid characters may come encoded");
 }
 
 #[tokio::test]

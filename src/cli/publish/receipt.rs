@@ -50,7 +50,7 @@ impl<W: Write> Receipt<W> {
     pub(super) fn entry(&self, message: &Message, payload: &Bytes) -> Entry {
         let (uid, expected) = match &message.known {
             Some((uid, expected)) => (uid.clone(), *expected),
-            None => self.foresee(payload),
+            None => self.expectation(payload),
         };
         let line = Line {
             uid: uid.as_ref().map(|uid| Cow::Borrowed(uid.as_str())),
@@ -60,7 +60,7 @@ impl<W: Write> Receipt<W> {
         Entry(serde_json::to_string(&line).expect("strings can always be written as JSON"))
     }
 
-    fn foresee(&self, payload: &Bytes) -> (Option<OrderUid>, Expected) {
+    fn expectation(&self, payload: &Bytes) -> (Option<OrderUid>, Expected) {
         match Order::parse(payload.clone(), self.max_message_bytes) {
             Ok(order) => (Some(order.into_parts().0), Expected::Stored),
             Err(refusal) => (None, Expected::Refused(refusal.reason)),

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use anyhow::{Context as _, anyhow};
 
 use super::filters::Filters;
+use super::pager::Pager;
 use super::record;
-use super::walk::Walk;
 use crate::signals::{Signal, Signals};
 use crate::store::{Direction, Store};
 
@@ -28,18 +28,18 @@ pub(in crate::cli) struct Args {
 
 pub(super) async fn run(args: &Args, store: Store, signals: &Signals) -> anyhow::Result<ExitCode> {
     let filters = &args.filters;
-    let walk = Walk::new(store, filters.filter(), Direction::OLDEST_FIRST, filters.limit());
+    let pager = Pager::new(store, filters.filter(), Direction::OLDEST_FIRST, filters.limit());
     let (Copied { exported, interrupted }, to) = match &args.output {
         None => {
             let mut stdout = BufWriter::new(io::stdout());
-            let copied = copy(walk, &mut stdout, signals).await?;
+            let copied = copy(pager, &mut stdout, signals).await?;
             stdout.flush()?;
             (copied, "standard output".to_owned())
         }
         Some(path) => {
             let name = path.display();
             let file = create(path)?;
-            let written = write_file(walk, file, path, signals).await;
+            let written = write_file(pager, file, path, signals).await;
             if written.is_err() {
                 // Half an export must not pass for a whole one. One that is interrupted is kept up to
                 // its last line, and told to be a part.
@@ -72,13 +72,13 @@ fn create(path: &Path) -> anyhow::Result<File> {
 }
 
 async fn write_file(
-    walk: Walk,
+    pager: Pager,
     file: File,
     path: &Path,
     signals: &Signals,
 ) -> anyhow::Result<Copied> {
     let mut out = BufWriter::new(file);
-    let copied = copy(walk, &mut out, signals).await?;
+    let copied = copy(pager, &mut out, signals).await?;
     out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
     // The name is on disk when its folder is.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -92,12 +92,12 @@ struct Copied {
     interrupted: Option<Signal>,
 }
 
-async fn copy(mut walk: Walk, out: &mut impl Write, signals: &Signals) -> anyhow::Result<Copied> {
+async fn copy(mut pager: Pager, out: &mut impl Write, signals: &Signals) -> anyhow::Result<Copied> {
     let (rows, bytes) = BATCH;
     let mut exported = 0;
     loop {
         let batch = tokio::select! {
-            batch = walk.batch(rows, bytes) => batch?,
+            batch = pager.batch(rows, bytes) => batch?,
             signal = signals.first() => return Ok(Copied { exported, interrupted: Some(signal) }),
         };
         let Some(batch) = batch else { return Ok(Copied { exported, interrupted: None }) };

@@ -61,8 +61,8 @@ fn moment(text: &str) -> Result<OffsetDateTime, String> {
         Err(_) => OffsetDateTime::parse(text, &Rfc3339).ok(),
     };
     moment.filter(|moment| moment.unix_timestamp() >= 0).ok_or_else(|| {
-        "a time from 1970 on as in 2026-11-23T10:00:00Z or 2026-11-23T10:00:00+03:00, \
-         or an age such as 90s, 2h or 30days, is legal"
+        "must be a time from 1970 on as in 2026-11-23T10:00:00Z or 2026-11-23T10:00:00+03:00, \
+         or an age such as 90s, 2h or 30days"
             .to_owned()
     })
 }
@@ -115,7 +115,7 @@ mod tests {
             "2",
         ] {
             let error = since(text).unwrap_err();
-            assert!(error.contains("is legal"), "{text}: {error}");
+            assert!(error.contains("must be a time"), "{text}: {error}");
         }
     }
 

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use indicatif::HumanBytes;
 
 use super::filters::Filters;
+use super::pager::Pager;
 use super::record;
-use super::walk::Walk;
-use crate::rejects::shown::shortened;
+use crate::rejects::display::shortened;
 use crate::store::{Direction, KeptReject, Store};
 
 /// Characters of a detail in the table.
@@ -30,10 +30,10 @@ pub(in crate::cli) struct Args {
 
 pub(super) async fn run(args: &Args, store: Store) -> anyhow::Result<ExitCode> {
     let filters = &args.filters;
-    let mut walk = Walk::new(store, filters.filter(), Direction::NEWEST_FIRST, filters.limit());
+    let mut pager = Pager::new(store, filters.filter(), Direction::NEWEST_FIRST, filters.limit());
     let mut table = Table::default();
     loop {
-        let page = walk.page().await?;
+        let page = pager.page().await?;
         let mut stdout = io::stdout().lock();
         if page.is_empty() {
             if !args.json && table.is_empty() {

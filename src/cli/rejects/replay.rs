@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use super::filters::Filters;
-use super::walk::Walk;
+use super::pager::Pager;
 use crate::config::Settings;
 use crate::ingest::{Replay, Replayed, Retried};
-use crate::rejects::shown::Harmless;
+use crate::rejects::display::Escaped;
 use crate::signals::Signals;
 use crate::store::{Direction, KeptReject, RejectFilter, Store};
 
@@ -47,7 +47,7 @@ pub(super) async fn run(
     let mut missing: BTreeSet<i64> = args.ids.iter().copied().collect();
     let ids = (!args.ids.is_empty()).then(|| args.ids.clone());
     let filter = RejectFilter { ids, ..args.filters.filter() };
-    let mut walk = Walk::new(store, filter, Direction::OLDEST_FIRST, args.filters.limit());
+    let mut pager = Pager::new(store, filter, Direction::OLDEST_FIRST, args.filters.limit());
     let mut tally = Tally::default();
     let (rows, bytes) = (ingest.batch_max_rows, ingest.batch_max_bytes.bytes());
     // A batch that is begun is finished, so that what is told of it is all that was done.
@@ -55,7 +55,7 @@ pub(super) async fn run(
         let batch = tokio::select! {
             biased;
             signal = signals.first() => break Some(signal),
-            batch = walk.batch(rows, bytes) => batch?,
+            batch = pager.batch(rows, bytes) => batch?,
         };
         let Some(batch) = batch else { break None };
         let batch = batch.into_iter();
@@ -102,9 +102,9 @@ fn describe(kept: &KeptReject, replayed: &Replayed) -> String {
         Replayed::Stored => "stored".to_owned(),
         Replayed::Duplicate => "duplicate".to_owned(),
         Replayed::Refused { reason, detail } => {
-            format!("kept, {reason}: {}", Harmless::line(detail))
+            format!("kept, {reason}: {}", Escaped::line(detail))
         }
         Replayed::Unsettled => "kept, another of its order was in the way; try again".to_owned(),
     };
-    format!("reject {} ({} {}): {outcome}", kept.id, Harmless::line(&kept.channel), kept.sequence)
+    format!("reject {} ({} {}): {outcome}", kept.id, Escaped::line(&kept.channel), kept.sequence)
 }

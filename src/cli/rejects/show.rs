@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 
-use crate::rejects::shown::{Dump, Harmless, text};
+use crate::rejects::display::{Escaped, HexDump, text};
 use crate::store::{Direction, RejectFilter, Store};
 
 #[derive(Debug, clap::Args)]
@@ -33,10 +33,10 @@ pub(super) async fn run(args: &Args, store: &Store) -> anyhow::Result<ExitCode> 
     }
     writeln!(stdout, "id          {}", kept.id)?;
     writeln!(stdout, "first seen  {}", kept.first_seen)?;
-    writeln!(stdout, "channel     {}", Harmless::line(&kept.channel))?;
+    writeln!(stdout, "channel     {}", Escaped::line(&kept.channel))?;
     writeln!(stdout, "sequence    {}", kept.sequence)?;
     writeln!(stdout, "reason      {}", kept.reason)?;
-    writeln!(stdout, "detail      {}", Harmless::line(&kept.detail))?;
+    writeln!(stdout, "detail      {}", Escaped::line(&kept.detail))?;
     if let Some(formatting_only) = kept.formatting_only {
         let differs = if formatting_only { "formatting only" } else { "content" };
         writeln!(stdout, "differs in  {differs}")?;
@@ -45,8 +45,8 @@ pub(super) async fn run(args: &Args, store: &Store) -> anyhow::Result<ExitCode> 
     writeln!(stdout, "sha256      {}", kept.sha256)?;
     match text(&payload, false) {
         Some("") => writeln!(stdout, "payload     nothing")?,
-        Some(text) => writeln!(stdout, "payload     text\n\n{}", Harmless::lines(text))?,
-        None => write!(stdout, "payload     not UTF-8\n\n{}", Dump(&payload))?,
+        Some(text) => writeln!(stdout, "payload     text\n\n{}", Escaped::lines(text))?,
+        None => write!(stdout, "payload     not UTF-8\n\n{}", HexDump(&payload))?,
     }
     stdout.flush()?;
     Ok(ExitCode::SUCCESS)

@@ -8,55 +8,55 @@ use super::{Settings, load, problems};
 const MISTAKES: &[(&str, &str)] = &[
     (
         "broker.url=http://h",
-        "`broker.url` from --set is `***`: it begins with neither `nats://` nor `tls://`; legal is one or more URLs such as `nats://127.0.0.1:4222`, `tls://user:password@host` or `nats://token@host`, separated by commas",
+        "`broker.url` from --set is `***`: it begins with neither `nats://` nor `tls://`; it must be one or more URLs such as `nats://127.0.0.1:4222`, `tls://user:password@host` or `nats://token@host`, separated by commas",
     ),
     (
         "broker.cluster_id=a b",
-        "`broker.cluster_id` from --set is `a b`; legal is 1 to 128 letters, digits, `-`, `_` and `.`",
+        "`broker.cluster_id` from --set is `a b`; it must be 1 to 128 letters, digits, `-`, `_` and `.`",
     ),
     (
         "broker.channel=a..b",
-        "`broker.channel` from --set is `a..b`; legal is a name without blanks, `*`, `>` and `/`, and without empty parts between dots",
+        "`broker.channel` from --set is `a..b`; it must be a name without blanks, `*`, `>` and `/`, and without empty parts between dots",
     ),
     (
         "broker.queue_group=a:b",
-        "`broker.queue_group` from --set is `a:b`; legal is 1 to 128 printable ASCII characters without blanks and `:`",
+        "`broker.queue_group` from --set is `a:b`; it must be 1 to 128 printable ASCII characters without blanks and `:`",
     ),
     (
         "broker.durable_name=a:b",
-        "`broker.durable_name` from --set is `a:b`; legal is 1 to 128 printable ASCII characters without blanks and `:`",
+        "`broker.durable_name` from --set is `a:b`; it must be 1 to 128 printable ASCII characters without blanks and `:`",
     ),
     (
         "broker.client_id=a.b",
-        "`broker.client_id` from --set is `a.b`; legal is 1 to 128 letters, digits, `-` and `_`",
+        "`broker.client_id` from --set is `a.b`; it must be 1 to 128 letters, digits, `-` and `_`",
     ),
     (
         "broker.max_in_flight=0",
-        "`broker.max_in_flight` from --set is `0`; legal is a whole number from 1 to 1000000",
+        "`broker.max_in_flight` from --set is `0`; it must be a whole number from 1 to 1000000",
     ),
     (
         "broker.ack_wait=1500ms",
-        "`broker.ack_wait` from --set is `1500ms`; legal is a duration in whole seconds such as `30s` from 1s to 1h",
+        "`broker.ack_wait` from --set is `1500ms`; it must be a duration in whole seconds such as `30s` from 1s to 1h",
     ),
     (
         "broker.ping_interval=30",
-        "`broker.ping_interval` from --set is `30`; legal is a duration in whole seconds such as `30s` from 1s to 1h",
+        "`broker.ping_interval` from --set is `30`; it must be a duration in whole seconds such as `30s` from 1s to 1h",
     ),
     (
         "broker.ping_max_out=1",
-        "`broker.ping_max_out` from --set is `1`; legal is a whole number from 2 to 1000",
+        "`broker.ping_max_out` from --set is `1`; it must be a whole number from 2 to 1000",
     ),
     (
         "broker.monitor_url=http://me:pw@h",
-        "`broker.monitor_url` from --set is `***`: it holds a user or a password; legal is a URL such as `http://127.0.0.1:4318`, without user and password",
+        "`broker.monitor_url` from --set is `***`: it holds a user or a password; it must be a URL such as `http://127.0.0.1:4318`, without user and password",
     ),
     (
         "broker.credentials_file=/nowhere",
-        "`broker.credentials_file` from --set is `/nowhere`; legal is a file that can be read",
+        "`broker.credentials_file` from --set is `/nowhere`; it must be a file that can be read",
     ),
     (
         "broker.tls_ca_file=/",
-        "`broker.tls_ca_file` from --set is `/`; legal is a file that can be read",
+        "`broker.tls_ca_file` from --set is `/`; it must be a file that can be read",
     ),
     (
         "broker.tls_cert_file=Cargo.toml",
@@ -64,85 +64,91 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "database.url=postgres://me:p/w@h/db",
-        "`database.url` from --set is `***`: special characters of a password must be percent-encoded: `%` as `%25`, `@` as `%40`, `/` as `%2F`, `?` as `%3F`, `#` as `%23`, `,` as `%2C`, `&` as `%26`; legal is a URL of one host such as `postgres://user:password@host:5432/database`, special characters of the password percent-encoded",
+        "`database.url` from --set is `***`: special characters of a password must be percent-encoded: `%` as `%25`, `@` as `%40`, `/` as `%2F`, `?` as `%3F`, `#` as `%23`, `,` as `%2C`, `&` as `%26`; it must be a URL of one host such as `postgres://user:password@host:5432/database`, special characters of the password percent-encoded",
     ),
     (
         "database.url=",
-        "`database.url` from --set is empty; legal is a URL of one host such as `postgres://user:password@host:5432/database`, special characters of the password percent-encoded",
+        "`database.url` from --set is empty; it must be a URL of one host such as `postgres://user:password@host:5432/database`, special characters of the password percent-encoded",
     ),
-    ("database.migrate=yes", "`database.migrate` from --set is `yes`; legal is `true` or `false`"),
+    (
+        "database.migrate=yes",
+        "`database.migrate` from --set is `yes`; it must be `true` or `false`",
+    ),
     (
         "database.runtime_role=0123456789012345678901234567890123456789012345678901234567890123",
-        "`database.runtime_role` from --set is `0123456789012345678901234567890123456789012345678901234567890123`; legal is the name of a role, 1 to 63 bytes, not `public` or `none`",
+        "`database.runtime_role` from --set is `0123456789012345678901234567890123456789012345678901234567890123`; it must be the name of a role, 1 to 63 bytes, not `public` or `none`",
     ),
     (
         "database.runtime_role=public",
-        "`database.runtime_role` from --set is `public`; legal is the name of a role, 1 to 63 bytes, not `public` or `none`",
+        "`database.runtime_role` from --set is `public`; it must be the name of a role, 1 to 63 bytes, not `public` or `none`",
     ),
     (
         "database.max_connections=8.0",
-        "`database.max_connections` from --set is `8.0`; legal is a whole number from 1 to 1000",
+        "`database.max_connections` from --set is `8.0`; it must be a whole number from 1 to 1000",
     ),
     (
         "database.connect_timeout=1h",
-        "`database.connect_timeout` from --set is `1h`; legal is a duration such as `30s` or `500ms` from 100ms to 5m",
+        "`database.connect_timeout` from --set is `1h`; it must be a duration such as `30s` or `500ms` from 100ms to 5m",
     ),
     (
         "ingest.writers=65",
-        "`ingest.writers` from --set is `65`; legal is a whole number from 1 to 64",
+        "`ingest.writers` from --set is `65`; it must be a whole number from 1 to 64",
     ),
     (
         "ingest.batch_max_rows=-1",
-        "`ingest.batch_max_rows` from --set is `-1`; legal is a whole number from 1 to 10000",
+        "`ingest.batch_max_rows` from --set is `-1`; it must be a whole number from 1 to 10000",
     ),
     (
         "ingest.max_message_bytes=65MiB",
-        "`ingest.max_message_bytes` from --set is `65MiB`; legal is a size such as `4MiB` or `1000` from 1KiB to 64MiB",
+        "`ingest.max_message_bytes` from --set is `65MiB`; it must be a size such as `4MiB` or `1000` from 1KiB to 64MiB",
     ),
     (
         "cache.max_bytes=512MB",
-        "`cache.max_bytes` from --set is `512MB`; legal is a size such as `4MiB` or `1000` from 64KiB to 16TiB",
+        "`cache.max_bytes` from --set is `512MB`; it must be a size such as `4MiB` or `1000` from 64KiB to 16TiB",
     ),
     (
         "cache.follow_interval=1ms",
-        "`cache.follow_interval` from --set is `1ms`; legal is `0s` (off) or a duration from 100ms to 1h",
+        "`cache.follow_interval` from --set is `1ms`; it must be `0s` (off) or a duration from 100ms to 1h",
     ),
     (
         "cache.miss_timeout=2",
-        "`cache.miss_timeout` from --set is `2`; legal is a duration such as `30s` or `500ms` from 10ms to 1m",
+        "`cache.miss_timeout` from --set is `2`; it must be a duration such as `30s` or `500ms` from 10ms to 1m",
     ),
     (
         "http.listen=localhost:80",
-        "`http.listen` from --set is `localhost:80`; legal is an IP address and port such as `0.0.0.0:8080`",
+        "`http.listen` from --set is `localhost:80`; it must be an IP address and port such as `0.0.0.0:8080`",
     ),
-    ("http.workers=0", "`http.workers` from --set is `0`; legal is a whole number from 1 to 1024"),
+    (
+        "http.workers=0",
+        "`http.workers` from --set is `0`; it must be a whole number from 1 to 1024",
+    ),
     (
         "http.cache_control=a\nb",
-        "`http.cache_control` from --set is `a\\nb`; legal is the value of a Cache-Control header such as `private, no-cache`",
+        "`http.cache_control` from --set is `a\\nb`; it must be the value of a Cache-Control header such as `private, no-cache`",
     ),
     (
         "shutdown.timeout=0s",
-        "`shutdown.timeout` from --set is `0s`; legal is a duration such as `30s` or `500ms` from 1s to 1h",
+        "`shutdown.timeout` from --set is `0s`; it must be a duration such as `30s` or `500ms` from 1s to 1h",
     ),
     (
         "telemetry.log_format=xml",
-        "`telemetry.log_format` from --set is `xml`; legal is `text` or `json`",
+        "`telemetry.log_format` from --set is `xml`; it must be `text` or `json`",
     ),
     (
         "telemetry.log_filter=waybill=loud",
-        "`telemetry.log_filter` from --set is `waybill=loud`; legal is a level (`error`, `warn`, `info`, `debug`, `trace`, `off`) or a list such as `info,waybill::ingest=debug`",
+        "`telemetry.log_filter` from --set is `waybill=loud`; it must be a level (`error`, `warn`, `info`, `debug`, `trace`, `off`) or a list such as `info,waybill::ingest=debug`",
     ),
     (
         "telemetry.otlp_endpoint=h:4318",
-        "`telemetry.otlp_endpoint` from --set is `***`: it does not begin with a scheme and `://`; legal is a URL such as `http://127.0.0.1:4318`, without user and password",
+        "`telemetry.otlp_endpoint` from --set is `***`: it does not begin with a scheme and `://`; it must be a URL such as `http://127.0.0.1:4318`, without user and password",
     ),
     (
         "telemetry.trace_sample_ratio=1.1",
-        "`telemetry.trace_sample_ratio` from --set is `1.1`; legal is a number from 0 to 1",
+        "`telemetry.trace_sample_ratio` from --set is `1.1`; it must be a number from 0 to 1",
     ),
     (
         "telemetry.trace_sample_ratio=NaN",
-        "`telemetry.trace_sample_ratio` from --set is `NaN`; legal is a number from 0 to 1",
+        "`telemetry.trace_sample_ratio` from --set is `NaN`; it must be a number from 0 to 1",
     ),
 ];
 
@@ -156,21 +162,21 @@ fn a_mistake_names_the_setting_the_source_and_what_is_legal() {
 #[test]
 fn each_source_is_called_by_its_name() {
     let variable = [("WAYBILL_DATABASE__MAX_CONNECTIONS", "many")];
-    let legal = "legal is a whole number from 1 to 1000";
+    let valid = "it must be a whole number from 1 to 1000";
     assert_eq!(
         problems("", &variable, &[]),
         [format!(
-            "setting `database.max_connections` from environment variable WAYBILL_DATABASE__MAX_CONNECTIONS is `many`; {legal}"
+            "setting `database.max_connections` from environment variable WAYBILL_DATABASE__MAX_CONNECTIONS is `many`; {valid}"
         )],
     );
     assert_eq!(
         problems("[database]\nmax_connections = 0", &[], &[]),
-        [format!("setting `database.max_connections` from waybill.toml is `0`; {legal}")],
+        [format!("setting `database.max_connections` from waybill.toml is `0`; {valid}")],
     );
     assert_eq!(
         problems("[database]\nmax_connections = [1]", &[], &[]),
         [format!(
-            "setting `database.max_connections` from waybill.toml is a list or table; {legal}"
+            "setting `database.max_connections` from waybill.toml is a list or table; {valid}"
         )],
     );
 }
@@ -248,7 +254,7 @@ fn every_mistake_is_reported_at_once() {
     let variables = [("WAYBILL_CACHE__WARM_UP", "perhaps")];
     let problems = problems(file, &variables, &["broker", "nowhere=1"]);
     assert_eq!(problems.len(), 5, "{problems:#?}");
-    let not_an_assignment = "--set `broker` is not an assignment; legal is `section.key=value`";
+    let not_an_assignment = "--set `broker` is not an assignment; it must be `section.key=value`";
     assert!(problems.contains(&not_an_assignment.to_owned()), "{problems:#?}");
 }
 

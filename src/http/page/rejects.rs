@@ -8,7 +8,7 @@ use indicatif::HumanBytes;
 use super::html;
 use crate::digest::Sha256Digest;
 use crate::order::Reason;
-use crate::rejects::shown::{Dump, Harmless, shortened, text};
+use crate::rejects::display::{Escaped, HexDump, shortened, text};
 use crate::store::KeptReject;
 
 /// Rejects on a page.
@@ -91,10 +91,10 @@ pub(in crate::http) fn list(
 pub(in crate::http) fn one(kept: &KeptReject, payload: &[u8]) -> Response {
     let is_cut = (payload.len() as u64) < kept.size_bytes;
     let (payload, is_text, is_cut) = if let Some(text) = text(payload, is_cut) {
-        (Harmless::lines(text).to_string(), true, is_cut)
+        (Escaped::lines(text).to_string(), true, is_cut)
     } else {
         let shown = &payload[..payload.len().min(DUMPED_BYTES)];
-        (Dump(shown).to_string(), false, (shown.len() as u64) < kept.size_bytes)
+        (HexDump(shown).to_string(), false, (shown.len() as u64) < kept.size_bytes)
     };
     let row = Row::new(kept, usize::MAX);
     let page = OnePage { base: BASE, kept, row, sha256: kept.sha256, payload, is_text, is_cut };
@@ -113,12 +113,12 @@ pub(in crate::http) fn not_found() -> Response {
 
 /// 400: `reason` is none.
 pub(in crate::http) fn no_such_reason() -> Response {
-    let legal = Reason::ALL.map(Reason::as_str).join(", ");
+    let reasons = Reason::ALL.map(Reason::as_str).join(", ");
     message(
         StatusCode::BAD_REQUEST,
         "Not a reason",
         "Nothing is refused for such a reason.",
-        format!("Legal are {legal}."),
+        format!("It must be one of {reasons}."),
     )
 }
 
@@ -161,7 +161,7 @@ impl Row {
         Self {
             id: kept.id,
             first_seen: first_seen.replace('T', " "),
-            channel: Harmless::line(&kept.channel).to_string(),
+            channel: Escaped::line(&kept.channel).to_string(),
             sequence: kept.sequence,
             reason: kept.reason.clone(),
             detail: shortened(&kept.detail, detail_chars),

@@ -24,17 +24,17 @@ fn longest(object: &Object) -> usize {
 
 /// What a Service may be called, the strictest of all.
 fn is_dns_label(name: &str) -> bool {
-    let is_legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    name.bytes().all(is_legal)
+    let is_valid = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    name.bytes().all(is_valid)
         && name.starts_with(|first: char| first.is_ascii_lowercase())
         && !name.ends_with('-')
 }
 
 fn is_label_value(value: &str) -> bool {
-    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let is_end = |letter: char| letter.is_ascii_alphanumeric();
     value.len() <= 63
-        && value.bytes().all(is_legal)
+        && value.bytes().all(is_valid)
         && value.starts_with(is_end)
         && value.ends_with(is_end)
 }

@@ -79,12 +79,12 @@ const RULES: [Rule; 13] = [
         })
     }),
     ("volumes-of-the-restricted-profile", |pod| {
-        let legal = ["configMap", "emptyDir", "persistentVolumeClaim", "projected", "secret"];
+        let valid = ["configMap", "emptyDir", "persistentVolumeClaim", "projected", "secret"];
         pod.spec["volumes"]
             .as_array()
             .into_iter()
             .flatten()
-            .all(|volume| legal.iter().any(|kind| !volume[kind].is_null()))
+            .all(|volume| valid.iter().any(|kind| !volume[kind].is_null()))
     }),
     ("nothing-of-the-host", |pod| {
         ["hostNetwork", "hostPID", "hostIPC"].iter().all(|key| pod.spec[key].is_null())

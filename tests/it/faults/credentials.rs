@@ -38,7 +38,7 @@ async fn a_password_changed_in_the_url_file_needs_no_restart() {
     met(&replica, "transient").await;
     told(&replica, "cannot read ").await;
     fs::write(&file, "postgres").expect("written");
-    told(&replica, "holds no legal URL").await;
+    told(&replica, "holds no valid URL").await;
     let (login, place) = world.database.url.rsplit_once('@').expect("a login");
     let (user, _) = login.rsplit_once(':').expect("a password");
     fs::write(&file, format!("{user}:another@{place}")).expect("written");

@@ -32,7 +32,7 @@ const MODEL_UID: &str = "b563feb7b2b84b6test";
 /// Every case.
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = edits();
-    cases.extend(legal());
+    cases.extend(valid());
     cases.extend(not_an_object_of_json());
     cases.extend(not_text());
     cases.extend(too_much());
@@ -107,7 +107,7 @@ fn with_items(order: &str, items: &str) -> Vec<u8> {
     format!("{}{items}{}", &order[..start], &order[end + 1..]).into()
 }
 
-fn legal() -> impl Iterator<Item = Case> {
+fn valid() -> impl Iterator<Item = Case> {
     type Make = fn(&str) -> Vec<u8>;
     let cases: [(&str, Make); 13] = [
         ("blanks around it", |order| format!(" \t\r\n{order}\n\r\t ").into()),
@@ -118,7 +118,9 @@ fn legal() -> impl Iterator<Item = Case> {
         ("unknown fields everywhere", |order| {
             order.replace('{', "{\"x\":[1,{\"y\":null}],").into()
         }),
-        ("the deepest nesting that is legal", |order| and(order, &format!("\"x\":{}", nested(31)))),
+        ("the deepest nesting that is allowed", |order| {
+            and(order, &format!("\"x\":{}", nested(31)))
+        }),
         ("many brackets in a string", |order| and(order, &format!("\"x\":\"{}\"", nested(10_000)))),
         ("many siblings at the deepest level", |order| {
             and(order, &format!("\"x\":[{}[]]", "[],".repeat(10_000)))
@@ -241,7 +243,7 @@ fn too_much() -> Vec<Case> {
     vec![
         refused(
             "too_large",
-            "262145 bytes, at most 262144 are legal",
+            "262145 bytes, must be at most 262144",
             "a byte too many",
             padded(MODEL, MAX_BYTES + 1),
         ),

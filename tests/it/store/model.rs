@@ -34,7 +34,7 @@ fn batches() -> impl Strategy<Value = Vec<Vec<Message>>> {
 
 /// What must become of each message, with the document that is kept.
 fn expect(kept: &mut HashMap<usize, usize>, batch: &[Message]) -> Vec<Outcome> {
-    let mut outcomes = vec![Outcome::Vanished; batch.len()];
+    let mut outcomes = vec![Outcome::Indeterminate; batch.len()];
     for (place, message) in batch.iter().enumerate() {
         let mut rivals = batch.iter().enumerate().filter(|(_, other)| other.uid == message.uid);
         let first = rivals.clone().map(|(_, rival)| rival.sequence).min();

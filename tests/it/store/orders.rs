@@ -141,7 +141,7 @@ async fn those_behind_a_refused_order_share_its_bytes_or_come_again() {
     let batch = [order("bad", "{}", 2), order("bad", "{}", 1), order("bad", "[]", 3)];
     let outcomes = open(&database).insert_orders(&batch).await.unwrap();
     assert!(is_refused(&outcomes[0]) && is_refused(&outcomes[1]), "{outcomes:?}");
-    assert_eq!(outcomes[2], Outcome::Vanished);
+    assert_eq!(outcomes[2], Outcome::Indeterminate);
 }
 
 #[tokio::test]
@@ -184,7 +184,7 @@ async fn an_order_that_is_neither_inserted_nor_found_has_vanished() {
     owner(&database, TRAP).await;
     let batch = [order("gone", "{}", 1), order("here", "{}", 2)];
     let outcomes = open(&database).insert_orders(&batch).await.unwrap();
-    assert_eq!(outcomes, [Outcome::Vanished, Outcome::Stored]);
+    assert_eq!(outcomes, [Outcome::Indeterminate, Outcome::Stored]);
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ async fn the_runtime_role_may_add_orders_but_never_change_or_remove_one() {
     ] {
         assert_eq!(refusal(&database.url, illegal).await.as_deref(), Some("42501"), "{illegal}");
     }
-    for legal in [
+    for valid in [
         "select * from orders",
         "select * from order_details",
         "select * from order_deliveries",
@@ -34,7 +34,7 @@ async fn the_runtime_role_may_add_orders_but_never_change_or_remove_one() {
         "select * from _sqlx_migrations",
         "delete from rejected_messages",
     ] {
-        execute(&database.url, legal).await.expect(legal);
+        execute(&database.url, valid).await.expect(valid);
     }
 }
 

@@ -107,7 +107,7 @@ async fn every_number_and_any_count_of_items_can_be_read() {
     let (head, tail) = MODEL.split_once('[').unwrap();
     let (item, tail) = tail.split_once(']').unwrap();
     let none = format!("{head}[]{tail}");
-    // Of an unknown part, anything is legal that json can hold and jsonb cannot.
+    // Of an unknown part, anything is valid that json can hold and jsonb cannot.
     let two = format!("{head}[{item},{item}]{tail}").replacen('{', "{\"extra\":1e999999,", 1);
     batch.extend([super::order("none", &none, 2), super::order("two", &two, 3)]);
     open(&database).insert_orders(&batch).await.unwrap();

@@ -28,7 +28,7 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// Fills and follows.
 #[derive(Debug, Clone)]
-pub struct Keeper {
+pub struct CacheSync {
     /// What is kept whole.
     pub cache: Cache,
     /// Where orders come from.
@@ -43,17 +43,17 @@ pub struct Keeper {
     pub follow_interval: Duration,
 }
 
-impl Keeper {
+impl CacheSync {
     /// Fills the cache, tells that the replica is ready, then follows until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        stop.run_until_cancelled(self.keep()).await;
+        stop.run_until_cancelled(self.warm_up_and_follow()).await;
     }
 
-    async fn keep(&self) {
+    async fn warm_up_and_follow(&self) {
         let delays = retry::every(RETRY);
         let cursor = until_done(
             delays,
-            || self.fill(),
+            || self.read_all(),
             |error| tracing::warn!(%error, "The cache cannot be filled yet"),
         );
         let cursor = cursor.await;
@@ -76,7 +76,7 @@ impl Keeper {
     }
 
     /// Reads the orders there are; the place to follow from is from before the first of them.
-    async fn fill(&self) -> Result<Option<Cursor>, Error> {
+    async fn read_all(&self) -> Result<Option<Cursor>, Error> {
         if !self.warm_up {
             return Ok(None);
         }

@@ -8,8 +8,8 @@ use crate::store::{Direction, Error, KeptReject, RejectFilter, Store};
 /// Rejects read at once, without their payloads.
 const PAGE: u32 = 500;
 
-/// A walk over the rejects that match.
-pub(super) struct Walk {
+/// Goes through the rejects that match, a page at a time.
+pub(super) struct Pager {
     store: Store,
     filter: RejectFilter,
     direction: Direction,
@@ -18,7 +18,7 @@ pub(super) struct Walk {
     pending: VecDeque<KeptReject>,
 }
 
-impl Walk {
+impl Pager {
     /// At most `limit` rejects.
     pub(super) fn new(
         store: Store,
@@ -42,7 +42,7 @@ impl Walk {
                 Direction::OldestAbove(_) => Direction::OldestAbove(last.id),
             };
         }
-        // A short page is the last one: what comes in meanwhile is for the next walk.
+        // A short page is the last one: what comes in meanwhile is for the next one.
         self.left = if page.len() < limit as usize { 0 } else { self.left - u64::from(limit) };
         Ok(page)
     }

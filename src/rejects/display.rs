@@ -8,12 +8,12 @@ const DUMP_LINE: usize = 16;
 /// A text with every character that is not seen as itself written as its code: controls and
 /// escape sequences, marks that turn the direction of writing, characters of no width.
 #[derive(Debug, Clone, Copy)]
-pub struct Harmless<'a> {
+pub struct Escaped<'a> {
     text: &'a str,
     keeps_lines: bool,
 }
 
-impl<'a> Harmless<'a> {
+impl<'a> Escaped<'a> {
     /// For one line.
     #[must_use]
     pub fn line(text: &'a str) -> Self {
@@ -27,7 +27,7 @@ impl<'a> Harmless<'a> {
     }
 }
 
-impl Display for Harmless<'_> {
+impl Display for Escaped<'_> {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         for character in self.text.chars() {
             let is_line_end = self.keeps_lines && character == '\n';
@@ -46,7 +46,7 @@ impl Display for Harmless<'_> {
 /// One line of at most `max_chars` characters, harmless.
 #[must_use]
 pub fn shortened(text: &str, max_chars: usize) -> String {
-    let mut shown = Harmless::line(text).to_string();
+    let mut shown = Escaped::line(text).to_string();
     if let Some((end, _)) = shown.char_indices().nth(max_chars) {
         let cut = shown[..end].char_indices().nth_back(2).map_or(0, |(at, _)| at);
         shown.truncate(cut);
@@ -70,9 +70,9 @@ pub fn text(bytes: &[u8], is_cut: bool) -> Option<&str> {
 
 /// Bytes as people read them: place, hexadecimal digits, printable ASCII.
 #[derive(Debug, Clone, Copy)]
-pub struct Dump<'a>(pub &'a [u8]);
+pub struct HexDump<'a>(pub &'a [u8]);
 
-impl Display for Dump<'_> {
+impl Display for HexDump<'_> {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         for (number, line) in self.0.chunks(DUMP_LINE).enumerate() {
             write!(formatter, "{:08x} ", number * DUMP_LINE)?;
@@ -108,10 +108,10 @@ mod tests {
             ("\u{202e}gnp\u{2066}\u{200f}\u{61c}", r"\u{202e}gnp\u{2066}\u{200f}\u{61c}"),
             ("\u{200b}\u{feff}\u{2028}\u{e0041}", r"\u{200b}\u{feff}\u{2028}\u{e0041}"),
         ] {
-            assert_eq!(Harmless::line(text).to_string(), shown);
+            assert_eq!(Escaped::line(text).to_string(), shown);
         }
-        assert_eq!(Harmless::line("a\nb").to_string(), r"a\nb");
-        assert_eq!(Harmless::lines("a\nb\r").to_string(), "a\nb\\r");
+        assert_eq!(Escaped::line("a\nb").to_string(), r"a\nb");
+        assert_eq!(Escaped::lines("a\nb\r").to_string(), "a\nb\\r");
     }
 
     #[test]
@@ -132,12 +132,12 @@ mod tests {
 
     #[test]
     fn a_dump_has_place_digits_and_letters() {
-        let dump = Dump(b"\x1f\x8b{\"order_uid\":~\x7f\n").to_string();
+        let dump = HexDump(b"\x1f\x8b{\"order_uid\":~\x7f\n").to_string();
         assert_eq!(
             dump,
             "00000000  1f 8b 7b 22 6f 72 64 65  72 5f 75 69 64 22 3a 7e  |..{\"order_uid\":~|\n\
              00000010  7f 0a                                             |..|\n"
         );
-        assert_eq!(Dump(b"").to_string(), "");
+        assert_eq!(HexDump(b"").to_string(), "");
     }
 }

@@ -12,7 +12,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use tower::Service as _;
 
-use super::accept::Answer;
+use super::accept::Respond;
 use super::body::Body;
 use super::conditional::{names, without_false_length};
 use super::problem::Problem;
@@ -28,7 +28,7 @@ const MAX_TARGET: usize = 2_048;
 
 /// Answers hits by itself and gives the rest to the router.
 #[derive(Debug, Clone)]
-pub(super) struct Front(Arc<Inner>);
+pub(super) struct HotPath(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -39,7 +39,7 @@ struct Inner {
     router: axum::Router,
 }
 
-impl Front {
+impl HotPath {
     pub(super) fn new(
         lookup: Lookup,
         metrics: Metrics,
@@ -55,12 +55,12 @@ impl Front {
         if *request.method() != Method::GET {
             return None;
         }
-        // A uid that is in memory is legal, and one with a `%` in it is not in memory.
+        // A uid that is in memory is valid, and one with a `%` in it is not in memory.
         let path = request.uri().path();
         let path = path.strip_prefix(&*self.0.base_path).unwrap_or(path);
         let uid = path.strip_prefix(ORDERS)?;
         let order = self.0.lookup.in_memory(uid)?;
-        let response = respond(&order, request.headers(), &self.0.cache_control);
+        let response = order_response(&order, request.headers(), &self.0.cache_control);
         let metrics = &self.0.metrics.http;
         match response.status() {
             StatusCode::OK => metrics.lookup_hit.inc(),
@@ -74,8 +74,8 @@ impl Front {
     }
 }
 
-impl Answer for Front {
-    fn answer(
+impl Respond for HotPath {
+    fn respond(
         &self,
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Body>> + Send + use<> {
@@ -116,7 +116,7 @@ fn without_base_path(uri: &Uri, base_path: &str) -> Option<Uri> {
 }
 
 /// An order as an answer: 200 with its bytes, or 304 for a client that has them.
-pub(super) fn respond(
+pub(super) fn order_response(
     order: &Prepared,
     request: &HeaderMap,
     cache_control: &HeaderValue,
