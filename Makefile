@@ -10,7 +10,9 @@ port = $(if $($(1)_PORT),--$(2)-port $($(1)_PORT))
 
 .PHONY: help
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^##@ \(.*\)/\n\1/p; s/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+
+##@ Run it here
 
 .PHONY: up
 up: ## Start the service with its broker and Postgres under ./.waybill, and publish sample orders
@@ -36,12 +38,30 @@ status: | $(testbed) ## Say what runs
 clean-data: | $(testbed) ## Stop everything and remove ./.waybill
 	@$(testbed) clean-data
 
+##@ What every change must pass
+
+tools := .tools/cargo/bin
+
+.PHONY: lint
+lint: ## Check format, lints, docs, SQL, dependencies and that the fuzz targets build
+	@scripts/install-tools --lint
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked
+	@scripts/sqlx-prepare --check
+	$(tools)/cargo-machete
+	@scripts/deny
+	$(CARGO) check --target-dir $(target)/fuzz --manifest-path fuzz/Cargo.toml
+	$(CARGO) check --target-dir $(target)/fuzz --manifest-path crates/stan/fuzz/Cargo.toml
+
 # Whoever runs this in the background may have it ignore signals that tests send to what they start.
 .PHONY: test
 test: ## Run every test, against real servers that the tests start themselves
 	@scripts/install-tools --chart
 	@scripts/chart-check
 	env --default-signal=HUP,INT $(CARGO) test --workspace --locked
+
+##@ Heavier proofs
 
 # One after another: each is judged by what its process takes.
 .PHONY: bounded
@@ -68,10 +88,6 @@ compose-test: ## Bring up compose.yaml with Docker, under a name and ports of it
 cluster-test: ## Prove the chart on the cluster of KUBECONFIG with IMAGE, which must be on its nodes
 	@scripts/cluster-test $(or $(IMAGE),$(error say which image: make cluster-test IMAGE=waybill:0.1.0))
 
-.PHONY: lint
-lint: ## Check the format and run clippy
-	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
 # Only when it is missing: what is running must be stoppable while the code does not compile.
 $(testbed):

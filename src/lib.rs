@@ -40,6 +40,7 @@ pub mod telemetry;
 // Small things that several of them use.
 pub mod digest;
 pub mod generate;
+mod http_client;
 mod ranges;
 mod receipt;
 mod retry;

@@ -1,16 +1,12 @@
 //! What the broker's own monitor tells of the channel.
 
 use anyhow::ensure;
-use bytes::Bytes;
 use http::StatusCode;
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use crate::config::Broker;
+use crate::http_client::HttpClient;
 
 /// The monitor lists every subscription of the channel; more than this is none of our brokers.
 const MAX_ANSWER: usize = 8 << 20;
@@ -22,7 +18,7 @@ pub struct Monitor {
     /// What it answers when there is no such channel.
     unknown: String,
     group: String,
-    client: Client<HttpConnector, Empty<Bytes>>,
+    client: HttpClient,
 }
 
 /// A channel as the monitor shows it (`/streaming/channelsz`). One that nobody has used yet is
@@ -65,7 +61,7 @@ impl Monitor {
             unknown: format!("Channel {channel} not found"),
             // The server names a durable group so.
             group: format!("{}:{}", settings.durable_name, settings.queue_group),
-            client: Client::builder(TokioExecutor::new()).build_http(),
+            client: HttpClient::new(MAX_ANSWER),
         })
     }
 
@@ -74,10 +70,8 @@ impl Monitor {
     /// # Errors
     /// A monitor that does not answer, or answers something else.
     pub async fn channel(&self) -> anyhow::Result<Channel> {
-        let answer = self.client.get(self.address.parse()?).await?;
-        let status = answer.status();
-        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
-        let body = body.map_err(|error| anyhow::anyhow!(error))?.to_bytes();
+        let (head, body) = self.client.get(&self.address).await?.into_parts();
+        let status = head.status;
         // Any other server would say 404 too, so the words count.
         if status == StatusCode::NOT_FOUND && body.trim_ascii() == self.unknown.as_bytes() {
             return Ok(Channel::default());

@@ -5,14 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::StatusCode;
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use tokio::time::timeout;
 
 use crate::config::Settings;
+use crate::http_client::HttpClient;
 
 /// How long the whole check may take.
 const WITHIN: Duration = Duration::from_secs(2);
@@ -47,15 +44,11 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
 
 /// The last line of the answer; an error if it is not a 200.
 async fn ask(address: &str) -> Result<String, String> {
-    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
-    let uri = address.parse().map_err(|error| format!("not an address: {error}"))?;
-    let answer = client.get(uri).await;
+    let response = HttpClient::new(MAX_ANSWER).get(address).await;
     // With its causes, which a client's own error text leaves out.
-    let answer = answer.map_err(|error| format!("{:#}", anyhow::Error::new(error)))?;
-    let status = answer.status();
-    let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
-    let body = body.map_err(|error| error.to_string())?.to_bytes();
-    let text = String::from_utf8_lossy(&body);
+    let response = response.map_err(|error| format!("{error:#}"))?;
+    let status = response.status();
+    let text = String::from_utf8_lossy(response.body());
     let line = text.lines().last().unwrap_or_default();
     if status == StatusCode::OK { Ok(line.to_owned()) } else { Err(format!("{status}, {line}")) }
 }

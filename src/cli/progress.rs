@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
 /// A bar on standard error, which shows nothing if that is no terminal.
 pub(super) struct Progress {
@@ -48,22 +48,9 @@ impl Progress {
     }
 }
 
-/// A number with commas between its thousands.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.char_indices() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// So many things, such as `1 order` or `2,000 orders`.
 pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
-    format!("{} {}", grouped(number), if number == 1 { one } else { many })
+    format!("{} {}", HumanCount(number), if number == 1 { one } else { many })
 }
 
 #[cfg(test)]
@@ -74,19 +61,6 @@ mod tests {
     fn one_thing_is_not_many() {
         let all = [0, 1, 2000].map(|number| counted(number, "address", "addresses"));
         assert_eq!(all, ["0 addresses", "1 address", "2,000 addresses"]);
-    }
-
-    #[test]
-    fn thousands_are_set_apart() {
-        for (number, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1000, "1,000"),
-            (123_456, "123,456"),
-            (1_234_567, "1,234,567"),
-        ] {
-            assert_eq!(grouped(number), text);
-        }
     }
 
     #[test]

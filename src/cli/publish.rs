@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use backon::Retryable as _;
+use indicatif::HumanCount;
 use tokio::sync::mpsc;
 
 use self::deliver::{Report, Stop, Tally, WINDOW, deliver};
@@ -17,7 +18,7 @@ use self::link::Link;
 use self::outage::Outage;
 use self::pace::Pace;
 use self::receipt::Receipt;
-use super::progress::{Progress, grouped};
+use super::progress::Progress;
 use crate::config::Settings;
 use crate::generate::{Generator, Mix};
 use crate::retry;
@@ -195,7 +196,7 @@ fn summarize(tally: &Tally, doubtful: u64, took: Duration) -> anyhow::Result<Exi
         writeln!(io::stderr(), "stopped: {reason}; what comes after was not sent")?;
     }
     if doubtful > 0 {
-        let doubtful = grouped(doubtful);
+        let doubtful = HumanCount(doubtful);
         writeln!(
             io::stderr(),
             "{doubtful} sent again without knowing whether the broker had stored them: they may \
@@ -203,9 +204,14 @@ fn summarize(tally: &Tally, doubtful: u64, took: Duration) -> anyhow::Result<Exi
         )?;
     }
     let Tally { confirmed, failed, .. } = *tally;
-    let rate = grouped(per_second(confirmed, took.as_secs_f64()));
+    let rate = HumanCount(per_second(confirmed, took.as_secs_f64()));
     let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{} confirmed, {} failed, {rate} msg/s", grouped(confirmed), grouped(failed))?;
+    writeln!(
+        stdout,
+        "{} confirmed, {} failed, {rate} msg/s",
+        HumanCount(confirmed),
+        HumanCount(failed)
+    )?;
     stdout.flush()?;
     Ok(match tally.stopped {
         Some(Stop::Interrupted(signal)) => ExitCode::from(signal.exit_code()),

@@ -8,10 +8,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use indicatif::HumanCount;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::progress::{Progress, counted, grouped};
+use super::progress::{Progress, counted};
 use crate::config::Settings;
 use crate::ingest::Limits;
 use crate::ranges::Ranges;
@@ -207,10 +208,10 @@ impl Names {
         writeln!(
             stdout,
             "{} present, {} missing, {} differing, {} gone",
-            grouped(present),
-            grouped(missing),
-            grouped(differing),
-            grouped(gone)
+            HumanCount(present),
+            HumanCount(missing),
+            HumanCount(differing),
+            HumanCount(gone)
         )?;
         for (ranges, what) in [
             (&self.missing, "missing"),

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use indicatif::HumanCount;
 
-use super::progress::{Progress, counted, grouped};
+use super::progress::{Progress, counted};
 use crate::config::Settings;
 use crate::signals::Signals;
 use crate::store::Store;
@@ -99,15 +100,15 @@ pub(super) async fn run(
         "{} checked at {}, {} refused: {} wrong, {} missing, {}, {} unanswered",
         counted(orders as u64, "order", "orders"),
         counted(args.url.len() as u64, "address", "addresses"),
-        grouped(refused as u64),
-        grouped(faults.count(FaultKind::Wrong)),
-        grouped(faults.count(FaultKind::Missing)),
+        HumanCount(refused as u64),
+        HumanCount(faults.count(FaultKind::Wrong)),
+        HumanCount(faults.count(FaultKind::Missing)),
         counted(faults.count(FaultKind::AbsentReject), "absent reject", "absent rejects"),
-        grouped(faults.count(FaultKind::Unanswered)),
+        HumanCount(faults.count(FaultKind::Unanswered)),
     )?;
     stdout.flush()?;
     if let Some(signal) = verified? {
-        let (looked_at, uids) = (grouped(looked_at), grouped(uids as u64));
+        let (looked_at, uids) = (HumanCount(looked_at), HumanCount(uids as u64));
         writeln!(io::stderr(), "interrupted when {looked_at} of {uids} ids were looked at")?;
         return Ok(ExitCode::from(signal.exit_code()));
     }

@@ -5,17 +5,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use backon::Retryable as _;
-use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::uri::Scheme;
 use http::{StatusCode, Uri};
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use tokio::time::{Instant, timeout};
 
 use crate::digest::Sha256Digest;
+use crate::http_client::HttpClient;
 use crate::retry;
 
 /// How long one answer may take.
@@ -58,15 +54,14 @@ pub(super) enum Served {
 
 /// Keeps connections to replicas open.
 pub(super) struct Client {
-    client: legacy::Client<HttpConnector, Empty<Bytes>>,
+    client: HttpClient,
     /// How long a replica may answer "cannot tell now".
     patience: Duration,
 }
 
 impl Client {
     pub(super) fn new(patience: Duration) -> Self {
-        let client = legacy::Client::builder(TokioExecutor::new()).build_http();
-        Self { client, patience }
+        Self { client: HttpClient::new(MAX_ANSWER), patience }
     }
 
     /// Asks until there is an answer. Only "cannot tell now, ask again" is asked again; every
@@ -100,14 +95,9 @@ impl Client {
     }
 
     async fn ask(&self, address: &str) -> Result<Served, Failure> {
-        let uri = address.parse().map_err(|_| "the uid has no place in a URL".to_owned())?;
-        let answer = self.client.get(uri).await;
         // With its causes, which a client's own error text leaves out.
-        let answer = answer.map_err(|error| format!("{:#}", anyhow::Error::new(error)))?;
-        let (head, body) = answer.into_parts();
-        // Also when it is not needed: a connection is used again only after its answer.
-        let body = Limited::new(body, MAX_ANSWER).collect().await;
-        let body = body.map_err(|error| error.to_string())?.to_bytes();
+        let response = self.client.get(address).await.map_err(|error| format!("{error:#}"))?;
+        let (head, body) = response.into_parts();
         match head.status {
             StatusCode::OK => Ok(Served::Bytes(Sha256Digest::of(&body))),
             StatusCode::NOT_FOUND => Ok(Served::Absent),
