@@ -95,14 +95,20 @@ impl Lifecycle {
         timeout: Duration,
         ordered_stop: impl Future<Output = ()>,
     ) -> Result<(), Unclean> {
-        tokio::select! {
-            () = ordered_stop => {}
-            _ = self.signals.second() => return Err(Unclean::SecondSignal),
+        let cut_short = tokio::select! {
+            () = ordered_stop => None,
+            _ = self.signals.second() => Some(Unclean::SecondSignal),
             () = tokio::time::sleep(timeout) => {
                 let mut running = self.ingest.running();
                 running.extend(self.serving.running());
-                return Err(Unclean::TimedOut { timeout, running });
+                Some(Unclean::TimedOut { timeout, running })
             }
+        };
+        if let Some(unclean) = cut_short {
+            // The tasks that are dropped from here on have not ended on their own.
+            self.ingest.stop.cancel();
+            self.serving.stop.cancel();
+            return Err(unclean);
         }
         match *self.ended.borrow() {
             None => Ok(()),
@@ -312,6 +318,8 @@ mod tests {
         let (stopped, ()) = tokio::join!(stop, second_signal);
 
         assert_eq!(stopped, Err(Unclean::SecondSignal));
+        let asked = [&lifecycle.ingest, &lifecycle.serving].map(|stage| stage.stop.is_cancelled());
+        assert_eq!(asked, [true, true], "a task that is dropped now has not ended on its own");
     }
 
     /// The only test that signals the process, and once only.
