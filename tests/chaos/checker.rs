@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
+use testbed::unexpected_errors;
 use tokio::time::{Instant, sleep};
 
 use crate::http::Client;
@@ -14,7 +15,7 @@ use crate::replica::{FOLLOW_INTERVAL, Replica};
 use crate::world::{CHANNEL, World};
 
 /// Every kind of violation that can be found.
-pub(crate) const VIOLATIONS: [&str; 11] = [
+pub(crate) const VIOLATIONS: [&str; 12] = [
     "lost",
     "stale",
     "wrong",
@@ -25,8 +26,12 @@ pub(crate) const VIOLATIONS: [&str; 11] = [
     "acked before commit",
     "not followed",
     "deadlocks",
+    "error logged",
     "stuck",
 ];
+
+/// The NATS client logs at ERROR that a server is away, which many of the faults bring about.
+const BROKER_AWAY: &str = "async_nats::connector";
 
 /// Lookups in one go.
 const AT_ONCE: usize = 50;
@@ -63,6 +68,11 @@ pub(crate) async fn check(world: &World) -> Result<()> {
     }
     for replica in &world.replicas {
         check_served(world, replica, &tables, "lost", 404).await?;
+    }
+    for replica in &world.replicas {
+        for line in unexpected_errors(&replica.log()?, &[BROKER_AWAY.to_owned()]) {
+            world.ledger.violation("error logged", format!("{}: {line}", replica.name));
+        }
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! A replica of the real binary, with a link of its own to the broker and to Postgres.
 
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
@@ -106,11 +107,20 @@ impl Replica {
     /// Starts the process and waits until it listens; it may not be ready.
     pub(crate) async fn start(&self, process: &mut Option<Process>) -> Result<()> {
         let command = self.command("serve");
-        let log = self.dir.join(format!("{}.log", self.name));
-        let started = process.insert(Process::spawn(&self.name, &command, &log)?);
+        let started = process.insert(Process::spawn(&self.name, &command, &self.log_path())?);
         started.ready(PATIENCE, async |process: &Process| address(process).is_some()).await?;
         self.address.send_replace(address(started));
         Ok(())
+    }
+
+    /// What it has logged, also before it was started anew.
+    pub(crate) fn log(&self) -> Result<String> {
+        let path = self.log_path();
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.dir.join(format!("{}.log", self.name))
     }
 
     /// The service's program with this replica's settings.

@@ -39,7 +39,7 @@ async fn takes_an_order(world: &World, settings: &[(&str, &str)]) {
 
 /// A replica that the broker refuses says why, and nothing of what it logs in with.
 async fn is_refused(world: &World, settings: &[(&str, &str)], reason: &str) {
-    let mut replica = world.start("stranger", settings).await;
+    let mut replica = world.start("stranger", settings).await.expecting(reason);
     told(&replica, reason).await;
     assert_eq!(replica.stop().await, Some(0));
     let log = replica.process.log();

@@ -21,6 +21,9 @@ const HELD: &str = "select count(*) = 1 from pg_stat_activity \
 const RELEASE: &str = "select pg_terminate_backend(pid) from pg_stat_activity \
      where datname = current_database() and wait_event = 'PgSleep'";
 
+/// What a replica logs that cannot write for want of something that an operator has to mend.
+const NOT_WRITTEN: &str = "an operator has to act";
+
 /// Waits until the service has met an error of this class.
 async fn met(replica: &Replica, class: &str) {
     let errors = format!("waybill_ingest_errors_total{{class=\"{class}\"}}");
@@ -81,7 +84,6 @@ async fn waits_and_tells(world: &World, replica: &Replica, words: &str) {
     let log = replica.process.log();
     let lines = log.lines().filter(|line| line.contains(words)).collect::<Vec<_>>();
     assert_eq!(lines.len(), 1, "it is told once: {lines:#?}");
-    assert!(!log.contains("\"level\":\"ERROR\""), "{log}");
 }
 
 /// Waits until the question is answered with yes.

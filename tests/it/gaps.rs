@@ -54,6 +54,7 @@ async fn what_retention_took_from_the_group_is_told_for_as_long_as_the_process_l
     };
     let settings = [("WAYBILL_BROKER__MONITOR_URL", address.as_str())];
     let (second, moved) = tokio::join!(world.start("second", &settings), slow_monitor);
+    let second = second.expecting("Lost to retention");
     assert!(moved.is_err(), "nothing is taken before the first look");
     until_stored(&world, postgres, "15").await;
     second.until_ready().await;
@@ -132,7 +133,7 @@ async fn assert_new_channel_is_told(options: BrokerOptions, lose: impl AsyncFnOn
     assert_eq!(first.stop().await, Some(0));
     world.throw((6..=8).map(|n| order(&format!("order-{n}")))).await;
     lose(&mut world).await;
-    let second = world.start("second", &settings).await;
+    let second = world.start("second", &settings).await.expecting("The channel began anew");
     // From here on the channel has a subscriber, so it is not deleted once more.
     eventually("the group is there", PATIENCE, async || world.lag().await).await;
     world.throw([order("order-9")]).await;

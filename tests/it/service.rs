@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +15,9 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use tempfile::TempDir;
-use testbed::{Broker, BrokerOptions, Database, Postgres, Process, Signal, eventually};
+use testbed::{
+    Broker, BrokerOptions, Database, Postgres, Process, Signal, eventually, unexpected_errors,
+};
 
 /// How long anything may take that takes a moment.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
@@ -26,7 +29,7 @@ const GROUP: &str = "waybill:waybill";
 pub(crate) struct World {
     pub(crate) broker: Broker,
     pub(crate) database: Database,
-    dir: TempDir,
+    dir: Arc<TempDir>,
 }
 
 impl World {
@@ -44,7 +47,7 @@ impl World {
         Self {
             broker: Broker::start(broker).await.expect("a broker"),
             database: postgres.database().await.expect("a database"),
-            dir: tempfile::tempdir().expect("a folder"),
+            dir: Arc::new(tempfile::tempdir().expect("a folder")),
         }
     }
 
@@ -91,6 +94,8 @@ impl World {
             site: address("http"),
             admin: address("admin"),
             process,
+            expected_errors: Vec::new(),
+            _dir: Arc::clone(&self.dir),
             client: Client::builder(TokioExecutor::new()).build_http(),
         }
     }
@@ -108,7 +113,9 @@ impl World {
         let mut command = tokio::process::Command::from(self.command(arguments));
         let output = command.kill_on_drop(true).output().await.expect("the command runs");
         let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-        (output.status.code().expect("an exit code"), text(output.stdout), text(output.stderr))
+        let errors = text(output.stderr);
+        assert!(!errors.contains("panicked at"), "{arguments:?}: {errors}");
+        (output.status.code().expect("an exit code"), text(output.stdout), errors)
     }
 
     /// Runs `waybill publish` with these arguments to its end.
@@ -158,11 +165,15 @@ impl World {
     }
 }
 
-/// A running service.
+/// A running service. At its end it must not have panicked, nor logged an error that the test
+/// does not expect.
 pub(crate) struct Replica {
     pub(crate) site: SocketAddr,
     pub(crate) admin: SocketAddr,
     pub(crate) process: Process,
+    expected_errors: Vec<String>,
+    /// Where its log is.
+    _dir: Arc<TempDir>,
     client: Client<HttpConnector, Empty<Bytes>>,
 }
 
@@ -181,6 +192,12 @@ impl Reply {
 }
 
 impl Replica {
+    /// The same replica, which may log errors that contain this text.
+    pub(crate) fn expecting(mut self, error: &str) -> Self {
+        self.expected_errors.push(error.to_owned());
+        self
+    }
+
     pub(crate) async fn request(&self, request: Request<Empty<Bytes>>) -> Option<Reply> {
         let response = self.client.request(request).await.ok()?;
         let (head, body) = response.into_parts();
@@ -232,6 +249,15 @@ impl Replica {
     /// SIGTERM, then a wait for the end; the exit code.
     pub(crate) async fn stop(&mut self) -> Option<i32> {
         self.process.stop(Signal::TERM, PATIENCE).await.expect("it ends").code()
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let errors = unexpected_errors(&self.process.log(), &self.expected_errors);
+            assert!(errors.is_empty(), "a replica logged errors:\n{}", errors.join("\n"));
+        }
     }
 }
 

@@ -22,6 +22,7 @@ mod secret;
 mod tools;
 
 pub use broker::{Broker, BrokerOptions, SubscriptionState};
+pub use log::unexpected_errors;
 pub use nginx::Nginx;
 pub use pgbouncer::{PgBouncer, PoolMode};
 pub use postgres::{Database, Postgres};

@@ -1,4 +1,5 @@
-//! The log file of a server: what it said since it was started last.
+//! The log file of a server: what it said since it was started last, and whether it says that
+//! something is wrong.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -45,6 +46,24 @@ impl Log {
     }
 }
 
+/// The lines of a waybill log in JSON that tell of an error without one of the `expected` texts,
+/// and those of a panic, which is never expected.
+#[must_use]
+pub fn unexpected_errors(log: &str, expected: &[String]) -> Vec<String> {
+    let mut follows_panic = false;
+    let is_unexpected = |line: &&str| {
+        let is_panic = line.contains("panicked at");
+        // The message of a panic is on the line after its place.
+        let shown = is_panic
+            || follows_panic
+            || line.contains("\"level\":\"ERROR\"")
+                && !expected.iter().any(|text| line.contains(text.as_str()));
+        follows_panic = is_panic;
+        shown
+    };
+    log.lines().filter(is_unexpected).map(str::to_owned).collect()
+}
+
 fn last_lines(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let end = &lines[lines.len().saturating_sub(LINES_SHOWN)..];
@@ -70,5 +89,19 @@ mod tests {
         assert!(!log.this_run().contains("an earlier run"));
         assert!(log.tail().contains(":\nline 11\n"));
         assert!(log.tail().ends_with("line 30"));
+    }
+
+    #[test]
+    fn errors_are_unexpected_without_their_text_and_panics_always() {
+        let log = r#"{"level":"INFO","message":"an ERROR of Postgres"}
+{"level":"ERROR","message":"Disk full"}
+{"level":"ERROR","message":"Lost"}
+thread 'http-0' panicked at src/http.rs:1:2:
+Disk full
+{"level":"INFO","message":"Stopped"}
+"#;
+        let unexpected = unexpected_errors(log, &["Disk full".to_owned()]).join("\n");
+        assert!(!unexpected.contains("INFO") && !unexpected.contains("\"Disk full\""));
+        assert!(unexpected.contains("Lost") && unexpected.ends_with(":1:2:\nDisk full"));
     }
 }

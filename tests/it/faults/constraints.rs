@@ -4,7 +4,7 @@ use bytes::Bytes;
 use testbed::{Postgres, eventually};
 use tokio::sync::oneshot;
 
-use super::{WAITING, all_are_well, met, orders, until, while_locked};
+use super::{NOT_WRITTEN, WAITING, all_are_well, met, orders, until, while_locked};
 use crate::service::{PATIENCE, World, order};
 
 /// A replica that has these orders in one batch, and meets the constraint with it: while the
@@ -52,6 +52,7 @@ async fn one_order_of_many_that_breaks_a_constraint_is_rejected_alone() {
 async fn a_constraint_that_most_orders_break_is_waited_out() {
     let (world, postgres) = (World::new().await, Postgres::shared().await.expect("Postgres"));
     let replica = world.start("halted", &[("WAYBILL_INGEST__WRITERS", "1")]).await;
+    let replica = replica.expecting(NOT_WRITTEN);
     replica.until_ready().await;
     let batch = orders("bad", 60);
     Box::pin(constrained(&world, postgres, batch.clone())).await;

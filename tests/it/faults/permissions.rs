@@ -2,20 +2,20 @@
 
 use testbed::Postgres;
 
-use super::{all_are_well, met, orders};
+use super::{NOT_WRITTEN, all_are_well, met, orders};
 use crate::service::World;
 
 /// Runs `fault`, waits until the service has called for an operator, and runs `remedy`.
 async fn is_mended(fault: &str, remedy: &str) {
     let (world, postgres) = (World::new().await, Postgres::shared().await.expect("Postgres"));
-    let replica = world.serve("deprived").await;
+    let replica = world.serve("deprived").await.expecting(NOT_WRITTEN);
     let role = &world.database.runtime_role;
     world.sql(postgres, &fault.replace("ROLE", role)).await;
     let all = orders("deprived", 20);
     world.throw(all.clone()).await;
     met(&replica, "configuration").await;
     let log = replica.process.log();
-    assert!(log.contains("an operator has to act"), "{log}");
+    assert!(log.contains(NOT_WRITTEN), "{log}");
     world.sql(postgres, &remedy.replace("ROLE", role)).await;
     all_are_well(&world, postgres, &replica, &all).await;
     let errors = replica.metric("waybill_ingest_errors_total{class=\"configuration\"}").await;
