@@ -124,24 +124,6 @@ mod tests {
     }
 
     #[test]
-    fn the_description_names_every_path_method_and_status() {
-        let description = description();
-        assert!(description["openapi"].as_str().unwrap().starts_with("3.1."));
-        assert_eq!(
-            keys(&description["paths"]),
-            ["/api/v1/openapi.json", "/api/v1/orders/{uid}"].into()
-        );
-        let order = &description["paths"]["/api/v1/orders/{uid}"];
-        for method in ["get", "head"] {
-            assert_eq!(
-                keys(&order[method]["responses"]),
-                ["200", "304", "400", "404", "405", "414", "431", "503"].into(),
-                "{method}"
-            );
-        }
-    }
-
-    #[test]
     fn the_description_refers_only_to_what_it_defines() {
         fn visit(value: &Value, root: &Value) {
             match value {

@@ -57,14 +57,6 @@ impl Problem {
         )
     }
 
-    /// 431: the request's header fields are too large.
-    pub fn headers_too_large() -> Self {
-        Self::new(
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "request header fields are too large",
-        )
-    }
-
     /// 404: nothing is served at this address.
     pub fn no_such_address() -> Self {
         Self::new(
@@ -146,7 +138,6 @@ pub(super) mod tests {
             Problem::bad_uid("character \"<\" at 3, must be of A-Z a-z 0-9 - . _ ~"),
             Problem::method_not_allowed("GET, HEAD"),
             Problem::uri_too_long(8192),
-            Problem::headers_too_large(),
             Problem::no_such_address(),
             Problem::internal(),
         ];

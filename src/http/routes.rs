@@ -72,8 +72,13 @@ fn html(route: MethodRouter<Site>) -> MethodRouter<Site> {
     route.fallback(async |State(site): State<Site>| site.pages.method_not_allowed("GET, HEAD"))
 }
 
-fn json(route: MethodRouter<Site>) -> MethodRouter<Site> {
-    route.fallback(async || Problem::method_not_allowed("GET, HEAD"))
+fn json<S: Clone + Send + Sync + 'static>(route: MethodRouter<S>) -> MethodRouter<S> {
+    route.fallback(async || Problem::method_not_allowed("GET, HEAD")).layer(CatchPanicLayer::custom(
+        |_| {
+            tracing::error!("A handler of the API panicked");
+            Problem::internal().into_response()
+        },
+    ))
 }
 
 async fn unknown_address(State(site): State<Site>, uri: Uri) -> Response {
@@ -146,7 +151,23 @@ impl From<Body> for axum::body::Body {
 
 #[cfg(test)]
 mod tests {
+    use tower::ServiceExt as _;
+
     use super::*;
+    use crate::http::problem::tests::transcript;
+
+    async fn panics() {
+        panic!("as the test wants it");
+    }
+
+    #[tokio::test]
+    async fn a_panic_behind_the_api_is_a_problem() {
+        let router = Router::new().route("/", json(get(panics)));
+        let request = Request::new(axum::body::Body::empty());
+        let mut response = router.oneshot(request).await.expect("an answer");
+        response.headers_mut().remove(http::header::CONTENT_LENGTH);
+        assert_eq!(transcript(response), transcript(Problem::internal().into_response()));
+    }
 
     #[test]
     fn percent_codes_are_decoded_once() {

@@ -150,35 +150,37 @@ async fn a_long_outage_of_postgres_under_load_costs_no_order_and_no_memory() {
 
 #[tokio::test]
 async fn a_flood_of_unknown_ids_leaves_known_ones_served() {
+    const CLIENTS: u64 = 200;
     let world = World::new().await;
     let replica = bounded_replica(&world, &[]).await;
     world.throw([order("known")]).await;
     world.until_drained().await;
     let end = Instant::now() + Duration::from_secs(if full_size() { 60 } else { 5 });
-    let strangers = (0..200).map(async |stranger| {
+    let clients = (0..CLIENTS).map(async |client| {
         let mut answers = 0_u64;
         while Instant::now() < end {
-            let status = replica.order(&format!("stranger-{stranger}-{answers}")).await.status;
-            let valid = [StatusCode::NOT_FOUND, StatusCode::SERVICE_UNAVAILABLE];
-            assert!(valid.contains(&status), "{status}");
+            let status = replica.order(&format!("unknown-{client}-{answers}")).await.status;
+            let expected = [StatusCode::NOT_FOUND, StatusCode::SERVICE_UNAVAILABLE];
+            assert!(expected.contains(&status), "{status}");
             answers += 1;
         }
         answers
     });
     let known = async {
-        let (mut hits, mut slowest) = (0_u64, Duration::ZERO);
+        let mut hits = 0_u64;
         while Instant::now() < end {
-            let asked = Instant::now();
             assert_eq!(replica.order("known").await.status, StatusCode::OK);
-            slowest = slowest.max(asked.elapsed());
             hits += 1;
         }
-        (hits, slowest)
+        hits
     };
-    let (misses, (hits, slowest)) = tokio::join!(join_all(strangers), known);
+    let (misses, hits) = tokio::join!(join_all(clients), known);
     let misses: u64 = misses.into_iter().sum();
-    tell(&format!("{misses} unknown ids, {hits} hits beside them, the slowest {slowest:?}"));
-    assert!(hits > 0 && misses > 0, "{hits} hits, {misses} misses");
+    tell(&format!("{misses} unknown ids, {hits} hits beside them"));
+    assert!(misses > 0, "nobody was answered");
+    // Each asks as soon as it is answered, so a hit that waits for misses gives an equal share.
+    let share = misses / CLIENTS;
+    assert!(hits > 4 * share, "{hits} hits, {share} answers to each who asks for unknown ids");
     assert_bounded(&replica, "unknown ids");
 }
 

@@ -13,6 +13,7 @@ mod faults;
 mod gaps;
 mod healthcheck;
 mod hostile;
+mod openapi;
 mod publish;
 mod reconcile;
 mod rejects;

@@ -1,28 +1,10 @@
 //! Keeping what could not become an order.
 
 use sqlx::{Connection, PgConnection};
+use waybill::order::Reason;
 use waybill::store::{Class, NewReject};
 
 use super::{migrated, open};
-
-const REASONS: [&str; 16] = [
-    "empty",
-    "too_large",
-    "not_utf8",
-    "not_json",
-    "not_an_object",
-    "trailing_data",
-    "too_deep",
-    "duplicate_key",
-    "missing_field",
-    "wrong_type",
-    "number_out_of_range",
-    "illegal_text",
-    "illegal_uid",
-    "illegal_date",
-    "conflict",
-    "database",
-];
 
 /// Sequence, reason, formatting only, detail, payload, and whether the hash is the payload's.
 type Row = (i64, String, Option<bool>, String, Vec<u8>, bool);
@@ -77,9 +59,10 @@ async fn a_reject_is_kept_whole_and_once() {
 #[tokio::test]
 async fn the_list_of_reasons_is_closed() {
     let store = open(&migrated().await);
-    let all = REASONS.map(|reason| NewReject { reason, ..reject(1, reason.as_bytes()) });
+    let reasons = Reason::ALL.map(Reason::as_str);
+    let all = reasons.map(|reason| NewReject { reason, ..reject(1, reason.as_bytes()) });
     store.insert_rejects(&all).await.unwrap();
-    assert_eq!(store.count_rejects().await.unwrap(), 16);
+    assert_eq!(store.count_rejects().await.unwrap(), reasons.len() as u64);
     let unknown = NewReject { reason: "mood", ..reject(1, b"") };
     let error = store.insert_rejects(&[unknown]).await.unwrap_err();
     assert_eq!(error.class(), Class::Content, "{error:?}");
