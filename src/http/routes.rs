@@ -73,12 +73,12 @@ fn html(route: MethodRouter<Site>) -> MethodRouter<Site> {
 }
 
 fn json<S: Clone + Send + Sync + 'static>(route: MethodRouter<S>) -> MethodRouter<S> {
-    route.fallback(async || Problem::method_not_allowed("GET, HEAD")).layer(CatchPanicLayer::custom(
-        |_| {
+    route.fallback(async || Problem::method_not_allowed("GET, HEAD")).layer(
+        CatchPanicLayer::custom(|_| {
             tracing::error!("A handler of the API panicked");
             Problem::internal().into_response()
-        },
-    ))
+        }),
+    )
 }
 
 async fn unknown_address(State(site): State<Site>, uri: Uri) -> Response {

@@ -121,13 +121,11 @@ fn epochs(arguments: &Arguments) -> Result<Vec<Epoch>> {
         epochs.retain(|epoch| !epoch.alone.is_empty() || !epoch.mixed.is_empty());
         return Ok(epochs);
     };
-    let epochs = (seed..)
-        .zip((0..kills).step_by(KILLS_IN_A_WORLD))
-        .map(|(seed, done)| {
-            let count = KILLS_IN_A_WORLD.min(kills - done);
-            let kinds = if seed.is_multiple_of(2) { &with_failover } else { &with_disk };
-            epoch(seed, Vec::new(), mixed(seed, count, replicas, kinds))
-        });
+    let epochs = (seed..).zip((0..kills).step_by(KILLS_IN_A_WORLD)).map(|(seed, done)| {
+        let count = KILLS_IN_A_WORLD.min(kills - done);
+        let kinds = if seed.is_multiple_of(2) { &with_failover } else { &with_disk };
+        epoch(seed, Vec::new(), mixed(seed, count, replicas, kinds))
+    });
     Ok(epochs.collect())
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use testbed::{Held, Process, Proxy, Publication, Signal, Tap};
+use testbed::{Held, Port, Process, Proxy, Publication, Signal, Tap};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{Instant, sleep};
 
@@ -37,6 +37,8 @@ pub(crate) struct Replica {
     pub(crate) acks_vanish: Arc<AtomicBool>,
     /// Where it listens; none while it does not run.
     pub(crate) address: watch::Sender<Option<Address>>,
+    /// Of the site and of the admin port.
+    ports: [Port; 2],
     settings: Vec<(String, String)>,
     binary: PathBuf,
     dir: PathBuf,
@@ -57,7 +59,6 @@ impl Replica {
         name: &str,
         common: &Common<'_>,
     ) -> Result<(Self, mpsc::UnboundedReceiver<Held>)> {
-        let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let (held, acks) = mpsc::unbounded_channel();
         let holds = |seen: &Publication<'_>| {
             seen.reply.is_none() && notary::acked_sequence(seen.payload).is_some()
@@ -69,6 +70,8 @@ impl Replica {
             let port = |port| format!("127.0.0.1:{port}/");
             url.replace(&port(common.postgres_port), &port(postgres_link.port()))
         };
+        let ports = [Port::lease()?, Port::lease()?];
+        let [site, admin] = ports.each_ref().map(|port| local(port.number()));
         let database = common.database;
         let settings = [
             ("BROKER__URL", format!("nats://127.0.0.1:{}", broker_link.port())),
@@ -84,9 +87,9 @@ impl Replica {
             ("DATABASE__CONNECT_TIMEOUT", "1s".to_owned()),
             ("CACHE__FOLLOW_INTERVAL", format!("{}ms", FOLLOW_INTERVAL.as_millis())),
             ("CACHE__MISS_TIMEOUT", "500ms".to_owned()),
-            ("HTTP__LISTEN", "127.0.0.1:0".to_owned()),
+            ("HTTP__LISTEN", site.to_string()),
             ("HTTP__WORKERS", "1".to_owned()),
-            ("ADMIN__LISTEN", "127.0.0.1:0".to_owned()),
+            ("ADMIN__LISTEN", admin.to_string()),
             ("SHUTDOWN__TIMEOUT", "3s".to_owned()),
             ("TELEMETRY__LOG_FORMAT", "json".to_owned()),
         ];
@@ -97,6 +100,7 @@ impl Replica {
             postgres_link: Mutex::new(postgres_link),
             acks_vanish: Arc::default(),
             address: watch::Sender::new(None),
+            ports,
             settings: settings.map(|(key, value)| (format!("WAYBILL_{key}"), value)).into(),
             binary: common.binary.clone(),
             dir: common.dir.clone(),
@@ -108,8 +112,10 @@ impl Replica {
     pub(crate) async fn start(&self, process: &mut Option<Process>) -> Result<()> {
         let command = self.command("serve");
         let started = process.insert(Process::spawn(&self.name, &command, &self.log_path())?);
-        started.ready(PATIENCE, async |process: &Process| address(process).is_some()).await?;
-        self.address.send_replace(address(started));
+        let [site, admin] = self.ports.each_ref().map(|port| local(port.number()));
+        let answers = async |_: &Process| testbed::http::get(admin.port(), "/livez").await.is_ok();
+        started.ready(PATIENCE, answers).await?;
+        self.address.send_replace(Some(Address { site, admin }));
         Ok(())
     }
 
@@ -174,15 +180,11 @@ impl Replica {
     }
 }
 
+fn local(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
 /// Few, so that a storm of refused messages can fill it.
 pub(crate) const MAX_IN_FLIGHT: usize = 256;
 
 pub(crate) const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
-
-fn address(process: &Process) -> Option<Address> {
-    let log = process.log();
-    let line = log.lines().find(|line| line.contains("is starting"))?;
-    let line: serde_json::Value = serde_json::from_str(line).ok()?;
-    let port = |name: &str| line[name].as_str()?.parse().ok();
-    Some(Address { site: port("http")?, admin: port("admin")? })
-}

@@ -1,7 +1,7 @@
 //! The harness: a broker, a database, and replicas of the real binary.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -13,10 +13,9 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use serde_json::Value;
 use tempfile::TempDir;
 use testbed::{
-    Broker, BrokerOptions, Database, Postgres, Process, Signal, eventually, unexpected_errors,
+    Broker, BrokerOptions, Database, Port, Postgres, Process, Signal, eventually, unexpected_errors,
 };
 
 /// How long anything may take that takes a moment.
@@ -77,24 +76,29 @@ impl World {
     }
 
     /// The replica of this command, as [`World::start`].
-    pub(crate) async fn launch(&self, name: &str, mut command: Command) -> Replica {
-        command.env("WAYBILL_BROKER__CLIENT_ID", name);
+    pub(crate) async fn launch(&self, name: &str, command: Command) -> Replica {
+        self.launch_on(Ipv4Addr::LOCALHOST.into(), name, command).await
+    }
+
+    /// As [`World::launch`], listening on `ip`, which takes what comes for 127.0.0.1 too.
+    pub(crate) async fn launch_on(&self, ip: IpAddr, name: &str, mut command: Command) -> Replica {
+        let ports = [Port::lease().expect("a port"), Port::lease().expect("a port")];
+        let [site, admin] = ports.each_ref().map(|port| SocketAddr::new(ip, port.number()));
+        command
+            .env("WAYBILL_BROKER__CLIENT_ID", name)
+            .env("WAYBILL_HTTP__LISTEN", site.to_string())
+            .env("WAYBILL_ADMIN__LISTEN", admin.to_string());
         let log = self.dir.path().join(format!("{name}.log"));
-        let process = Process::spawn(name, &command, &log).expect("the service starts");
-        let started = eventually("the service binds its ports", PATIENCE, async || {
-            let log = process.log();
-            let line = log.lines().find(|line| line.contains("is starting"))?;
-            serde_json::from_str::<Value>(line).ok()
-        })
-        .await;
-        let address = |name: &str| -> SocketAddr {
-            started[name].as_str().expect("an address in the log").parse().expect("an address")
-        };
+        let mut process = Process::spawn(name, &command, &log).expect("the service starts");
+        // It answers on neither port before it has bound both.
+        let answers = async |_: &Process| testbed::http::get(admin.port(), "/livez").await.is_ok();
+        process.ready(PATIENCE, answers).await.expect("the service binds its ports");
         Replica {
-            site: address("http"),
-            admin: address("admin"),
+            site,
+            admin,
             process,
             expected_errors: Vec::new(),
+            _ports: ports,
             _dir: Arc::clone(&self.dir),
             client: Client::builder(TokioExecutor::new()).build_http(),
         }
@@ -172,6 +176,7 @@ pub(crate) struct Replica {
     pub(crate) admin: SocketAddr,
     pub(crate) process: Process,
     expected_errors: Vec<String>,
+    _ports: [Port; 2],
     /// Where its log is.
     _dir: Arc<TempDir>,
     client: Client<HttpConnector, Empty<Bytes>>,

@@ -25,6 +25,7 @@ pub use broker::{Broker, BrokerOptions, SubscriptionState};
 pub use log::unexpected_errors;
 pub use nginx::Nginx;
 pub use pgbouncer::{PgBouncer, PoolMode};
+pub use port::Port;
 pub use postgres::{Database, Postgres};
 pub use process::{Process, Signal};
 pub use proxy::{Direction, Held, Proxy, Publication, Tap};

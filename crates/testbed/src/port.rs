@@ -11,7 +11,7 @@ const RANGE: std::ops::Range<u16> = 20_000..32_000;
 
 /// A TCP port on 127.0.0.1 that no other testbed takes while this value lives.
 #[derive(Debug)]
-pub(crate) struct Port {
+pub struct Port {
     pub(crate) number: u16,
     /// The UDP port of the same number, bound: every testbed process of this machine sees
     /// it, also while the server is down, and it is free again when the process dies.
@@ -19,13 +19,24 @@ pub(crate) struct Port {
 }
 
 impl Port {
-    pub(crate) fn lease() -> Result<Self> {
+    /// Chooses a port that nobody uses.
+    ///
+    /// # Errors
+    ///
+    /// When all of them are in use.
+    pub fn lease() -> Result<Self> {
         let count = u64::from(RANGE.end - RANGE.start);
         let first = RandomState::new().hash_one(0) % count;
         (0..count)
             .filter_map(|step| u16::try_from((first + step) % count).ok())
             .find_map(|offset| Self::try_lease(RANGE.start + offset))
             .with_context(|| format!("no port of {RANGE:?} is free on 127.0.0.1"))
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn number(&self) -> u16 {
+        self.number
     }
 
     fn try_lease(number: u16) -> Option<Self> {

@@ -1,7 +1,7 @@
 //! What certain clusters want of the rendered objects.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 
 use serde_json::{Value, json};
 
@@ -168,8 +168,8 @@ fn a_label_that_an_operator_selects_by_takes_the_place_of_the_charts() {
 #[tokio::test]
 async fn a_service_on_all_ipv6_addresses_answers_over_ipv4_too() {
     let world = World::new().await;
-    let listen = [("WAYBILL_HTTP__LISTEN", "[::]:0"), ("WAYBILL_ADMIN__LISTEN", "[::]:0")];
-    let replica = world.start("dual", &listen).await;
+    let all = Ipv6Addr::UNSPECIFIED.into();
+    let replica = world.launch_on(all, "dual", world.command(&["serve"])).await;
     replica.until_ready().await;
     for (listening, path) in [(replica.site, "/"), (replica.admin, "/livez")] {
         for ip in ["127.0.0.1", "::1"] {
