@@ -10,7 +10,7 @@ use testbed::unexpected_errors;
 use tokio::time::{Instant, sleep};
 
 use crate::http::Client;
-use crate::ledger::{Book, Digest, Fate, digest};
+use crate::ledger::{Digest, Expectation, History, digest};
 use crate::replica::{FOLLOW_INTERVAL, Replica};
 use crate::world::{CHANNEL, World};
 
@@ -52,7 +52,7 @@ type RejectRow = (String, i64, Vec<u8>, Vec<u8>, String);
 
 pub(crate) async fn check(world: &World) -> Result<()> {
     let tables = read_tables(world).await?;
-    check_tables(&mut world.ledger.book(), &tables);
+    check_tables(&mut world.ledger.history(), &tables);
     for replica in &world.replicas {
         check_followed(world, replica, &tables).await?;
     }
@@ -86,8 +86,8 @@ async fn read_tables(world: &World) -> Result<Tables> {
         sqlx::query_as("select channel, sequence, sha256, payload, reason from rejected_messages")
             .fetch_all(&world.sql)
             .await?;
-    let mut book = world.ledger.book();
-    let tally = &mut book.tally;
+    let mut history = world.ledger.history();
+    let tally = &mut history.tally;
     tally.orders += orders.len() as u64;
     tally.rejects += rejects.len() as u64;
     let mut tables = Tables { orders: HashMap::new(), rejects: BTreeMap::new() };
@@ -111,8 +111,8 @@ async fn read_tables(world: &World) -> Result<Tables> {
 }
 
 /// Every message has its one outcome, and every row its message.
-fn check_tables(book: &mut Book, Tables { orders, rejects }: &Tables) {
-    let Book { published, channel, failed_over, tally, .. } = book;
+fn check_tables(history: &mut History, Tables { orders, rejects }: &Tables) {
+    let History { published, channel, failed_over, tally, .. } = history;
     tally.messages += channel.len() as u64;
     let mut copies: HashMap<Digest, u64> = HashMap::new();
     let mut expected_rejects = HashSet::new();
@@ -123,9 +123,9 @@ fn check_tables(book: &mut Book, Tables { orders, rejects }: &Tables) {
         }
         *copies.entry(entry.digest).or_default() += 1;
         let Some(message) = published.get(&entry.digest) else { continue };
-        let reason = match &message.fate {
-            Fate::Refused(reason) => *reason,
-            Fate::Order(uid) => match orders.get(uid) {
+        let reason = match &message.expectation {
+            Expectation::Refused(reason) => *reason,
+            Expectation::Order(uid) => match orders.get(uid) {
                 Some((document, _)) if *document == message.payload => continue,
                 Some(_) => "conflict",
                 None => {
@@ -148,7 +148,7 @@ fn check_tables(book: &mut Book, Tables { orders, rejects }: &Tables) {
     for ((sequence, _), reason) in
         rejects.iter().filter(|(key, _)| !expected_rejects.contains(*key))
     {
-        // The rival that it lost against went with the old primary, and it was put back itself.
+        // The order that it conflicted with went with the old primary, and it was put back itself.
         if *failed_over && reason == "conflict" {
             tally.superfluous_rejects += 1;
             continue;
@@ -163,10 +163,11 @@ fn check_tables(book: &mut Book, Tables { orders, rejects }: &Tables) {
     }
     for (digest, message) in published.iter() {
         let copies = copies.get(digest).copied().unwrap_or(0);
-        let valid = message.confirmed..=message.confirmed + message.maybe;
-        if !valid.contains(&copies) {
+        let expected = message.confirmed..=message.confirmed + message.maybe;
+        if !expected.contains(&copies) {
             let kind = if copies < message.confirmed { "lost" } else { "unexpected" };
-            let what = format!("the channel has {copies} copies of a message, must be {valid:?}");
+            let what =
+                format!("the channel has {copies} copies of a message instead of {expected:?}");
             tally.violation(kind, what);
         }
     }
@@ -209,8 +210,8 @@ async fn check_served(
         let paths: Vec<_> = part.iter().map(|(uid, _)| format!("/api/v1/orders/{uid}")).collect();
         let paths: Vec<_> = paths.iter().map(String::as_str).collect();
         let answers = client.get_all(&paths).await?;
-        let mut book = world.ledger.book();
-        let Book { served, tally, .. } = &mut *book;
+        let mut history = world.ledger.history();
+        let History { served, tally, .. } = &mut *history;
         for ((uid, (document, _)), (status, body)) in part.iter().zip(answers) {
             tally.final_lookups += 1;
             if status != 200 {

@@ -52,15 +52,15 @@ impl Epoch {
         drain(&world).await;
         checker::check(&world).await?;
         let ledger = Arc::clone(&world.ledger);
-        let failed = !ledger.book().tally.is_clean();
+        let failed = !ledger.history().tally.is_clean();
         let logs = world.end(failed).await?;
-        let tally = std::mem::take(&mut ledger.book().tally);
+        let tally = std::mem::take(&mut ledger.history().tally);
         Ok((tally, logs))
     }
 }
 
 async fn one(fault: Fault, world: &World) -> Result<()> {
-    world.ledger.book().tally.fault(fault.kind);
+    world.ledger.history().tally.fault(fault.kind);
     inject(fault, world).await?;
     recovery(fault, Arc::clone(&world.ledger), RECOVERY).await;
     Ok(())
@@ -78,7 +78,7 @@ async fn mix(faults: Vec<Fault>, world: &World) -> Result<()> {
             () = sleep_until(next), if may_begin => {
                 let Some(fault) = faults.next() else { continue };
                 next = Instant::now() + fault.gap;
-                world.ledger.book().tally.fault(fault.kind);
+                world.ledger.history().tally.fault(fault.kind);
                 at_work.push(async move { inject(fault, world).await.map(|()| fault) });
             }
             Some(healed) = at_work.next() => {
@@ -101,24 +101,24 @@ async fn recovery(fault: Fault, ledger: Arc<Ledger>, patience: Duration) {
     };
     let flowing = until(&|| ledger.flows_since(moment)).await;
     let caught_up = until(&|| ledger.has_caught_up_with(moment)).await;
-    let mut book = ledger.book();
+    let mut history = ledger.history();
     if let (Some(flowing), Some(caught_up)) = (flowing, caught_up) {
-        book.tally.recovered(fault.kind, flowing, caught_up);
+        history.tally.recovered(fault.kind, flowing, caught_up);
     } else {
         let what = format!("{} is not recovered from after {patience:?}", fault.kind.name());
-        book.tally.violation("stuck", what);
+        history.tally.violation("stuck", what);
     }
 }
 
-/// Waits until the group has taken and acknowledged everything, and the witness has seen it.
+/// Waits until the group has taken and acknowledged everything, and the observer has seen it.
 async fn drain(world: &World) {
     let began = Instant::now();
     let drained = async || -> Result<()> {
         ensure!(world.lag().await == Some((0, 0)), "the group has not taken everything");
         let last = world.broker.lock().await.channel(crate::world::CHANNEL).await?.last_seq;
-        let book = world.ledger.book();
-        let seen = book.channel.len() as u64;
-        ensure!(seen == last, "the witness has seen {seen} messages of {last}");
+        let history = world.ledger.history();
+        let seen = history.channel.len() as u64;
+        ensure!(seen == last, "the observer has seen {seen} messages of {last}");
         Ok(())
     };
     loop {
@@ -133,6 +133,6 @@ async fn drain(world: &World) {
             Err(_) => sleep(PAUSE).await,
         }
     }
-    let tally = &mut world.ledger.book().tally;
+    let tally = &mut world.ledger.history().tally;
     tally.slowest_drain = tally.slowest_drain.max(began.elapsed());
 }

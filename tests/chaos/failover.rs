@@ -17,7 +17,7 @@ const ROLL: Duration = Duration::from_mins(1);
 pub(crate) async fn fail_over(world: &World, hold: Duration) -> Result<()> {
     let mut postgres = world.postgres.lock().await;
     let standby = postgres.standby().await?;
-    world.ledger.book().amnesty = true;
+    world.ledger.history().failover_window = true;
     let cut_off = "alter system set primary_conninfo = ''; select pg_reload_conf()";
     standby.psql(&standby.superuser_url(), cut_off).await?;
     sleep(hold).await;
@@ -39,7 +39,7 @@ pub(crate) async fn fail_over(world: &World, hold: Duration) -> Result<()> {
         replica.start(&mut process).await?;
         replica.until_ready(ROLL).await?;
     }
-    world.ledger.book().amnesty = false;
+    world.ledger.history().failover_window = false;
     Ok(())
 }
 

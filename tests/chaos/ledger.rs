@@ -27,7 +27,7 @@ pub(crate) fn now() -> i64 {
 
 /// What must become of a message with certain bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum Expectation {
     /// It is an order: stored, or a reject when other bytes have its uid.
     Order(String),
     /// It is a reject with this reason.
@@ -49,7 +49,7 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct Published {
     pub(crate) payload: Bytes,
-    pub(crate) fate: Fate,
+    pub(crate) expectation: Expectation,
     pub(crate) confirmed: u64,
     pub(crate) maybe: u64,
     pub(crate) unsent: u64,
@@ -64,7 +64,7 @@ pub(crate) struct Entry {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Book {
+pub(crate) struct History {
     pub(crate) published: HashMap<Digest, Published>,
     /// Uids of messages that are about to be published.
     announced: Vec<String>,
@@ -77,173 +77,177 @@ pub(crate) struct Book {
     acked_uids: HashSet<String>,
     /// What was served first under each uid.
     pub(crate) served: HashMap<String, Bytes>,
-    /// While commits that an old primary lost are being put back, nobody is blamed.
-    pub(crate) amnesty: bool,
+    /// While commits that an old primary lost are being put back, what contradicts them is no
+    /// violation.
+    pub(crate) failover_window: bool,
     /// Whether a primary took commits along.
     pub(crate) failed_over: bool,
     pub(crate) tally: Tally,
 }
 
-/// The book, shared by all who write in it.
+/// The history, shared by all who write in it.
 #[derive(Debug, Default)]
-pub(crate) struct Ledger(Mutex<Book>);
+pub(crate) struct Ledger(Mutex<History>);
 
 impl Ledger {
-    pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
-        // A panic of one writer is reported on its own; the book is whole between statements.
+    pub(crate) fn history(&self) -> MutexGuard<'_, History> {
+        // A panic of one writer is reported on its own; the history is whole between statements.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn announce(&self, uid: &str) {
-        self.book().announced.push(uid.to_owned());
+        self.history().announced.push(uid.to_owned());
     }
 
     /// A uid that is published soon.
     pub(crate) fn next_announced(&self) -> Option<String> {
-        self.book().announced.last().cloned()
+        self.history().announced.last().cloned()
     }
 
     /// A message is about to be sent.
     pub(crate) fn publish(&self, message: &Generated) -> Digest {
         let digest = digest(&message.payload);
-        let fate = match (message.expected, &message.uid) {
-            (Expected::Refused(reason), _) => Fate::Refused(reason.as_str()),
-            (_, Some(uid)) => Fate::Order(uid.as_str().to_owned()),
-            (_, None) => Fate::Refused("an order without a uid"),
+        let expectation = match (message.expected, &message.uid) {
+            (Expected::Refused(reason), _) => Expectation::Refused(reason.as_str()),
+            (_, Some(uid)) => Expectation::Order(uid.as_str().to_owned()),
+            (_, None) => Expectation::Refused("an order without a uid"),
         };
         let payload = message.payload.clone();
-        let fresh = Published { payload, fate, confirmed: 0, maybe: 0, unsent: 0 };
-        self.book().published.entry(digest).or_insert(fresh);
+        let fresh = Published { payload, expectation, confirmed: 0, maybe: 0, unsent: 0 };
+        self.history().published.entry(digest).or_insert(fresh);
         digest
     }
 
     pub(crate) fn published(&self, digest: Digest, outcome: Outcome) {
-        let mut book = self.book();
-        let book = &mut *book;
-        let Some(published) = book.published.get_mut(&digest) else { return };
+        let mut history = self.history();
+        let history = &mut *history;
+        let Some(published) = history.published.get_mut(&digest) else { return };
         let (one, all) = match outcome {
-            Outcome::Confirmed => (&mut published.confirmed, &mut book.tally.confirmed),
-            Outcome::Maybe => (&mut published.maybe, &mut book.tally.maybe),
-            Outcome::Unsent => (&mut published.unsent, &mut book.tally.unsent),
+            Outcome::Confirmed => (&mut published.confirmed, &mut history.tally.confirmed),
+            Outcome::Maybe => (&mut published.maybe, &mut history.tally.maybe),
+            Outcome::Unsent => (&mut published.unsent, &mut history.tally.unsent),
         };
         *one += 1;
         *all += 1;
     }
 
     /// The channel holds this message.
-    pub(crate) fn witness(&self, sequence: u64, timestamp: i64, payload: &[u8]) {
+    pub(crate) fn observe(&self, sequence: u64, timestamp: i64, payload: &[u8]) {
         let digest = digest(payload);
-        let mut book = self.book();
-        if !book.published.contains_key(&digest) {
-            book.tally
+        let mut history = self.history();
+        if !history.published.contains_key(&digest) {
+            history
+                .tally
                 .violation("unexpected", format!("message {sequence} was published by nobody"));
         }
-        let book = &mut *book;
+        let history = &mut *history;
         let entry = Entry { digest, timestamp, acked: false };
-        let before = book.channel.entry(sequence).or_insert_with(|| {
-            book.unacked.insert(sequence);
+        let before = history.channel.entry(sequence).or_insert_with(|| {
+            history.unacked.insert(sequence);
             entry
         });
         let before = before.digest;
         if before != digest {
-            book.tally.violation("wrong", format!("the broker changed its message {sequence}"));
+            history.tally.violation("wrong", format!("the broker changed its message {sequence}"));
         }
     }
 
     /// What is known of a message that was acknowledged: its digest and, of an order, its uid.
     pub(crate) fn message(&self, sequence: u64) -> Option<(Digest, Option<String>)> {
-        let book = self.book();
-        let digest = book.channel.get(&sequence)?.digest;
-        let uid = match &book.published.get(&digest)?.fate {
-            Fate::Order(uid) => Some(uid.clone()),
-            Fate::Refused(_) => None,
+        let history = self.history();
+        let digest = history.channel.get(&sequence)?.digest;
+        let uid = match &history.published.get(&digest)?.expectation {
+            Expectation::Order(uid) => Some(uid.clone()),
+            Expectation::Refused(_) => None,
         };
         Some((digest, uid))
     }
 
     /// The service has acknowledged this message.
     pub(crate) fn acked(&self, sequence: u64, uid: Option<String>, at: Instant) {
-        let mut book = self.book();
-        let book = &mut *book;
-        let Some(entry) = book.channel.get_mut(&sequence) else { return };
+        let mut history = self.history();
+        let history = &mut *history;
+        let Some(entry) = history.channel.get_mut(&sequence) else { return };
         entry.acked = true;
-        book.newest_acked = book.newest_acked.max(entry.timestamp);
-        book.unacked.remove(&sequence);
+        history.newest_acked = history.newest_acked.max(entry.timestamp);
+        history.unacked.remove(&sequence);
         if let Some(uid) = uid
-            && book.acked_uids.insert(uid.clone())
+            && history.acked_uids.insert(uid.clone())
         {
-            book.acked.push((uid, at));
+            history.acked.push((uid, at));
         }
     }
 
     /// Whether something published after `moment` is acknowledged.
     pub(crate) fn flows_since(&self, moment: i64) -> bool {
-        self.book().newest_acked > moment
+        self.history().newest_acked > moment
     }
 
     /// Whether everything published before `moment` is acknowledged.
     pub(crate) fn has_caught_up_with(&self, moment: i64) -> bool {
-        let book = self.book();
-        match book.unacked.first().and_then(|first| book.channel.get(first)) {
+        let history = self.history();
+        match history.unacked.first().and_then(|first| history.channel.get(first)) {
             Some(entry) => entry.timestamp > moment,
-            // The broker may be away, and the witness not there yet.
-            None => book.newest_acked > moment,
+            // The broker may be away, and the observer not there yet.
+            None => history.newest_acked > moment,
         }
     }
 
     /// A uid to ask for: of an order just acknowledged, of any, of one yet to come, of none.
     pub(crate) fn pick(&self, rng: &mut fastrand::Rng) -> String {
         const RECENT: usize = 100;
-        let book = self.book();
+        let history = self.history();
         let recent = |all: usize, rng: &mut fastrand::Rng| {
             (all > 0).then(|| all - 1 - rng.usize(0..all.min(RECENT)))
         };
-        let acked = book.acked.len();
+        let acked = history.acked.len();
         let uid = match rng.u8(0..20) {
             0 => None,
-            1..=5 => recent(book.announced.len(), rng).map(|at| &book.announced[at]),
-            6..=12 => recent(acked, rng).map(|at| &book.acked[at].0),
-            _ => (acked > 0).then(|| &book.acked[rng.usize(0..acked)].0),
+            1..=5 => recent(history.announced.len(), rng).map(|at| &history.announced[at]),
+            6..=12 => recent(acked, rng).map(|at| &history.acked[at].0),
+            _ => (acked > 0).then(|| &history.acked[rng.usize(0..acked)].0),
         };
         uid.cloned().unwrap_or_else(|| format!("nobody-published-{:016x}", rng.u64(..)))
     }
 
     /// A replica served this.
     pub(crate) fn served(&self, replica: &str, uid: &str, body: &Bytes) {
-        let mut book = self.book();
-        let book = &mut *book;
-        book.tally.lookups += 1;
-        let fate = book.published.get(&digest(body)).map(|published| &published.fate);
-        let (kind, whose) = match fate {
-            Some(Fate::Order(published)) if published == uid => ("", ""),
+        let mut history = self.history();
+        let history = &mut *history;
+        history.tally.lookups += 1;
+        let expectation =
+            history.published.get(&digest(body)).map(|published| &published.expectation);
+        let (kind, whose) = match expectation {
+            Some(Expectation::Order(published)) if published == uid => ("", ""),
             Some(_) => ("wrong", "another's bytes"),
             None => ("unexpected", "bytes that nobody published"),
         };
         if !kind.is_empty() {
-            book.tally.violation(kind, format!("{replica} serves {whose} as {uid}"));
+            history.tally.violation(kind, format!("{replica} serves {whose} as {uid}"));
         }
-        let first = book.served.entry(uid.to_owned()).or_insert_with(|| body.clone());
-        if first != body && !book.amnesty {
-            book.tally
+        let first = history.served.entry(uid.to_owned()).or_insert_with(|| body.clone());
+        if first != body && !history.failover_window {
+            history
+                .tally
                 .violation("changed", format!("{replica} serves {uid} otherwise than before"));
         }
     }
 
     /// A replica said at `answered` that there is no such order, when asked at `asked`.
     pub(crate) fn denied(&self, replica: &str, uid: &str, asked: Instant, answered: Instant) {
-        let mut book = self.book();
-        book.tally.lookups += 1;
-        book.tally.absent += 1;
-        if book.amnesty || !book.acked_uids.contains(uid) {
+        let mut history = self.history();
+        history.tally.lookups += 1;
+        history.tally.absent += 1;
+        if history.failover_window || !history.acked_uids.contains(uid) {
             return;
         }
-        let known = book.acked.iter().rev().find(|(known, _)| known == uid).map(|(_, at)| *at);
+        let known = history.acked.iter().rev().find(|(known, _)| known == uid).map(|(_, at)| *at);
         if let Some(since) = known
             && since < asked
         {
             let late = answered.duration_since(since);
-            book.tally.stale(late);
-            book.tally.violation(
+            history.tally.stale(late);
+            history.tally.violation(
                 "stale",
                 format!("{replica} denies {uid} {late:?} after its acknowledgement"),
             );
@@ -251,29 +255,29 @@ impl Ledger {
     }
 
     pub(crate) fn cannot_tell(&self, took: Duration) {
-        let mut book = self.book();
-        book.tally.lookups += 1;
-        book.tally.cannot_tell += 1;
-        book.tally.slowest_cannot_tell = book.tally.slowest_cannot_tell.max(took);
+        let mut history = self.history();
+        history.tally.lookups += 1;
+        history.tally.cannot_tell += 1;
+        history.tally.slowest_cannot_tell = history.tally.slowest_cannot_tell.max(took);
     }
 
     pub(crate) fn no_answer(&self) {
-        self.book().tally.no_answer += 1;
+        self.history().tally.no_answer += 1;
     }
 
     /// The new primary lacks what these uids name: what was served of them may come out
-    /// otherwise, because another of two rivals may be the first to be put back.
+    /// otherwise, because another of two conflicting orders may be the first to be put back.
     pub(crate) fn lost_with_a_primary(&self, present: &HashSet<String>) {
-        let mut book = self.book();
-        let book = &mut *book;
-        book.failed_over = true;
-        for uid in book.acked_uids.difference(present) {
-            book.served.remove(uid);
-            book.tally.lost_and_repaired += 1;
+        let mut history = self.history();
+        let history = &mut *history;
+        history.failed_over = true;
+        for uid in history.acked_uids.difference(present) {
+            history.served.remove(uid);
+            history.tally.lost_and_repaired += 1;
         }
     }
 
     pub(crate) fn violation(&self, kind: &'static str, what: String) {
-        self.book().tally.violation(kind, what);
+        self.history().tally.violation(kind, what);
     }
 }

@@ -153,7 +153,7 @@ impl Load {
             if let (Expected::Stored, Some(uid)) = (message.expected, &message.uid) {
                 self.ledger.announce(uid.as_str());
                 if self.rng.u32(..CONFLICTS) == 0 {
-                    self.ahead.push_back(rival(&message, self.rng.u64(..)));
+                    self.ahead.push_back(conflicting(&message, self.rng.u64(..)));
                 }
             }
             self.ahead.push_back(message);
@@ -169,8 +169,8 @@ impl Load {
                 let mut all: Vec<_> = orders
                     .iter()
                     .flat_map(|order| {
-                        let rival = rival(order, self.rng.u64(..));
-                        [order.clone(), order.clone(), order.clone(), rival]
+                        let other = conflicting(order, self.rng.u64(..));
+                        [order.clone(), order.clone(), order.clone(), other]
                     })
                     .collect();
                 self.rng.shuffle(&mut all);
@@ -181,10 +181,10 @@ impl Load {
 }
 
 /// Another order under the same uid.
-fn rival(order: &Generated, number: u64) -> Generated {
+fn conflicting(order: &Generated, number: u64) -> Generated {
     let mut payload = order.payload.to_vec();
     payload.pop();
-    payload.extend(format!(",\"rival\":{number}}}").bytes());
+    payload.extend(format!(",\"other\":{number}}}").bytes());
     Generated { payload: Bytes::from(payload), ..order.clone() }
 }
 

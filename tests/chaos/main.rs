@@ -3,6 +3,7 @@
 //! See `docs/reliability.md`. `cargo test --test chaos` makes every fault once; `make chaos`
 //! makes as many as asked for.
 
+mod ack_oracle;
 mod arguments;
 mod checker;
 mod disk;
@@ -12,12 +13,11 @@ mod faults;
 mod http;
 mod ledger;
 mod load;
-mod notary;
+mod observer;
 mod plan;
 mod readers;
 mod replica;
 mod report;
-mod witness;
 mod world;
 
 use std::io::{Write as _, stdout};
@@ -25,6 +25,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
+use clap::Parser as _;
 
 use arguments::Arguments;
 use epoch::Epoch;
@@ -51,9 +52,10 @@ fn main() -> ExitCode {
 
 /// Whether nothing was found.
 fn run() -> Result<bool> {
-    let Some(arguments) = Arguments::parse(std::env::args().skip(1))? else {
+    let arguments = Arguments::parse();
+    if arguments.ask_for_other_tests() {
         return Ok(true);
-    };
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let began = Instant::now();
     let mut whole = Tally::default();
@@ -103,7 +105,8 @@ fn epochs(arguments: &Arguments) -> Result<Vec<Epoch>> {
         kinds.iter().copied().filter(|kind| !both || *kind != other).collect()
     };
     let (with_disk, with_failover) = (without(Kind::FailOver), without(Kind::FillDisk));
-    let &Arguments { seed, rate, replicas, .. } = arguments;
+    let (seed, rate) = (arguments.seed, f64::from(arguments.rate));
+    let replicas = usize::from(arguments.replicas);
     let epoch = |seed, alone: Vec<_>, mixed: Vec<plan::Fault>| {
         let with_disk = alone.iter().chain(&mixed).any(|fault| fault.kind == Kind::FillDisk);
         let binary = arguments.binary.clone();

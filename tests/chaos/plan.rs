@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use clap::ValueEnum;
+
 /// A kind of fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Kind {
     KillReplica,
     KillAllReplicas,
@@ -31,50 +33,42 @@ pub(crate) enum Kind {
     Contest,
 }
 
-/// Each kind, its name, and how often it comes in a random mix. The names are what `--only`
-/// takes and the report shows.
-const KINDS: [(Kind, &str, u32); 24] = [
-    (Kind::KillReplica, "kill-replica", 24),
-    (Kind::KillAllReplicas, "kill-all-replicas", 5),
-    (Kind::StopReplica, "stop-replica", 8),
-    (Kind::RollingRestart, "rolling-restart", 2),
-    (Kind::PauseReplica, "pause-replica", 5),
-    (Kind::PauseAllReplicas, "pause-all-replicas", 2),
-    (Kind::KillPostgres, "kill-postgres", 12),
-    (Kind::RestartPostgres, "restart-postgres", 5),
-    (Kind::TerminateBackends, "terminate-backends", 5),
-    (Kind::ExhaustConnections, "exhaust-connections", 2),
-    (Kind::LockTables, "lock-tables", 3),
-    (Kind::FillDisk, "fill-disk", 2),
-    (Kind::FailOver, "fail-over", 1),
-    (Kind::KillBroker, "kill-broker", 10),
-    (Kind::RestartBroker, "restart-broker", 4),
-    (Kind::ForgetSubscriptions, "forget-subscriptions", 1),
-    (Kind::CutBroker, "cut-broker", 5),
-    (Kind::CutPostgres, "cut-postgres", 5),
-    (Kind::SilenceBroker, "silence-broker", 4),
-    (Kind::SilencePostgres, "silence-postgres", 4),
-    (Kind::DropAcks, "drop-acks", 4),
-    (Kind::ImpersonateReplica, "impersonate-replica", 2),
-    (Kind::PoisonStorm, "poison-storm", 3),
-    (Kind::Contest, "contest", 4),
-];
-
 impl Kind {
     pub(crate) fn all() -> impl Iterator<Item = Self> {
-        KINDS.iter().map(|(kind, ..)| *kind)
+        Self::value_variants().iter().copied()
     }
 
-    pub(crate) fn name(self) -> &'static str {
-        KINDS.iter().find(|(kind, ..)| *kind == self).map_or("", |(_, name, _)| name)
+    /// What `--only` takes and the report shows.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        KINDS.iter().find(|(_, known, _)| *known == name).map(|(kind, ..)| *kind)
-    }
-
+    /// How often it comes in a random mix.
     fn weight(self) -> u32 {
-        KINDS.iter().find(|(kind, ..)| *kind == self).map_or(0, |(_, _, weight)| *weight)
+        match self {
+            Self::KillReplica => 24,
+            Self::KillPostgres => 12,
+            Self::KillBroker => 10,
+            Self::StopReplica => 8,
+            Self::KillAllReplicas
+            | Self::PauseReplica
+            | Self::RestartPostgres
+            | Self::TerminateBackends
+            | Self::CutBroker
+            | Self::CutPostgres => 5,
+            Self::RestartBroker
+            | Self::SilenceBroker
+            | Self::SilencePostgres
+            | Self::DropAcks
+            | Self::Contest => 4,
+            Self::LockTables | Self::PoisonStorm => 3,
+            Self::RollingRestart
+            | Self::PauseAllReplicas
+            | Self::ExhaustConnections
+            | Self::FillDisk
+            | Self::ImpersonateReplica => 2,
+            Self::FailOver | Self::ForgetSubscriptions => 1,
+        }
     }
 }
 

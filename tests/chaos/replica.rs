@@ -13,7 +13,7 @@ use testbed::{Held, Port, Process, Proxy, Publication, Signal, Tap};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{Instant, sleep};
 
-use crate::notary;
+use crate::ack_oracle;
 
 /// How long a process may take to bind its ports, and to end when asked.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -61,7 +61,7 @@ impl Replica {
     ) -> Result<(Self, mpsc::UnboundedReceiver<Held>)> {
         let (held, acks) = mpsc::unbounded_channel();
         let holds = |seen: &Publication<'_>| {
-            seen.reply.is_none() && notary::acked_sequence(seen.payload).is_some()
+            seen.reply.is_none() && ack_oracle::acked_sequence(seen.payload).is_some()
         };
         let tap = Tap { holds, held };
         let broker_link = Proxy::start_tapped(local(common.broker_port), tap).await?;

@@ -13,13 +13,13 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::ack_oracle::AckOracle;
 use crate::disk::Disk;
 use crate::ledger::Ledger;
 use crate::load::{Load, Storm};
-use crate::notary::Notary;
+use crate::observer;
 use crate::readers::Reader;
 use crate::replica::{Common, Replica};
-use crate::witness;
 
 /// The channel the orders come through.
 pub(crate) const CHANNEL: &str = "orders";
@@ -64,7 +64,7 @@ pub(crate) struct World {
     watch: CancellationToken,
     loads: JoinSet<Result<()>>,
     watchers: JoinSet<Result<()>>,
-    notaries: JoinSet<()>,
+    oracles: JoinSet<()>,
     dir: TempDir,
 }
 
@@ -98,21 +98,21 @@ impl World {
         let broker_url = broker.url();
         let (load, watch) = (CancellationToken::new(), CancellationToken::new());
         let (mut loads, mut watchers) = (JoinSet::new(), JoinSet::new());
-        let mut notaries = JoinSet::new();
+        let mut oracles = JoinSet::new();
         let publisher = Load::new(&broker_url, seed, rate, Arc::clone(&ledger));
         loads.spawn(publisher.run(orders, load.clone()));
-        watchers.spawn(witness::run(broker_url.clone(), Arc::clone(&ledger), watch.clone()));
+        watchers.spawn(observer::run(broker_url.clone(), Arc::clone(&ledger), watch.clone()));
         let mut all = Vec::new();
         for number in 0..replicas {
             let name = format!("replica-{number}");
             let (replica, acks) = Replica::new(&name, &common).await?;
             let replica = Arc::new(replica);
-            let notary = Notary {
+            let oracle = AckOracle {
                 replica: Arc::clone(&replica),
                 ledger: Arc::clone(&ledger),
                 postgres: sql.clone(),
             };
-            notaries.spawn(notary.run(acks));
+            oracles.spawn(oracle.run(acks));
             let reader = Reader {
                 replica: Arc::clone(&replica),
                 ledger: Arc::clone(&ledger),
@@ -136,7 +136,7 @@ impl World {
             watch,
             loads,
             watchers,
-            notaries,
+            oracles,
             dir,
         })
     }
@@ -183,7 +183,7 @@ impl World {
         for replica in &self.replicas {
             replica.kill(&mut *replica.process.lock().await)?;
         }
-        self.notaries.shutdown().await;
+        self.oracles.shutdown().await;
         self.note_deadlocks(&*self.postgres.lock().await);
         if !keep {
             return Ok(None);

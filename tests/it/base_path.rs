@@ -55,7 +55,7 @@ async fn links_stay_below_the_path_whether_the_proxy_strips_it_or_not() {
     let world = World::new().await;
     let replica = world.start("behind", &[("WAYBILL_HTTP__BASE_PATH", "/lookup")]).await;
     replica.until_ready().await;
-    world.throw([Bytes::from_static(MODEL)]).await;
+    world.publish_raw([Bytes::from_static(MODEL)]).await;
     world.until_drained().await;
     for stripped in ["", "/"] {
         let site = replica.site;

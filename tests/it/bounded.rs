@@ -78,7 +78,7 @@ async fn a_flood_of_the_longest_messages_is_shed_and_comes_again() {
     assert_eq!(first.stop().await, Some(0), "the group exists, and nobody takes its messages");
     let padding = Bytes::from(vec![b'x'; MOST_THE_BROKER_TAKES]);
     let messages = (0..long).flat_map(|n| [padding.clone(), order(&format!("good-{n}"))]);
-    world.throw(messages).await;
+    world.publish_raw(messages).await;
 
     let began = Instant::now();
     let replica = bounded_replica(&world, &[]).await;
@@ -99,7 +99,7 @@ async fn more_refused_messages_than_may_be_in_flight_do_not_stall_the_group() {
     let world = World::new().await;
     let replica = bounded_replica(&world, &[("WAYBILL_BROKER__MAX_IN_FLIGHT", "100")]).await;
     let poison = (0..101).map(|n| Bytes::from(format!("poison {n}")));
-    world.throw(poison.chain([order("good")])).await;
+    world.publish_raw(poison.chain([order("good")])).await;
     world.until_drained().await;
     assert_eq!(replica.order("good").await.status, StatusCode::OK);
     let refused = "waybill_ingest_messages_total{result=\"refused\"}";
@@ -111,7 +111,7 @@ async fn a_long_outage_of_postgres_under_load_costs_no_order_and_no_memory() {
     let mut postgres = Postgres::start().await.expect("a Postgres of its own");
     let world = World::on(&postgres).await;
     let replica = bounded_replica(&world, &[]).await;
-    world.throw([order("known")]).await;
+    world.publish_raw([order("known")]).await;
     world.until_drained().await;
     postgres.kill().expect("killed");
 
@@ -153,7 +153,7 @@ async fn a_flood_of_unknown_ids_leaves_known_ones_served() {
     const CLIENTS: u64 = 200;
     let world = World::new().await;
     let replica = bounded_replica(&world, &[]).await;
-    world.throw([order("known")]).await;
+    world.publish_raw([order("known")]).await;
     world.until_drained().await;
     let end = Instant::now() + Duration::from_secs(if full_size() { 60 } else { 5 });
     let clients = (0..CLIENTS).map(async |client| {
@@ -189,7 +189,7 @@ async fn idle_connections_and_slow_readers_leave_others_served() {
     let world = World::new().await;
     let patient = [("WAYBILL_HTTP__HEADER_TIMEOUT", "10m")];
     let replica = bounded_replica(&world, &patient).await;
-    world.throw([order("known")]).await;
+    world.publish_raw([order("known")]).await;
     world.until_drained().await;
     let idle = if full_size() { 5_000 } else { 1_000 };
     let mut connections = Vec::new();
@@ -215,7 +215,7 @@ async fn idle_connections_and_slow_readers_leave_others_served() {
 async fn a_reader_that_takes_no_answer_does_not_hold_up_a_stop() {
     let world = World::new().await;
     let mut replica = bounded_replica(&world, &[]).await;
-    world.throw([order("known")]).await;
+    world.publish_raw([order("known")]).await;
     world.until_drained().await;
     let mut stuck = TcpStream::connect(replica.site).await.expect("accepted");
     let request = "GET /api/v1/orders/known HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100);

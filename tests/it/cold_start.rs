@@ -38,7 +38,7 @@ async fn away() -> (World, Postgres) {
     let mut postgres = Postgres::start().await.expect("a Postgres of its own");
     let world = World::on(&postgres).await;
     let mut before = world.serve("before").await;
-    world.throw([order("stored")]).await;
+    world.publish_raw([order("stored")]).await;
     world.until_drained().await;
     before.stop().await;
     postgres.stop().await.expect("stopped");
@@ -59,7 +59,7 @@ async fn a_postgres_that_says_nothing_is_away_too() {
     let postgres = Postgres::shared().await.expect("Postgres");
     let mut world = World::on(postgres).await;
     let mut before = world.serve("before").await;
-    world.throw([order("stored")]).await;
+    world.publish_raw([order("stored")]).await;
     world.until_drained().await;
     before.stop().await;
     let server = (std::net::Ipv4Addr::LOCALHOST, postgres.port()).into();

@@ -1,4 +1,4 @@
-//! Whatever is thrown into the channel has one outcome.
+//! Whatever is published to the channel has one outcome.
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -18,7 +18,7 @@ async fn every_hostile_message_has_its_outcome() {
     // What the broker itself refuses cannot come through it.
     cases.retain(|case| case.payload.len() < MOST_THE_BROKER_TAKES);
     assert!(cases.len() >= 60);
-    world.throw(cases.iter().map(|case| Bytes::from(case.payload.clone()))).await;
+    world.publish_raw(cases.iter().map(|case| Bytes::from(case.payload.clone()))).await;
     world.until_drained().await;
     let rows = world
         .sql(
@@ -50,7 +50,7 @@ async fn every_hostile_message_has_its_outcome() {
     for view in ["order_details", "order_items", "order_payments", "order_deliveries"] {
         world.sql(postgres, &format!("select * from {view}")).await;
     }
-    world.throw([Bytes::from_static(MODEL)]).await;
+    world.publish_raw([Bytes::from_static(MODEL)]).await;
     world.until_drained().await;
     assert_eq!(replica.order(MODEL_UID).await.status, StatusCode::OK, "good orders still flow");
 }
@@ -64,9 +64,9 @@ async fn the_first_write_wins_and_every_other_is_kept() {
     let other =
         Bytes::from(std::str::from_utf8(&first).expect("UTF-8").replace("Test Testov", "Eve"));
     // The first is the one that is committed first, and two writers may race.
-    world.throw([first.clone()]).await;
+    world.publish_raw([first.clone()]).await;
     world.until_drained().await;
-    world.throw([first.clone(), spaced, other]).await;
+    world.publish_raw([first.clone(), spaced, other]).await;
     world.until_drained().await;
     assert_eq!(replica.order("contested").await.body, first);
     let rejects = world
@@ -85,9 +85,9 @@ async fn an_order_postgres_refuses_does_not_hold_up_its_batch() {
     let (world, postgres) = (World::new().await, Postgres::shared().await.expect("Postgres"));
     drop(world.serve("migrator").await);
     world.sql(postgres, "alter table orders add check (order_uid not like 'poison-%')").await;
-    world.throw((0..200).map(|n| order(&format!("fine-{n}")))).await;
-    world.throw([order("poison-1")]).await;
-    world.throw((200..400).map(|n| order(&format!("fine-{n}")))).await;
+    world.publish_raw((0..200).map(|n| order(&format!("fine-{n}")))).await;
+    world.publish_raw([order("poison-1")]).await;
+    world.publish_raw((200..400).map(|n| order(&format!("fine-{n}")))).await;
     let _replica = world.serve("bisector").await;
     world.until_drained().await;
     assert_eq!(world.sql(postgres, "select count(*) from orders").await, "400");

@@ -19,7 +19,7 @@ use crate::service::{MODEL, MODEL_UID, PATIENCE, Replica, World};
 async fn without_a_cache(settings: &[(&str, &str)]) -> (World, Replica) {
     let world = World::new().await;
     let mut storer = world.serve("storer").await;
-    world.throw([Bytes::from_static(MODEL)]).await;
+    world.publish_raw([Bytes::from_static(MODEL)]).await;
     world.until_drained().await;
     assert_eq!(storer.stop().await, Some(0));
     let cold = [

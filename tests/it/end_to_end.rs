@@ -106,8 +106,8 @@ async fn after_a_restart_the_cache_serves_without_broker_and_postgres() {
     let mut postgres = Postgres::start().await.expect("a Postgres of its own");
     let mut world = World::on(&postgres).await;
     let mut first = world.serve("replica").await;
-    world.throw((0..500).map(|n| order(&format!("order-{n}")))).await;
-    world.throw([Bytes::from_static(MODEL)]).await;
+    world.publish_raw((0..500).map(|n| order(&format!("order-{n}")))).await;
+    world.publish_raw([Bytes::from_static(MODEL)]).await;
     world.until_drained().await;
     assert_eq!(first.stop().await, Some(0));
 
@@ -144,11 +144,11 @@ async fn an_outage_of_postgres_delays_orders_and_rejects_none() {
     let mut postgres = Postgres::start().await.expect("a Postgres of its own");
     let world = World::on(&postgres).await;
     let replica = world.serve("patient").await;
-    world.throw((0..100).map(|n| order(&format!("before-{n}")))).await;
+    world.publish_raw((0..100).map(|n| order(&format!("before-{n}")))).await;
     world.until_drained().await;
     postgres.kill().expect("killed");
-    world.throw((0..100).map(|n| order(&format!("during-{n}")))).await;
-    world.throw([Bytes::from_static(b"no order")]).await;
+    world.publish_raw((0..100).map(|n| order(&format!("during-{n}")))).await;
+    world.publish_raw([Bytes::from_static(b"no order")]).await;
     eventually("the service notices", PATIENCE, async || {
         let errors = "waybill_ingest_errors_total{class=\"transient\"}";
         (replica.metric(errors).await > 0.0).then_some(())
@@ -169,7 +169,7 @@ async fn an_outage_of_postgres_delays_orders_and_rejects_none() {
 async fn it_starts_with_broker_and_postgres_away_and_takes_up_when_they_come() {
     let mut postgres = Postgres::start().await.expect("a Postgres of its own");
     let mut world = World::on(&postgres).await;
-    world.throw([Bytes::from_static(MODEL)]).await;
+    world.publish_raw([Bytes::from_static(MODEL)]).await;
     postgres.stop().await.expect("stopped");
     world.broker.stop().await.expect("stopped");
     let replica = world.start("early", &[]).await;

@@ -76,7 +76,7 @@ async fn waits_and_tells(world: &World, replica: &Replica, words: &str) {
     })
     .await;
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
-    world.throw([order("unheard")]).await;
+    world.publish_raw([order("unheard")]).await;
     assert_eq!(replica.order("unheard").await.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(replica.order(MODEL_UID).await.status, StatusCode::SERVICE_UNAVAILABLE);
     let lag = world.lag().await;

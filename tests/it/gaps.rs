@@ -29,14 +29,14 @@ async fn what_retention_took_from_the_group_is_told_for_as_long_as_the_process_l
     let monitor = world.broker.monitor_url();
     let mut first = world.start("first", &[("WAYBILL_BROKER__MONITOR_URL", &monitor)]).await;
     first.until_ready().await;
-    world.throw((1..=5).map(|n| order(&format!("order-{n}")))).await;
+    world.publish_raw((1..=5).map(|n| order(&format!("order-{n}")))).await;
     world.until_drained().await;
     assert!(!first.admin("/readyz?verbose").await.text().contains("lost"));
     assert_eq!(first.stop().await, Some(0));
 
     // With nobody there 41 to 50 stay, and the group has taken 1 to 5. The monitor takes its
     // time: a service that does not wait for it has moved the group past the gap by then.
-    world.throw((6..=50).map(|n| order(&format!("order-{n}")))).await;
+    world.publish_raw((6..=50).map(|n| order(&format!("order-{n}")))).await;
     let slow = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = format!("http://{}", slow.local_addr().expect("an address"));
     let moved = async {
@@ -72,7 +72,7 @@ async fn what_retention_took_from_the_group_is_told_for_as_long_as_the_process_l
 async fn a_monitor_that_does_not_answer_keeps_nobody_from_work() {
     let postgres = Postgres::shared().await.expect("Postgres");
     let world = forgetful_world(postgres).await;
-    world.throw([order("one")]).await;
+    world.publish_raw([order("one")]).await;
     let nobody = [("WAYBILL_BROKER__MONITOR_URL", "http://127.0.0.1:9")];
     let replica = world.start("alone", &nobody).await;
     replica.until_ready().await;
@@ -128,15 +128,15 @@ async fn assert_new_channel_is_told(options: BrokerOptions, lose: impl AsyncFnOn
     let settings = [("WAYBILL_BROKER__MONITOR_URL", monitor.as_str())];
     let mut first = world.start("first", &settings).await;
     first.until_ready().await;
-    world.throw((1..=5).map(|n| order(&format!("order-{n}")))).await;
+    world.publish_raw((1..=5).map(|n| order(&format!("order-{n}")))).await;
     until_stored(&world, postgres, "5").await;
     assert_eq!(first.stop().await, Some(0));
-    world.throw((6..=8).map(|n| order(&format!("order-{n}")))).await;
+    world.publish_raw((6..=8).map(|n| order(&format!("order-{n}")))).await;
     lose(&mut world).await;
     let second = world.start("second", &settings).await.expecting("The channel began anew");
     // From here on the channel has a subscriber, so it is not deleted once more.
     eventually("the group is there", PATIENCE, async || world.lag().await).await;
-    world.throw([order("order-9")]).await;
+    world.publish_raw([order("order-9")]).await;
     until_stored(&world, postgres, "6").await;
     let entry = "[-] the channel began anew: its newest sequence was 5 or more before and was 1 at";
     eventually("the new channel is told of", PATIENCE, async || {

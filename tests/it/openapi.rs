@@ -103,7 +103,7 @@ fn assert_described(description: &Value, operation: &Value, method: &Method, rep
 async fn every_answer_is_described_and_every_description_is_answered() {
     let world = World::new().await;
     let replica = world.serve("described").await;
-    world.throw([Bytes::from_static(MODEL)]).await;
+    world.publish_raw([Bytes::from_static(MODEL)]).await;
     world.until_drained().await;
     // It never reaches a database, so that it cannot tell whether there is an order.
     let nowhere = [

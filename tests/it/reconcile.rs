@@ -65,7 +65,7 @@ async fn what_a_restored_backup_lacks_is_found_and_put_back_and_nobody_is_distur
     // Of two writers either may be the first to commit an order that stands in both batches.
     let mut replica = world.start("steady", &[("WAYBILL_INGEST__WRITERS", "1")]).await;
     replica.until_ready().await;
-    world.throw(mix()).await;
+    world.publish_raw(mix()).await;
     world.until_drained().await;
 
     let (code, stdout, stderr) = world.run(&check).await;
@@ -109,7 +109,7 @@ async fn what_a_restored_backup_lacks_is_found_and_put_back_and_nobody_is_distur
     let clients = world.broker.clients().await.expect("clients");
     assert_eq!(clients.iter().map(|client| client.id.as_str()).collect::<Vec<_>>(), ["steady"]);
     assert!(replica.metric("waybill_stan_session_rebuilds_total").await < 0.5);
-    world.throw([order("later")]).await;
+    world.publish_raw([order("later")]).await;
     world.until_drained().await;
     assert_eq!(replica.order("later").await.body, order("later"));
     assert_eq!(replica.stop().await, Some(0));
@@ -121,7 +121,7 @@ async fn what_the_broker_has_deleted_is_told_as_gone_and_not_as_missing() {
     let options = BrokerOptions { max_messages: Some(5), ..BrokerOptions::default() };
     let world = World::with(options, postgres).await;
     let _replica = world.serve("steady").await;
-    world.throw((1..=20).map(|n| order(&format!("order-{n}")))).await;
+    world.publish_raw((1..=20).map(|n| order(&format!("order-{n}")))).await;
     world.until_drained().await;
     world.sql(postgres, "delete from orders where channel_sequence in (3, 17)").await;
 
@@ -164,7 +164,7 @@ async fn nothing_is_called_missing_while_postgres_cannot_be_asked() {
     let mut postgres = Postgres::start().await.expect("a Postgres of its own");
     let world = World::on(&postgres).await;
     let mut replica = world.serve("steady").await;
-    world.throw((1..=3).map(|n| order(&format!("order-{n}")))).await;
+    world.publish_raw((1..=3).map(|n| order(&format!("order-{n}")))).await;
     world.until_drained().await;
     assert_eq!(replica.stop().await, Some(0));
     postgres.stop().await.expect("stopped");
@@ -189,7 +189,7 @@ async fn a_standby_is_not_believed_when_it_knows_less() {
     let postgres = &Postgres::start().await.expect("a Postgres of its own");
     let world = World::on(postgres).await;
     let _replica = world.serve("steady").await;
-    world.throw([order("a")]).await;
+    world.publish_raw([order("a")]).await;
     world.until_drained().await;
     let pretend = "alter function pg_catalog.pg_is_in_recovery() rename to pg_is_standby; \
                    create function pg_catalog.pg_is_in_recovery() returns boolean \
@@ -213,7 +213,7 @@ async fn a_signal_ends_it_in_order_and_it_says_where_to_go_on() {
     let mut postgres = Postgres::start().await.expect("a Postgres of its own");
     let world = World::on(&postgres).await;
     let mut replica = world.serve("steady").await;
-    world.throw([order("a")]).await;
+    world.publish_raw([order("a")]).await;
     world.until_drained().await;
     assert_eq!(replica.stop().await, Some(0));
     postgres.stop().await.expect("stopped");

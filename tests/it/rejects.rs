@@ -1,4 +1,4 @@
-//! What could not become an order: kept, shown, tried again, let go.
+//! What could not become an order: kept, shown, retried, deleted.
 
 mod hostile;
 mod prune;
@@ -73,7 +73,7 @@ async fn a_message_is_not_acknowledged_before_its_reject_is_kept() {
                 execute function full_disk()";
     world.sql(postgres, full).await;
     let replica = world.serve("careful").await;
-    world.throw([Bytes::from_static(b"no order"), order("fine")]).await;
+    world.publish_raw([Bytes::from_static(b"no order"), order("fine")]).await;
     eventually("the reject could not be written, twice", PATIENCE, async || {
         let failed = replica.metric("waybill_ingest_errors_total{class=\"transient\"}").await;
         (failed >= 2.0).then_some(())

@@ -11,7 +11,7 @@ async fn whatever_one_replica_has_acked_every_replica_serves() {
     let (a, b) = (world.serve("a").await, world.serve("b").await);
     for n in 0..50 {
         let uid = format!("order-{n}");
-        world.throw([order(&uid)]).await;
+        world.publish_raw([order(&uid)]).await;
         world.until_drained().await;
         for replica in [&a, &b] {
             let reply = replica.order(&uid).await;
@@ -29,7 +29,7 @@ async fn replicas_follow_each_other_and_answer_while_postgres_is_away() {
     a.until_ready().await;
     b.until_ready().await;
     world.publish(&["--generate", "1000", "--seed", "5"]).await;
-    world.throw((0..100).map(|n| order(&format!("order-{n}")))).await;
+    world.publish_raw((0..100).map(|n| order(&format!("order-{n}")))).await;
     world.until_drained().await;
     for replica in [&a, &b] {
         eventually("the replica has all orders", PATIENCE, async || {
@@ -73,7 +73,7 @@ async fn a_read_only_replica_serves_and_takes_nothing() {
     let writer = world.serve("writer").await;
     let reader = world.start("reader", &[("WAYBILL_INGEST__ENABLED", "false")]).await;
     reader.until_ready().await;
-    world.throw([order("one")]).await;
+    world.publish_raw([order("one")]).await;
     world.until_drained().await;
     assert_eq!(reader.order("one").await.body, order("one"));
     assert_eq!(writer.order("one").await.body, order("one"));

@@ -132,9 +132,9 @@ impl World {
     }
 
     /// Publishes each payload as it is, in this order.
-    pub(crate) async fn throw(&self, payloads: impl IntoIterator<Item = Bytes>) {
+    pub(crate) async fn publish_raw(&self, payloads: impl IntoIterator<Item = Bytes>) {
         let cluster = testbed::broker::CLUSTER_ID;
-        let options = stan::Options::new(&self.broker.url(), cluster, "thrower");
+        let options = stan::Options::new(&self.broker.url(), cluster, "raw-publisher");
         let connection = stan::Connection::connect(options).await.expect("a connection");
         for payload in payloads {
             connection.publish("orders", payload).await.expect("confirmed");

@@ -17,7 +17,7 @@ async fn with_the_model(settings: &[(&str, &str)]) -> (World, Replica) {
     let world = World::new().await;
     let replica = world.start("site", settings).await;
     replica.until_ready().await;
-    world.throw([Bytes::from_static(MODEL)]).await;
+    world.publish_raw([Bytes::from_static(MODEL)]).await;
     world.until_drained().await;
     (world, replica)
 }
@@ -153,7 +153,7 @@ async fn the_lag_is_read_from_the_brokers_monitor() {
     let world = World::new().await;
     let monitor = world.broker.monitor_url();
     let settings = [("WAYBILL_BROKER__MONITOR_URL", monitor.as_str())];
-    world.throw([Bytes::from_static(MODEL)]).await;
+    world.publish_raw([Bytes::from_static(MODEL)]).await;
     let replica = world.start("watcher", &settings).await;
     eventually("the monitor's word is in the metrics", PATIENCE, async || {
         // The series is absent until the monitor has answered.
@@ -167,7 +167,7 @@ async fn the_lag_is_read_from_the_brokers_monitor() {
 }
 
 #[tokio::test]
-async fn a_peer_that_sends_its_head_too_slowly_is_let_go() {
+async fn a_peer_that_sends_its_head_too_slowly_is_closed() {
     let (_world, replica) = with_the_model(&[("WAYBILL_HTTP__HEADER_TIMEOUT", "500ms")]).await;
     let mut slow = TcpStream::connect(replica.site).await.expect("connected");
     let began = Instant::now();
@@ -181,13 +181,13 @@ async fn a_peer_that_sends_its_head_too_slowly_is_let_go() {
         }
         Ok::<_, std::io::Error>(())
     };
-    let ended = timeout(Duration::from_secs(10), dribble).await.expect("it is let go");
+    let ended = timeout(Duration::from_secs(10), dribble).await.expect("it is closed");
     assert!(ended.is_err(), "the connection is closed under it");
     assert!(began.elapsed() >= Duration::from_millis(500));
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_let_go_later_than_a_slow_head() {
+async fn an_idle_connection_is_closed_later_than_a_slow_head() {
     let settings =
         [("WAYBILL_HTTP__HEADER_TIMEOUT", "200ms"), ("WAYBILL_HTTP__IDLE_TIMEOUT", "1s")];
     let (_world, replica) = with_the_model(&settings).await;
@@ -196,7 +196,7 @@ async fn an_idle_connection_is_let_go_later_than_a_slow_head() {
     let mut answer = Vec::new();
     let began = Instant::now();
     let read = timeout(Duration::from_secs(10), idle.read_to_end(&mut answer));
-    read.await.expect("it is let go").expect("a clean end");
+    read.await.expect("it is closed").expect("a clean end");
     assert!(answer.starts_with(b"HTTP/1.1 200"));
     assert!(began.elapsed() >= Duration::from_millis(900), "{:?}", began.elapsed());
 }

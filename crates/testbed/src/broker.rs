@@ -1,4 +1,4 @@
-//! A throw-away nats-streaming-server on free ports.
+//! A temporary nats-streaming-server on free ports.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! A throw-away PgBouncer in front of a Postgres.
+//! A temporary PgBouncer in front of a Postgres.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -80,7 +80,7 @@ impl PgBouncer {
                     return Ok(Self { process, account, port, server, database, dir });
                 }
                 Err(_) if process.lost_its_port() && attempt < ATTEMPTS => attempt += 1,
-                Err(error) => return Err(error).context("cannot start a throw-away PgBouncer"),
+                Err(error) => return Err(error).context("cannot start a temporary PgBouncer"),
             }
         }
     }

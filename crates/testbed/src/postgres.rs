@@ -1,4 +1,4 @@
-//! A throw-away Postgres on a free port.
+//! A temporary Postgres on a free port.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -57,10 +57,10 @@ impl Postgres {
         Self::start_with(&[]).await
     }
 
-    /// Starts a fresh server with settings laid over those for throw-away data, for example
+    /// Starts a fresh server with settings laid over those for temporary data, for example
     /// `("fsync", "on")`.
     pub async fn start_with(settings: &[(&str, &str)]) -> Result<Self> {
-        let (cluster, dir) = throw_away()?;
+        let (cluster, dir) = temporary()?;
         let password = secret::random()?;
         cluster.create(&password, &["--no-sync"]).await?;
         let settings: Vec<_> = THROW_AWAY
@@ -185,7 +185,7 @@ impl Drop for Postgres {
     }
 }
 
-fn throw_away() -> Result<(Cluster, TempDir)> {
+fn temporary() -> Result<(Cluster, TempDir)> {
     let dir = tempfile::Builder::new().prefix("waybill-postgres-").tempdir()?;
     reaper::remove_at_end(dir.path())?;
     Ok((Cluster::in_dir(dir.path())?, dir))
@@ -203,5 +203,5 @@ fn spawn(
 
 async fn ready(process: &mut Process, cluster: &Cluster) -> Result<()> {
     let is_ready = async |process: &Process| cluster.is_ready(process.id());
-    process.ready(START, is_ready).await.context("cannot start a throw-away Postgres")
+    process.ready(START, is_ready).await.context("cannot start a temporary Postgres")
 }

@@ -25,15 +25,15 @@ pub struct Process {
     name: String,
     child: Child,
     log: Log,
-    life: Life,
+    lifetime: Lifetime,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Life {
+enum Lifetime {
     /// It ends with us, whatever ends us.
-    OfOurs,
+    Bound,
     /// It outlives us.
-    OfItsOwn,
+    Detached,
 }
 
 impl Process {
@@ -47,21 +47,21 @@ impl Process {
         let register = ["sh", "-c", r#"echo "pid $$" >&0 && exec "$@" </dev/null"#, "sh"];
         let mut command = prefixed(&register.map(String::from), command);
         command.process_group(0).stdin(reaper::pipe_for_child()?);
-        Self::launch(name, command, log, Life::OfOurs)
+        Self::launch(name, command, log, Lifetime::Bound)
     }
 
     /// Starts a program that stays when this process ends and its terminal closes.
     pub(crate) fn spawn_detached(name: &str, command: &Command, log: &Path) -> Result<Self> {
         let mut command = prefixed(&["setsid".to_owned()], command);
         command.stdin(Stdio::null());
-        Self::launch(name, command, log, Life::OfItsOwn)
+        Self::launch(name, command, log, Lifetime::Detached)
     }
 
-    fn launch(name: &str, mut command: Command, log: &Path, life: Life) -> Result<Self> {
+    fn launch(name: &str, mut command: Command, log: &Path, lifetime: Lifetime) -> Result<Self> {
         let (log, file) = Log::open(log)?;
         command.stdout(file.try_clone()?).stderr(file);
         let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
-        Ok(Self { name: name.to_owned(), child, log, life })
+        Ok(Self { name: name.to_owned(), child, log, lifetime })
     }
 
     /// The process number.
@@ -80,7 +80,7 @@ impl Process {
     pub fn status(&mut self) -> Result<Option<ExitStatus>> {
         let status =
             self.child.try_wait().with_context(|| format!("cannot wait for {}", self.name))?;
-        if status.is_some() && self.life == Life::OfOurs {
+        if status.is_some() && self.lifetime == Lifetime::Bound {
             reaper::forget(self.id())?;
         }
         Ok(status)
@@ -159,7 +159,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.life == Life::OfOurs {
+        if self.lifetime == Lifetime::Bound {
             // What could not be killed here is left to the reaper.
             let _ = self.kill();
         }

@@ -92,7 +92,7 @@ async fn a_standby_follows_holds_a_synchronous_commit_and_is_promoted() {
 }
 
 #[tokio::test]
-async fn settings_are_laid_over_those_for_throw_away_data() {
+async fn settings_are_laid_over_those_for_temporary_data() {
     let postgres =
         Postgres::start_with(&[("fsync", "on"), ("max_connections", "7")]).await.unwrap();
     let show = "show fsync; show max_connections; show synchronous_commit; show server_encoding";

@@ -18,9 +18,9 @@ async fn constrained(world: &World, postgres: &Postgres, orders: Vec<Bytes>) {
         world.sql(postgres, add).await;
     };
     let holding = while_locked(world, postgres, async {
-        world.throw([order("first")]).await;
+        world.publish_raw([order("first")]).await;
         until(world, postgres, &format!("select ({WAITING}) = 1")).await;
-        world.throw(orders).await;
+        world.publish_raw(orders).await;
         eventually("all are delivered", PATIENCE, async || {
             (world.lag().await?.0 == 0).then_some(())
         })

@@ -21,7 +21,7 @@ async fn a_password_changed_in_the_url_file_needs_no_restart() {
     let replica = world.launch("rotated", command).await;
     replica.until_ready().await;
     let mut all = orders("before", 20);
-    world.throw(all.clone()).await;
+    world.publish_raw(all.clone()).await;
     world.until_drained().await;
 
     // As an operator may do it at worst: the file is away, then torn, then whole.
@@ -33,7 +33,7 @@ async fn a_password_changed_in_the_url_file_needs_no_restart() {
     );
     postgres.psql(&postgres.superuser_url(), &change).await.expect("changed");
     let during = orders("during", 20);
-    world.throw(during.clone()).await;
+    world.publish_raw(during.clone()).await;
     all.extend(during);
     met(&replica, "transient").await;
     told(&replica, "cannot read ").await;

@@ -11,7 +11,7 @@ use crate::service::{MODEL, MODEL_UID, PATIENCE, World, order};
 async fn is_not_believed(fault: &str, told: &str, remedy: &str) {
     let (world, postgres) = (World::new().await, Postgres::shared().await.expect("Postgres"));
     let mut before = world.serve("before").await;
-    world.throw([MODEL.into()]).await;
+    world.publish_raw([MODEL.into()]).await;
     world.until_drained().await;
     assert_eq!(before.stop().await, Some(0));
     let role = &world.database.runtime_role;
@@ -64,10 +64,10 @@ async fn a_grant_that_is_missing_is_told_at_the_start() {
 async fn row_level_security_on_a_running_service_makes_no_order_absent() {
     let (world, postgres) = (World::new().await, Postgres::shared().await.expect("Postgres"));
     let replica = world.serve("running").await.expecting(NOT_WRITTEN);
-    world.throw([MODEL.into()]).await;
+    world.publish_raw([MODEL.into()]).await;
     world.until_drained().await;
     world.sql(postgres, "alter table orders enable row level security").await;
-    world.throw([order("later")]).await;
+    world.publish_raw([order("later")]).await;
     met(&replica, "configuration").await;
     assert_eq!(replica.order(MODEL_UID).await.body, MODEL, "what is in memory is served");
     for uid in ["later", "nobody"] {

@@ -45,7 +45,7 @@ async fn exhausted_connections_are_waited_for() {
     };
     limit("0").await;
     let all = orders("crowd", 20);
-    world.throw(all.clone()).await;
+    world.publish_raw(all.clone()).await;
     met(&replica, "transient").await;
     limit("-1").await;
     all_are_well(&world, postgres, &replica, &all).await;
@@ -57,7 +57,7 @@ async fn a_table_that_somebody_locks_is_waited_for() {
     let replica = world.serve("waiting").await;
     let all = orders("locked", 20);
     let holding = while_locked(&world, postgres, async {
-        world.throw(all.clone()).await;
+        world.publish_raw(all.clone()).await;
         // After lock_timeout, 10 s.
         met(&replica, "transient").await;
     });
@@ -72,11 +72,11 @@ async fn a_commit_whose_answer_is_lost_counts_once() {
     // One connection, on which the statement is prepared already: what waits is its execution.
     let replica = world.start("unsure", &[("WAYBILL_DATABASE__MAX_CONNECTIONS", "1")]).await;
     replica.until_ready().await;
-    world.throw([order("prepares")]).await;
+    world.publish_raw([order("prepares")]).await;
     world.until_drained().await;
 
     let holding = while_locked(&world, postgres, async {
-        world.throw([order(MODEL_UID)]).await;
+        world.publish_raw([order(MODEL_UID)]).await;
         until(&world, postgres, &format!("select ({WAITING}) = 1")).await;
         proxy.black_hole(Direction::ToClient);
     });
@@ -100,7 +100,7 @@ async fn a_stop_does_not_wait_for_a_postgres_that_says_nothing() {
     let proxy = proxied(&mut world, postgres).await;
     let mut replica = world.serve("unheard").await;
     let holding = while_locked(&world, postgres, async {
-        world.throw([order(MODEL_UID)]).await;
+        world.publish_raw([order(MODEL_UID)]).await;
         until(&world, postgres, &format!("select ({WAITING}) = 1")).await;
         proxy.black_hole(Direction::ToClient);
         assert_eq!(replica.stop().await, Some(0), "{}", replica.process.log());

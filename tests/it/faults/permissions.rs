@@ -12,7 +12,7 @@ async fn is_mended(fault: &str, remedy: &str) {
     let role = &world.database.runtime_role;
     world.sql(postgres, &fault.replace("ROLE", role)).await;
     let all = orders("deprived", 20);
-    world.throw(all.clone()).await;
+    world.publish_raw(all.clone()).await;
     met(&replica, "configuration").await;
     let log = replica.process.log();
     assert!(log.contains(NOT_WRITTEN), "{log}");

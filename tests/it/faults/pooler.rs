@@ -18,14 +18,14 @@ async fn a_service_lives_behind_a_pooler_in_session_mode() {
     let (world, postgres, _pooler) = pooled(PoolMode::Session).await;
     let mut first = world.serve("first").await;
     let mut all = orders("one", 50);
-    world.throw(all.clone()).await;
+    world.publish_raw(all.clone()).await;
     all_are_well(&world, postgres, &first, &all).await;
     assert_eq!(first.stop().await, Some(0));
 
     // Its sessions are lent to the next.
     let second = world.serve("second").await;
     let more = orders("two", 50);
-    world.throw(more.clone()).await;
+    world.publish_raw(more.clone()).await;
     all.extend(more);
     all_are_well(&world, postgres, &second, &all).await;
     let (code, output, errors) = world.run(&["reconcile"]).await;

@@ -11,7 +11,7 @@ async fn a_standby_is_no_authority_until_it_is_promoted() {
     let mut primary = Postgres::start().await.expect("a primary");
     let mut world = World::on(&primary).await;
     let mut before = world.serve("before").await;
-    world.throw([bytes::Bytes::from_static(MODEL)]).await;
+    world.publish_raw([bytes::Bytes::from_static(MODEL)]).await;
     world.until_drained().await;
     assert_eq!(before.stop().await, Some(0));
 
@@ -22,7 +22,7 @@ async fn a_standby_is_no_authority_until_it_is_promoted() {
     let migrating = world.start("migrating", &[]).await;
     replica.until_ready().await;
     let unsure = orders("unsure", 20);
-    world.throw(unsure.clone()).await;
+    world.publish_raw(unsure.clone()).await;
     met(&replica, "transient").await;
     assert_eq!(replica.order(MODEL_UID).await.body, MODEL);
     for replica in [&replica, &migrating] {

@@ -1,4 +1,4 @@
-//! What may be thrown into the channel, and what must become of it.
+//! What may be published to the channel, and what must become of it.
 //!
 //! One table for the unit tests of `order` and for the tests of the whole service.
 

@@ -44,7 +44,7 @@ async fn hostile() -> (World, Replica, BTreeMap<u64, Vec<u8>>) {
     let payloads = payloads.chain(FOR_ONLOOKERS.map(Vec::from));
     let payloads: BTreeMap<u64, Vec<u8>> = (1..).zip(payloads).collect();
     assert!(payloads.len() > 55, "more than a page");
-    world.throw(payloads.values().cloned().map(Bytes::from)).await;
+    world.publish_raw(payloads.values().cloned().map(Bytes::from)).await;
     world.until_drained().await;
     (world, replica, payloads)
 }

@@ -19,7 +19,7 @@ async fn what_a_larger_limit_lets_through_is_replayed_and_served() {
     let replica = world.start("narrow", &[TOO_SMALL]).await;
     replica.until_ready().await;
     let fixed = order("fixed");
-    world.throw([fixed.clone(), Bytes::from_static(b"no order"), fixed.clone()]).await;
+    world.publish_raw([fixed.clone(), Bytes::from_static(b"no order"), fixed.clone()]).await;
     world.until_drained().await;
     assert_eq!(replica.order("fixed").await.status, StatusCode::NOT_FOUND);
     assert_eq!(count(&world, postgres, "rejected_messages").await, "3");

@@ -44,8 +44,8 @@ async fn of_writers_that_race_exactly_one_stores_each_order_and_all_agree() {
         let first: HashMap<_, _> =
             stored.iter().map(|(order, _)| (order.uid, order.document)).collect();
         assert_eq!(first.len(), stored.len(), "an order is stored twice");
-        let thrown: HashSet<_> = batches.iter().flatten().map(|order| order.uid).collect();
-        assert_eq!(first.len(), thrown.len(), "an order is stored by nobody");
+        let published: HashSet<_> = batches.iter().flatten().map(|order| order.uid).collect();
+        assert_eq!(first.len(), published.len(), "an order is stored by nobody");
         for (order, outcome) in verdicts {
             let kept = first[order.uid];
             let agrees = match outcome {

@@ -135,7 +135,7 @@ pub(super) async fn ready(process: &mut Process, guest: Option<Guest>) -> Result
             }
     };
     let ready = process.ready(START, is_ready).await;
-    ready.context("cannot start a throw-away broker")
+    ready.context("cannot start a temporary broker")
 }
 
 pub(super) fn store(dir: &Path) -> PathBuf {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Postgres, throw_away};
+use super::{Postgres, temporary};
 use crate::wait::eventually;
 
 /// How long a server may take to read its settings again.
@@ -16,7 +16,7 @@ impl Postgres {
     /// port of its own. It is stopped and started like any server, which holds and releases the
     /// commits of a primary that waits for it; its slot keeps what it misses meanwhile.
     pub async fn standby(&self) -> Result<Self> {
-        let (cluster, dir) = throw_away()?;
+        let (cluster, dir) = temporary()?;
         let number = self.standbys.fetch_add(1, Ordering::Relaxed) + 1;
         let name = format!("standby_{number}");
         cluster.copy(&self.superuser_url(), &name).await?;

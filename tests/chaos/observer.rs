@@ -13,19 +13,19 @@ use crate::world::CHANNEL;
 
 /// Writes down every message until `stop`.
 pub(crate) async fn run(url: String, ledger: Arc<Ledger>, stop: CancellationToken) -> Result<()> {
-    let mut options = Options::new(&url, CLUSTER_ID, "witness");
+    let mut options = Options::new(&url, CLUSTER_ID, "observer");
     options.request_timeout = Duration::from_millis(500);
     options.ping_interval = Duration::from_secs(1);
     options.ping_max_out = 2;
     let mut subscription = SubscriptionOptions::plain(CHANNEL);
-    subscription.durable_name = Some("witness".to_owned());
+    subscription.durable_name = Some("observer".to_owned());
     subscription.start_position = StartPosition::First;
     subscription.ack_wait = Duration::from_secs(1);
     subscription.max_in_flight = 4096;
     let session = Session::supervise(options, subscription).await?;
     let messages = session.messages();
     while let Some(Some(message)) = stop.run_until_cancelled(messages.recv()).await {
-        ledger.witness(message.sequence, message.timestamp, &message.data);
+        ledger.observe(message.sequence, message.timestamp, &message.data);
         message.ack();
     }
     session.close().await;

@@ -14,7 +14,7 @@ use crate::world::CHANNEL;
 /// Acknowledgements checked with one query.
 const AT_ONCE: usize = 500;
 
-/// Time between two attempts while Postgres or the witness is away.
+/// Time between two attempts while Postgres or the observer is away.
 const RETRY: Duration = Duration::from_millis(50);
 
 /// The messages that have neither their order nor their reject.
@@ -35,7 +35,7 @@ pub(crate) fn acked_sequence(payload: &[u8]) -> Option<u64> {
 }
 
 /// Looks at the acknowledgements of one replica.
-pub(crate) struct Notary {
+pub(crate) struct AckOracle {
     pub(crate) replica: Arc<crate::replica::Replica>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) postgres: PgPool,
@@ -50,7 +50,7 @@ struct Acked {
     held: Held,
 }
 
-impl Notary {
+impl AckOracle {
     /// Until the link is gone.
     pub(crate) async fn run(self, mut acks: mpsc::UnboundedReceiver<Held>) {
         let mut batch = Vec::new();
@@ -64,7 +64,7 @@ impl Notary {
         }
     }
 
-    /// Waits until the witness has seen the message too: it may be a moment behind.
+    /// Waits until the observer has seen the message too: it may be a moment behind.
     async fn know(&self, held: Held, at: Instant) -> Option<Acked> {
         let sequence = acked_sequence(&held.payload)?;
         loop {
@@ -86,13 +86,13 @@ impl Notary {
         let name = &self.replica.name;
         for Acked { sequence, uid, at, held, .. } in acks {
             let settled = !unsettled.contains(&sequence.cast_signed());
-            if !settled && !self.ledger.book().amnesty {
+            if !settled && !self.ledger.history().failover_window {
                 let what = format!("{name} acknowledged message {sequence}, which is nowhere");
                 self.ledger.violation("acked before commit", what);
             }
             self.ledger.acked(sequence, uid.filter(|_| settled), at);
             let vanishes = self.replica.drops_acks();
-            let tally = &mut self.ledger.book().tally;
+            let tally = &mut self.ledger.history().tally;
             tally.acks_seen += 1;
             tally.acks_swallowed += u64::from(vanishes);
             if vanishes { held.swallow() } else { held.pass() }
