@@ -183,3 +183,108 @@ async fn connection<A: Respond>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use bytes::Bytes;
+    use http_body_util::Full;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    const ANYWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+    /// Answers as often as there are permits, and says when it is asked.
+    #[derive(Clone)]
+    struct Held {
+        asked: Arc<Semaphore>,
+        permits: Arc<Semaphore>,
+    }
+
+    impl Respond for Held {
+        fn respond(
+            &self,
+            _: Request<Incoming>,
+        ) -> impl Future<Output = Response<Body>> + Send + use<> {
+            let Self { asked, permits } = self.clone();
+            async move {
+                asked.add_permits(1);
+                permits.acquire().await.unwrap().forget();
+                Response::new(Body::Prepared(Full::new(Bytes::from_static(b"answer"))))
+            }
+        }
+    }
+
+    struct Server {
+        address: SocketAddr,
+        held: Held,
+        shared: Shared,
+        stop: CancellationToken,
+        end: tokio::task::JoinHandle<()>,
+    }
+
+    async fn start(max_connections: usize) -> Server {
+        let listener = TcpListener::bind(ANYWHERE).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let none = || Arc::new(Semaphore::new(0));
+        let held = Held { asked: none(), permits: none() };
+        let minute = Duration::from_mins(1);
+        let shared = Shared {
+            limits: Limits { head: minute, idle: minute },
+            max_connections,
+            connections: Arc::default(),
+            metrics: Metrics::new(),
+        };
+        let stop = CancellationToken::new();
+        let end = tokio::spawn(serve(listener, held.clone(), shared.clone(), stop.clone()));
+        Server { address, held, shared, stop, end }
+    }
+
+    async fn request(server: &Server) -> TcpStream {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        server.held.asked.acquire().await.unwrap().forget();
+        stream
+    }
+
+    #[test]
+    fn an_address_in_use_is_refused_also_for_sharing() {
+        let several = bind(ANYWHERE, 3).unwrap();
+        let address = several[0].local_addr().unwrap();
+        assert!(several.iter().all(|listener| listener.local_addr().unwrap() == address));
+        for count in [1, 2] {
+            assert_eq!(bind(address, count).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stop_waits_for_the_answers_under_way_and_takes_nobody_new() {
+        let server = start(2).await;
+        let mut stream = request(&server).await;
+        server.stop.cancel();
+        while TcpStream::connect(server.address).await.is_ok() {}
+        assert!(!server.end.is_finished());
+        server.held.permits.add_permits(1);
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("answer"), "{answer}");
+        server.end.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_connection_beyond_the_limit_is_closed_and_counted() {
+        let server = start(1).await;
+        let first = request(&server).await;
+        let mut second = TcpStream::connect(server.address).await.unwrap();
+        assert_eq!(second.read(&mut [0; 1]).await.unwrap(), 0);
+        assert_eq!(server.shared.metrics.http.connections_rejected.get(), 1);
+        drop(first);
+        server.held.permits.add_permits(1);
+        server.stop.cancel();
+        server.end.await.unwrap();
+        assert_eq!(server.shared.connections.load(Ordering::Relaxed), 0);
+    }
+}

@@ -192,3 +192,75 @@ impl<T: Write + Unpin> Write for TimedIo<T> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use hyper_util::rt::TokioIo;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::time::{advance, timeout};
+
+    use super::*;
+
+    const LIMITS: Limits = Limits { head: Duration::from_secs(10), idle: Duration::from_secs(75) };
+
+    /// When the connection is over its limits, in whole seconds from now on.
+    async fn seconds_left(activity: &Activity) -> u64 {
+        let now = Instant::now();
+        activity.expired(LIMITS).await;
+        now.elapsed().as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_head_is_due_from_the_start() {
+        assert_eq!(seconds_left(&Activity::new()).await, 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_first_byte_of_a_head_sets_its_time() {
+        let activity = Activity::new();
+        activity.request_began();
+        activity.answer_made();
+        advance(Duration::from_secs(20)).await;
+        for _ in 0..3 {
+            activity.bytes_came();
+            advance(Duration::from_secs(3)).await;
+        }
+        assert_eq!(seconds_left(&activity).await, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bytes_either_way_begin_the_idle_time_anew() {
+        let activity = Activity::new();
+        activity.request_began();
+        activity.answer_made();
+        advance(Duration::from_secs(70)).await;
+        activity.bytes_went();
+        assert_eq!(seconds_left(&activity).await, 75);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_is_being_answered_has_no_end() {
+        let activity = Activity::new();
+        activity.request_began();
+        activity.bytes_came();
+        timeout(100 * LIMITS.idle, activity.expired(LIMITS)).await.unwrap_err();
+        activity.answer_made();
+        assert_eq!(seconds_left(&activity).await, 75);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_read_from_a_peer_that_takes_nothing() {
+        let (ours, mut peer) = duplex(8);
+        let mut stream = TokioIo::new(TimedIo::new(TokioIo::new(ours), Activity::new()));
+        peer.write_all(b"request").await.unwrap();
+        stream.write_all(b"response").await.unwrap();
+        assert!(stream.write_all(b"more").now_or_never().is_none(), "there is no room");
+        let mut read = [0; 7];
+        assert!(stream.read(&mut read).now_or_never().is_none(), "though there is a request");
+        peer.read_exact(&mut [0; 8]).await.unwrap();
+        stream.write_all(b"more").await.unwrap();
+        stream.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"request");
+    }
+}
