@@ -51,7 +51,7 @@ lint: ## Check format, lints, docs, SQL, dependencies and that the fuzz targets 
 	@scripts/sqlx-prepare --check
 	$(tools)/cargo-machete
 	@scripts/deny
-	$(CARGO) check --target-dir $(target)/fuzz --manifest-path fuzz/Cargo.toml
+	$(CARGO) check --target-dir $(target)/fuzz --manifest-path crates/order/fuzz/Cargo.toml
 	$(CARGO) check --target-dir $(target)/fuzz --manifest-path crates/stan/fuzz/Cargo.toml
 
 # Whoever runs this in the background may have it ignore signals that tests send to what they start.

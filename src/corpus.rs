@@ -6,12 +6,12 @@ use ::http::{HeaderValue, StatusCode};
 
 use crate::http::Pages;
 
-#[path = "../fuzz/harness.rs"]
+#[path = "../crates/order/fuzz/harness.rs"]
 mod harness;
 
 #[test]
 fn the_corpus_of_orders_keeps_what_the_fuzzer_was_promised() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/order");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/order/fuzz/corpus/order");
     let (mut accepted, mut refused) = (0, 0);
     for entry in std::fs::read_dir(folder).expect("the corpus") {
         let path = entry.expect("an entry").path();

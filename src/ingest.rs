@@ -20,7 +20,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cache::{Cache, Prepared};
 use crate::metrics::Metrics;
-use crate::order::Reason;
 use crate::retry;
 use crate::store::{Class, Error, NewReject, Outcome, Store};
 pub(crate) use batch::{Batch, Reject, rows};
@@ -28,6 +27,7 @@ pub use consume::{Consumer, Watch};
 pub use lag::{Lag, LagWatch};
 pub use losses::LossTracker;
 pub use monitor_state::MonitorState;
+use order::Reason;
 pub use replay::{Replay, Replayed, Retried};
 pub use verdict::Verdict;
 

@@ -3,9 +3,7 @@
 //!
 //! Data goes one way, and the modules are listed in that order:
 //! channel → [`broker`] → [`ingest`] → [`store`] → [`cache`] → [`lookup`] → [`http`].
-
-// What goes that way.
-pub mod order;
+//! What goes that way is an [`order::Order`], of a crate of its own.
 
 // The way, one module after the other.
 pub mod broker;
@@ -39,7 +37,6 @@ pub mod telemetry;
 
 // Small things that several of them use.
 pub mod digest;
-pub mod generate;
 mod http_client;
 mod ranges;
 mod receipt;

@@ -9,8 +9,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::cache::{Cache, Prepared};
 use crate::metrics::Metrics;
-use crate::order::OrderUid;
 use crate::store::{Found, Store};
+use order::OrderUid;
 use single_flight::SingleFlight;
 
 /// What can be said about an order.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256Digest;
-use crate::generate::Expected;
+use order::generate::Expected;
 
 /// A line of a receipt, written as JSON: one message that the broker confirmed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

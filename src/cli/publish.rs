@@ -20,9 +20,9 @@ use self::pace::Pace;
 use self::receipt::Receipt;
 use super::progress::Progress;
 use crate::config::Settings;
-use crate::generate::{Generator, Mix};
 use crate::retry;
 use crate::signals::Signals;
+use order::generate::{Generator, Mix};
 
 mod deliver;
 mod input;

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 
 use self::money::Currency;
-use crate::order::details::Details;
+use order::details::Details;
 
 /// Shown below the search form; the id of `data/model.json`.
 const EXAMPLE_UID: &str = "b563feb7b2b84b6test";

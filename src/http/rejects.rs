@@ -16,8 +16,8 @@ use tokio::time::timeout;
 
 use super::assets;
 use super::page::rejects as page;
-use crate::order::Reason;
 use crate::store::{Direction, Error, KeptReject, RejectFilter, Store};
+use order::Reason;
 
 /// How long a page may wait for its turn and for Postgres.
 const PATIENCE: Duration = Duration::from_secs(10);

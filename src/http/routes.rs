@@ -17,7 +17,7 @@ use super::hot_path::{ORDERS, order_response};
 use super::problem::Problem;
 use super::{Body, Site, assets};
 use crate::lookup::Answer;
-use crate::order::{InvalidUid, OrderUid};
+use order::{InvalidUid, OrderUid};
 
 /// Where orders are shown to people.
 const ORDER_PAGES: &str = "/orders/";

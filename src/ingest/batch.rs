@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use stan::Message;
 
-use crate::order::{Order, OrderUid, Reason};
 use crate::store::{NewOrder, NewReject};
+use order::{Order, OrderUid, Reason};
 
 /// Something that may be an order: a message off the channel, or a reject once more.
 pub(crate) trait Candidate {

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use super::batch::{Batch, Candidate, Reject, rows};
-use crate::order::{Order, Reason};
 use crate::store::{Error, KeptReject, Outcome, Store};
+use order::{Order, Reason};
 
 /// Gives rejects another try, after the fault that made them rejects is mended.
 #[derive(Debug, Clone)]

@@ -1,6 +1,6 @@
 //! What becomes of a message.
 
-use crate::order::Reason;
+use order::Reason;
 
 /// What becomes of a message. All but [`Verdict::Keep`] are committed facts in Postgres.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

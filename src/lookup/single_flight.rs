@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
 use super::Answer;
-use crate::order::OrderUid;
+use order::OrderUid;
 
 /// Queries that may wait for their turn, for each that may run: beyond it the answer is
 /// [`Answer::CannotTell`] at once.

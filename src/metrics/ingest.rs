@@ -6,8 +6,8 @@ use prometheus::{Histogram, HistogramTimer, IntCounter, IntCounterVec};
 
 use super::Maker;
 use crate::ingest::Verdict;
-use crate::order::Reason;
 use crate::store::Class;
+use order::Reason;
 
 /// Messages by what became of them, and how long that took.
 #[derive(Debug)]

@@ -11,8 +11,8 @@ use super::finding::{Finding, Kind, Repair};
 use super::retry::retry;
 use crate::digest::Sha256Digest;
 use crate::ingest::{self, Batch, Reject};
-use crate::order::Order;
 use crate::store::{Claim, NewReject, Outcome, Standing, Store};
+use order::Order;
 
 pub(super) struct Judge<'a> {
     pub(super) store: &'a Store,

@@ -8,9 +8,9 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 
 use crate::digest::Sha256Digest;
-use crate::generate::Expected;
-use crate::order::Reason;
 use crate::receipt::Line;
+use order::Reason;
+use order::generate::Expected;
 
 /// The confirmed messages, by what must have become of them.
 #[derive(Debug, Default)]

@@ -8,8 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use order::generate::{Expected, Generated};
 use sha2::{Digest as _, Sha256};
-use waybill::generate::{Expected, Generated};
 
 use crate::report::Tally;
 

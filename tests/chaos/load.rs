@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use bytes::Bytes;
+use order::generate::{Expected, Generated, Generator, Mix};
 use stan::ConnectionState;
 use stan::{Connection, Options, PublishError};
 use testbed::broker::CLUSTER_ID;
@@ -13,7 +14,6 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
-use waybill::generate::{Expected, Generated, Generator, Mix};
 
 use crate::ledger::{Ledger, Outcome};
 use crate::world::CHANNEL;

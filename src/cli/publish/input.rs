@@ -11,8 +11,8 @@ use bytes::Bytes;
 
 use self::folder::{Folder, LeftOut, has_extension};
 use self::lines::Lines;
-use crate::generate::{Expected, Generated};
-use crate::order::OrderUid;
+use order::OrderUid;
+use order::generate::{Expected, Generated};
 
 mod folder;
 mod lines;

@@ -10,9 +10,9 @@ use bytes::Bytes;
 
 use super::input::Message;
 use crate::digest::Sha256Digest;
-use crate::generate::Expected;
-use crate::order::{Order, OrderUid};
 use crate::receipt::Line;
+use order::generate::Expected;
+use order::{Order, OrderUid};
 
 /// A file of confirmed messages.
 pub(super) struct Receipt<W: Write = BufWriter<File>> {
@@ -81,7 +81,7 @@ impl<W: Write> Receipt<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generate::{Generator, Mix};
+    use order::generate::{Generator, Mix};
 
     const MODEL: &[u8] = include_bytes!("../../../data/model.json");
 

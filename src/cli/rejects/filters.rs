@@ -4,8 +4,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::order::Reason;
 use crate::store::RejectFilter;
+use order::Reason;
 
 /// The options that `list`, `export`, `replay` and `prune` have in common.
 #[derive(Debug, Clone, Default, clap::Args)]

@@ -7,9 +7,9 @@ use indicatif::HumanBytes;
 
 use super::html;
 use crate::digest::Sha256Digest;
-use crate::order::Reason;
 use crate::rejects::display::{Escaped, HexDump, shortened, text};
 use crate::store::KeptReject;
+use order::Reason;
 
 /// Rejects on a page.
 pub(in crate::http) const ROWS: u32 = 50;

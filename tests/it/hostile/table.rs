@@ -248,7 +248,12 @@ fn too_much() -> Vec<Case> {
             padded(MODEL, MAX_BYTES + 1),
         ),
         refused("too_large", "at most", "a million brackets", nested(1_000_000)),
-        refused("too_deep", "must be at most 32", "thousands of open brackets", "[".repeat(100_000)),
+        refused(
+            "too_deep",
+            "must be at most 32",
+            "thousands of open brackets",
+            "[".repeat(100_000),
+        ),
         refused("too_deep", "at /x/x/x", "a long chain of objects", chain),
         refused("too_deep", "at /x/0/0", "a level too deep", and(MODEL, &deep)),
         refused("too_deep", "at /x/0/0", "thousands of levels", and(MODEL, &very_deep)),

@@ -1,7 +1,7 @@
 //! Keeping what could not become an order.
 
+use order::Reason;
 use sqlx::{Connection, PgConnection};
-use waybill::order::Reason;
 use waybill::store::{Class, NewReject};
 
 use super::{migrated, open};

@@ -1,4 +1,5 @@
-//! What an order is: bytes in, an [`Order`] or a [`Refusal`] out.
+//! What an order is: bytes in, an [`Order`] or a [`Refusal`] out. Knows nothing of channels,
+//! databases or HTTP.
 
 use std::fmt;
 
@@ -6,6 +7,7 @@ use bytes::Bytes;
 
 mod date;
 pub mod details;
+pub mod generate;
 mod refusal;
 mod scan;
 mod schema;
@@ -111,7 +113,7 @@ fn read(document: &[u8], max_bytes: usize) -> Result<OrderUid, Fault> {
 
 /// The table of messages is shared with the tests of the whole service.
 #[cfg(test)]
-#[path = "../tests/it/hostile/table.rs"]
+#[path = "../../../tests/it/hostile/table.rs"]
 mod hostile;
 
 #[cfg(test)]
@@ -124,7 +126,7 @@ mod tests {
     use super::hostile::{Expected, MAX_BYTES, cases};
     use super::*;
 
-    const MODEL: &str = include_str!("../data/model.json");
+    const MODEL: &str = include_str!("../../../data/model.json");
 
     fn parse(document: impl Into<Bytes>) -> Result<Order, Refusal> {
         Order::parse(document.into(), MAX_BYTES)

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use fastrand::Rng;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::order::details::Details;
-use crate::order::{OrderUid, Reason};
+use crate::details::Details;
+use crate::{OrderUid, Reason};
 
 mod countries;
 mod damage;
@@ -193,11 +193,11 @@ mod tests {
     use std::collections::{BTreeSet, HashSet};
 
     use super::*;
-    use crate::order::Order;
+    use crate::Order;
 
     const MIXED: Mix = Mix { bad_ratio: 0.2, duplicate_ratio: 0.1 };
 
-    fn parse(message: &Generated) -> Result<Order, crate::order::Refusal> {
+    fn parse(message: &Generated) -> Result<Order, crate::Refusal> {
         Order::parse(message.payload.clone(), 256 * 1024)
     }
 

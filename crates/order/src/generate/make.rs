@@ -5,7 +5,7 @@ use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
 use super::countries::{ARTICLES, CARRIERS, COUNTRIES, Country, PROVIDERS, SIZES};
-use crate::order::details::{Delivery, Details, Item, Payment};
+use crate::details::{Delivery, Details, Item, Payment};
 
 /// 2021-01-01, the first day of made-up orders, and the seconds of the five years after it.
 const FIRST_DAY: i64 = 1_609_459_200;

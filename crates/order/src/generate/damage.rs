@@ -3,8 +3,8 @@
 use fastrand::Rng;
 
 use super::make::{add_member, document, pick};
-use crate::order::Reason;
-use crate::order::details::Details;
+use crate::Reason;
+use crate::details::Details;
 
 /// A message that is no order.
 pub(super) struct Damaged {

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::order::details::Details;
-use crate::order::{Order, OrderUid, Reason};
+use order::details::Details;
+use order::{Order, OrderUid, Reason};
 
 /// Small, so that the fuzzer finds what is too large.
 const MAX_BYTES: usize = 4096;

@@ -381,7 +381,7 @@ mod tests {
             .split(' ')
         {
             let fault = fault(text).expect(text);
-            assert_eq!(crate::order::Refusal::from(fault).reason, Reason::IllegalText);
+            assert_eq!(crate::Refusal::from(fault).reason, Reason::IllegalText);
         }
     }
 }
