@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use futures_util::stream;
+use futures_util::{FutureExt as _, stream};
 
 use super::*;
 
@@ -56,8 +56,8 @@ async fn acks_are_sent_in_order_to_the_last_after_their_sender_is_gone() {
     assert!(acks.into_inner().into_iter().eq(expected));
 }
 
-#[tokio::test]
-async fn a_nats_client_that_has_ended_ends_the_acks_while_their_sender_lives() {
+#[test]
+fn a_nats_client_that_has_ended_ends_the_acks_while_their_sender_lives() {
     let (sender, sequences) = mpsc::unbounded_channel();
     sender.send(1).expect("taken");
     sender.send(2).expect("taken");
@@ -66,7 +66,8 @@ async fn a_nats_client_that_has_ended_ends_the_acks_while_their_sender_lives() {
         *attempts.borrow_mut() += 1;
         Err(fmt::Error)
     };
-    send_acks(sequences, "orders".to_owned(), send).await;
+    let ended = send_acks(sequences, "orders".to_owned(), send).now_or_never();
+    assert!(ended.is_some(), "nothing is left to wait for");
     assert_eq!(attempts.into_inner(), 1);
     assert!(sender.is_closed(), "later acks are kept for the next subscription");
 }
