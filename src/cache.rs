@@ -14,6 +14,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache as QuickCache;
 
 use crate::digest::Sha256Digest;
+use crate::metrics::CacheSize;
 
 pub use cold_start::ColdStart;
 pub use sync::CacheSync;
@@ -128,22 +129,14 @@ impl Cache {
         room
     }
 
-    /// Number of orders.
+    /// How much is in it now.
     #[must_use]
-    pub fn entries(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Bytes of the orders, overhead included.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.0.weight()
-    }
-
-    /// The bound on [`Cache::bytes`].
-    #[must_use]
-    pub fn max_bytes(&self) -> u64 {
-        self.0.capacity()
+    pub fn size(&self) -> CacheSize {
+        CacheSize {
+            entries: self.0.len() as u64,
+            bytes: self.0.weight(),
+            max_bytes: self.0.capacity(),
+        }
     }
 }
 
@@ -172,8 +165,8 @@ mod tests {
         for n in 0..5_000 {
             cache.insert(&n.to_string(), order.clone());
         }
-        assert!(cache.bytes() <= max_bytes, "{} bytes", cache.bytes());
-        assert!(cache.entries() > 500, "{} entries", cache.entries());
+        assert!(cache.size().bytes <= max_bytes, "{:?}", cache.size());
+        assert!(cache.size().entries > 500, "{:?}", cache.size());
     }
 
     #[test]
@@ -182,9 +175,9 @@ mod tests {
         let order = Prepared::new(&[b'x'; 1000]);
         let fitted =
             (0..20_000).take_while(|n| cache.insert_if_room(&n.to_string(), order.clone()));
-        let fitted = fitted.count();
+        let fitted = fitted.count() as u64;
         assert!((11_000..14_000).contains(&fitted), "{fitted} orders");
-        assert!(cache.entries() > fitted / 10 * 9, "hardly any had to go");
+        assert!(cache.size().entries > fitted / 10 * 9, "hardly any had to go");
         assert!(!cache.insert_if_room("one more", order));
     }
 }

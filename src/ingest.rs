@@ -24,7 +24,7 @@ use crate::retry;
 use crate::store::{Class, Error, NewReject, Outcome, Store};
 pub(crate) use batch::{Batch, Reject, rows};
 pub use consume::{Consumer, Watch};
-pub use lag::{Lag, LagWatch};
+pub use lag::LagWatch;
 pub use losses::LossTracker;
 pub use monitor_state::MonitorState;
 use order::Reason;
@@ -139,7 +139,7 @@ impl Writer {
 
     /// Gives the verdict: the only place where a message is acknowledged or left to the broker.
     fn settle(&self, message: Message, verdict: Verdict) {
-        self.metrics.ingest.count(verdict);
+        self.metrics.ingest.count(verdict.as_str(), verdict.reason());
         if verdict.is_committed() {
             self.metrics.ingest.observe_age(message.timestamp);
             message.ack();
@@ -152,7 +152,7 @@ impl Writer {
     where
         F: Future<Output = Result<T, Error>>,
     {
-        let mut delays = retry::exponential(FIRST_DELAY, LONGEST_DELAY).build();
+        let mut delays = retry::exponential(FIRST_DELAY, LONGEST_DELAY).with_jitter().build();
         loop {
             let outcome = tokio::select! {
                 outcome = attempt() => outcome,
@@ -176,7 +176,7 @@ impl Writer {
     }
 }
 
-/// Delays while Postgres is away.
+/// Delays while Postgres is away, to which jitter adds up to as much again.
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_millis(400);
 

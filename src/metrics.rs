@@ -24,9 +24,11 @@ use stan::Monitor;
 
 use crate::health::Health;
 use crate::store::Store;
+pub use cache::CacheSize;
 use cache::{CacheMetrics, LookupMetrics};
 use http::HttpMetrics;
 use ingest::IngestMetrics;
+pub use lag::Lag;
 use lag::LagMetrics;
 use measured::MeasuredGauge;
 use rejects::RejectsMetrics;
@@ -106,7 +108,7 @@ impl Metrics {
     pub fn refresh(
         &self,
         store: &Store,
-        cache: &crate::cache::Cache,
+        cache: CacheSize,
         health: &Health,
         session: Option<&Monitor>,
     ) {
@@ -193,8 +195,8 @@ impl Maker {
 mod tests {
     use std::collections::HashSet;
 
+    use super::Lag;
     use super::*;
-    use crate::ingest::Lag;
     use crate::store::RejectsMeasured;
 
     #[test]

@@ -95,7 +95,7 @@ impl CacheSync {
         let ended = self.store.warm_up(Arc::clone(&progress), keep).await?;
         let took = began.elapsed();
         self.metrics.cache.warmed(progress.rows(), took);
-        let (rows, duration_ms) = (self.cache.entries(), took.as_secs_f64() * 1e3);
+        let (rows, duration_ms) = (self.cache.size().entries, took.as_secs_f64() * 1e3);
         match ended {
             WarmUp::Whole => tracing::info!(rows, duration_ms, "The cache is warm"),
             WarmUp::Full => tracing::info!(

@@ -134,7 +134,7 @@ async fn readyz(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Respon
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
-    admin.metrics.refresh(&admin.store, &admin.cache, &admin.health, admin.session.get());
+    admin.metrics.refresh(&admin.store, admin.cache.size(), &admin.health, admin.session.get());
     let headers = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (headers, admin.metrics.render()).into_response()
 }

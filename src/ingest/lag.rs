@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{LossTracker, MonitorState};
 use crate::broker::monitor::{Channel, Member, Monitor};
 use crate::config::Broker;
-use crate::metrics::Metrics;
+use crate::metrics::{Lag, Metrics};
 use crate::retry::{self, until_done};
 use crate::store::Store;
 
@@ -33,23 +33,6 @@ pub struct LagWatch {
     losses: LossTracker,
     metrics: Metrics,
     looked: watch::Sender<bool>,
-}
-
-/// Where the group stands in its channel.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Lag {
-    /// Number of the channel's newest message.
-    pub last_sequence: u64,
-    /// Number of the newest message that was sent to the group.
-    pub last_sent_sequence: u64,
-    /// Messages sent to the group and not acknowledged.
-    pub pending: u64,
-    /// Messages not sent to the group yet.
-    pub undelivered: u64,
-    /// Messages that the broker's limits deleted before the group got them, since we look.
-    pub lost_to_retention: u64,
-    /// Messages deleted between two looks, of which nobody can tell whether the group got them.
-    pub perhaps_lost_to_retention: u64,
 }
 
 impl LagWatch {

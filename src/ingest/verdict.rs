@@ -18,6 +18,28 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Its name in metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stored => "stored",
+            Self::Duplicate => "duplicate",
+            Self::Conflict => "conflict",
+            Self::Refused(_) => "refused",
+            Self::Keep => "kept",
+        }
+    }
+
+    /// Why the message is kept as a reject, if it is.
+    #[must_use]
+    pub fn reason(self) -> Option<Reason> {
+        match self {
+            Self::Conflict => Some(Reason::Conflict),
+            Self::Refused(reason) => Some(reason),
+            Self::Stored | Self::Duplicate | Self::Keep => None,
+        }
+    }
+
     /// Whether the message may be acknowledged.
     #[must_use]
     pub fn is_committed(self) -> bool {

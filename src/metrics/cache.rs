@@ -5,8 +5,18 @@ use std::time::Duration;
 use prometheus::{Gauge, HistogramVec, IntCounter, IntGauge};
 
 use super::Maker;
-use crate::cache::Cache;
 use crate::health::Health;
+
+/// How much is in memory at one moment.
+#[derive(Debug, Clone, Copy)]
+pub struct CacheSize {
+    /// Orders.
+    pub entries: u64,
+    /// Their bytes, overhead included.
+    pub bytes: u64,
+    /// The bound on `bytes`.
+    pub max_bytes: u64,
+}
 
 /// Orders in memory.
 #[derive(Debug)]
@@ -56,11 +66,11 @@ impl CacheMetrics {
         self.warmup_duration.set(took.as_secs_f64());
     }
 
-    pub(super) fn refresh(&self, cache: &Cache, health: &Health) {
+    pub(super) fn refresh(&self, size: CacheSize, health: &Health) {
         let whole = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-        self.entries.set(whole(cache.entries() as u64));
-        self.bytes.set(whole(cache.bytes()));
-        self.max_bytes.set(whole(cache.max_bytes()));
+        self.entries.set(whole(size.entries));
+        self.bytes.set(whole(size.bytes));
+        self.max_bytes.set(whole(size.max_bytes));
         self.warmed.set(health.is_warm().into());
         self.warmup_progress.set(health.warm_ratio());
     }

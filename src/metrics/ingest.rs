@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use prometheus::{Histogram, HistogramTimer, IntCounter, IntCounterVec};
 
 use super::Maker;
-use crate::ingest::Verdict;
 use crate::store::Class;
 use order::Reason;
 
@@ -73,15 +72,9 @@ impl IngestMetrics {
         self.batch_duration.start_timer()
     }
 
-    /// Counts what became of a message.
-    pub fn count(&self, verdict: Verdict) {
-        let (result, reason) = match verdict {
-            Verdict::Stored => ("stored", None),
-            Verdict::Duplicate => ("duplicate", None),
-            Verdict::Conflict => ("conflict", Some(Reason::Conflict)),
-            Verdict::Refused(reason) => ("refused", Some(reason)),
-            Verdict::Keep => ("kept", None),
-        };
+    /// Counts a message by its result: `stored`, `duplicate`, `conflict`, `refused` or `kept`.
+    /// `reason` is that of a reject.
+    pub fn count(&self, result: &'static str, reason: Option<Reason>) {
         self.messages.with_label_values(&[result]).inc();
         if let Some(reason) = reason {
             self.rejected.with_label_values(&[reason.as_str()]).inc();

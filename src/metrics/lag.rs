@@ -3,7 +3,23 @@
 use prometheus::IntCounter;
 
 use super::{Maker, MeasuredGauge};
-use crate::ingest::Lag;
+
+/// Where the group stands in its channel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lag {
+    /// Number of the channel's newest message.
+    pub last_sequence: u64,
+    /// Number of the newest message that was sent to the group.
+    pub last_sent_sequence: u64,
+    /// Messages sent to the group and not acknowledged.
+    pub pending: u64,
+    /// Messages not sent to the group yet.
+    pub undelivered: u64,
+    /// Messages that the broker's limits deleted before the group got them, since we look.
+    pub lost_to_retention: u64,
+    /// Messages deleted between two looks, of which nobody can tell whether the group got them.
+    pub perhaps_lost_to_retention: u64,
+}
 
 /// Absent until the monitor is asked, which takes `broker.monitor_url`, and, except for what this
 /// process has counted itself, while it does not answer.

@@ -43,7 +43,7 @@ async fn is_refused(world: &World, settings: &[(&str, &str)], reason: &str) {
     told(&replica, reason).await;
     assert_eq!(replica.stop().await, Some(0));
     let log = replica.process.log();
-    assert!(log.contains("cannot be made live") && log.contains(reason), "{log}");
+    assert!(log.contains("is not live yet") && log.contains(reason), "{log}");
     assert!(!log.contains("hunter2"), "{log}");
 }
 

@@ -18,7 +18,7 @@ fn words<'text>(text: &'text str, prefix: &str) -> BTreeSet<&'text str> {
 fn exposed() -> BTreeSet<String> {
     let metrics = waybill::metrics::Metrics::new();
     // Absent until their sources have answered.
-    metrics.lag.set(Some(waybill::ingest::Lag::default()));
+    metrics.lag.set(Some(waybill::metrics::Lag::default()));
     metrics.rejects.set(waybill::store::RejectsMeasured::default(), 0, false);
     let metrics = metrics.render();
     let mut names = BTreeSet::new();
