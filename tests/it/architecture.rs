@@ -150,3 +150,35 @@ fn modules_have_no_circles_of_imports() {
         assert!(circular.is_empty(), "{root}: circles of imports: {circular:#?}");
     }
 }
+
+/// What a text stands for, and the files, or folders with a `/`, below `src` that may have it.
+const RESERVED: [(&str, &[&str]); 5] = [
+    ("sqlx::query", &["store.rs", "store/"]),
+    ("sqlx::raw_sql", &["store/"]),
+    ("prometheus::", &["metrics.rs", "metrics/"]),
+    ("std::env::", &["cli.rs"]),
+    // The service, and the subscriptions that `reconcile` has for itself.
+    (".ack()", &["ingest.rs", "reconcile/reader.rs"]),
+];
+
+#[test]
+fn what_is_reserved_for_a_module_is_used_there_alone() {
+    let root = repository("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    for (text, allowed) in RESERVED {
+        let users =
+            files.iter().filter(|file| fs::read_to_string(file).expect("a source").contains(text));
+        let users: Vec<_> = users
+            .map(|file| file.strip_prefix(&root).expect("below the root").display().to_string())
+            .collect();
+        assert!(!users.is_empty(), "nobody uses {text}");
+        let is_allowed = |user: &String| {
+            allowed
+                .iter()
+                .any(|place| user == place || (place.ends_with('/') && user.starts_with(place)))
+        };
+        let others: Vec<_> = users.iter().filter(|user| !is_allowed(user)).collect();
+        assert!(others.is_empty(), "{text} belongs to {allowed:?} and is in {others:?}");
+    }
+}
