@@ -3,6 +3,7 @@
 //! The acknowledgement travels with the message: whoever holds the [`Message`] can only let it
 //! go through a [`Verdict`], and only a committed one acknowledges.
 
+mod apply;
 mod batch;
 mod consume;
 mod lag;
@@ -21,7 +22,8 @@ use tokio_util::sync::CancellationToken;
 use crate::cache::{Cache, Prepared};
 use crate::metrics::Metrics;
 use crate::retry;
-use crate::store::{Class, Error, NewReject, Outcome, Store};
+use crate::store::{Class, Error, NewReject, Store};
+pub(crate) use apply::Applied;
 pub(crate) use batch::{Batch, Reject, rows};
 pub use consume::{Consumer, Watch};
 pub use lag::LagWatch;
@@ -49,13 +51,13 @@ pub struct Writer {
     pub messages: Messages,
     /// The channel they come from.
     pub channel: Arc<str>,
-    /// Where they go.
+    /// The Postgres that orders and rejects are written to.
     pub store: Store,
     /// Where new orders are kept in memory.
     pub cache: Cache,
-    /// What is counted.
+    /// Counts batches, verdicts and errors.
     pub metrics: Metrics,
-    /// The size of batches.
+    /// How much is written with one statement, and what may be an order.
     pub limits: Limits,
 }
 
@@ -88,23 +90,21 @@ impl Writer {
             return kept.for_each(|message| self.settle(message, Verdict::Keep));
         };
         drop(rows);
-        for ((message, order), outcome) in orders.into_iter().zip(outcomes) {
-            match outcome {
-                Outcome::Stored => {
-                    self.cache.insert(order.uid().as_str(), Prepared::new(order.document()));
-                    self.settle(message, Verdict::Stored);
-                }
-                Outcome::Duplicate => self.settle(message, Verdict::Duplicate),
-                Outcome::Indeterminate => self.settle(message, Verdict::Keep),
-                Outcome::Conflict { kept, formatting_only } => {
-                    self.cache.insert(order.uid().as_str(), Prepared::new(&kept));
-                    rejects.push(Reject::conflict(message, order.uid(), formatting_only));
-                }
-                Outcome::Refused { detail } => {
-                    rejects.push(Reject::by_database(message, detail));
-                }
-            }
+        let applied = Applied::new(orders, outcomes);
+        for (message, order) in applied.stored {
+            self.cache.insert(order.uid().as_str(), Prepared::new(order.document()));
+            self.settle(message, Verdict::Stored);
         }
+        for (uid, document) in applied.winners {
+            self.cache.insert(uid.as_str(), Prepared::new(&document));
+        }
+        for (message, _) in applied.duplicates {
+            self.settle(message, Verdict::Duplicate);
+        }
+        for (message, _) in applied.indeterminate {
+            self.settle(message, Verdict::Keep);
+        }
+        rejects.extend(applied.rejects);
         self.reject(rejects, stop).await;
         timer.observe_duration();
     }

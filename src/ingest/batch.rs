@@ -8,7 +8,7 @@ use order::{Order, OrderUid, Reason};
 
 /// Something that may be an order: a message off the channel, or a reject once more.
 pub(crate) trait Candidate {
-    /// What was published.
+    /// The bytes of the message, as published.
     fn payload(&self) -> &Bytes;
     /// Its sequence in its channel.
     fn sequence(&self) -> u64;

@@ -16,13 +16,13 @@ pub type Watch = Arc<OnceLock<Monitor>>;
 pub struct Consumer<W> {
     /// How to register with the broker.
     pub options: Options,
-    /// What to subscribe to.
+    /// Channel, queue group and durable name of the subscription.
     pub group: SubscriptionOptions,
-    /// Writers at a time.
+    /// How many batches may be written at the same time.
     pub writers: usize,
     /// Makes a writer for the session's messages.
     pub writer: W,
-    /// Told of the session.
+    /// Gets the session, for health and metrics.
     pub watch: Watch,
 }
 

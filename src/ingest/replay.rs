@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::apply::Applied;
 use super::batch::{Batch, Candidate, Reject, rows};
 use crate::store::{Error, KeptReject, Outcome, Store};
 use order::{Order, Reason};
@@ -45,9 +46,9 @@ pub enum Replayed {
     Duplicate,
     /// It stays a reject, for this reason. What is kept of it is not changed.
     Refused {
-        /// Why, now.
+        /// The reason it is refused for now, which may be another than before.
         reason: Reason,
-        /// Why, for people.
+        /// The reason in words, with place and value.
         detail: String,
     },
     /// It stays: an order of its id came and went at the same time.
@@ -70,17 +71,15 @@ impl Replay {
         let Batch { orders, rejects } = Batch::parse(batch, self.max_message_bytes);
         let mut done: Vec<_> = rejects.into_iter().map(refused).collect();
         let outcomes = self.write(&orders).await?;
-        for ((retried, order), outcome) in orders.into_iter().zip(outcomes) {
-            done.push(match outcome {
-                Outcome::Stored => (retried.kept, Replayed::Stored),
-                Outcome::Duplicate => (retried.kept, Replayed::Duplicate),
-                Outcome::Indeterminate => (retried.kept, Replayed::Unsettled),
-                Outcome::Conflict { formatting_only, .. } => {
-                    refused(Reject::conflict(retried, order.uid(), formatting_only))
-                }
-                Outcome::Refused { detail } => refused(Reject::by_database(retried, detail)),
-            });
+        let applied = Applied::new(orders, outcomes);
+        for (orders, replayed) in [
+            (applied.stored, Replayed::Stored),
+            (applied.duplicates, Replayed::Duplicate),
+            (applied.indeterminate, Replayed::Unsettled),
+        ] {
+            done.extend(orders.into_iter().map(|(retried, _)| (retried.kept, replayed.clone())));
         }
+        done.extend(applied.rejects.into_iter().map(refused));
         let settled: Vec<i64> = done
             .iter()
             .filter(|(_, replayed)| replayed.is_settled())

@@ -5,7 +5,7 @@ use order::Reason;
 /// What becomes of a message. All but [`Verdict::Keep`] are committed facts in Postgres.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// A new order.
+    /// A new order, which is stored.
     Stored,
     /// The same order once more, byte for byte.
     Duplicate,
@@ -18,7 +18,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Its name in metrics.
+    /// The value of the label `result` in metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

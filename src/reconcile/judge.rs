@@ -10,8 +10,8 @@ use super::Observer;
 use super::finding::{Finding, Kind, Repair};
 use super::retry::retry;
 use crate::digest::Sha256Digest;
-use crate::ingest::{self, Batch, Reject};
-use crate::store::{Claim, NewReject, Outcome, Standing, Store};
+use crate::ingest::{self, Applied, Batch};
+use crate::store::{Claim, NewReject, Standing, Store};
 use order::Order;
 
 pub(super) struct Judge<'a> {
@@ -99,22 +99,16 @@ impl Judge<'_> {
         let mut left = orders;
         while !left.is_empty() {
             let before = left.len();
-            let mut indeterminate = Vec::new();
-            for ((message, order), outcome) in self.insert_orders(left, observer).await? {
-                match outcome {
-                    Outcome::Stored => settle(message, Repair::Stored),
-                    Outcome::Duplicate => settle(message, Repair::Duplicate),
-                    Outcome::Conflict { formatting_only, .. } => {
-                        rejects.push(Reject::conflict(message, order.uid(), formatting_only));
-                    }
-                    Outcome::Refused { detail } => {
-                        rejects.push(Reject::by_database(message, detail));
-                    }
-                    Outcome::Indeterminate => indeterminate.push((message, order)),
-                }
+            let applied = self.insert_orders(left, observer).await?;
+            for (message, _) in applied.stored {
+                settle(message, Repair::Stored);
             }
-            ensure!(indeterminate.len() < before, "orders are deleted while they are put back");
-            left = indeterminate;
+            for (message, _) in applied.duplicates {
+                settle(message, Repair::Duplicate);
+            }
+            rejects.extend(applied.rejects);
+            left = applied.indeterminate;
+            ensure!(left.len() < before, "orders are deleted while they are put back");
         }
         let rows: Vec<NewReject<'_>> =
             rejects.iter().map(|reject| reject.row(self.channel)).collect();
@@ -131,12 +125,12 @@ impl Judge<'_> {
         &self,
         orders: Vec<(Message, Order)>,
         observer: &mut dyn Observer,
-    ) -> anyhow::Result<impl Iterator<Item = ((Message, Order), Outcome)> + use<>> {
+    ) -> anyhow::Result<Applied<Message>> {
         let rows = ingest::rows(&orders);
         let insert = async |(): &mut ()| Ok(self.store.insert_orders(&rows).await?);
         let outcomes = retry(self.patience, observer, &mut (), insert).await?;
         drop(rows);
-        Ok(orders.into_iter().zip(outcomes))
+        Ok(Applied::new(orders, outcomes))
     }
 }
 
