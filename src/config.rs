@@ -44,26 +44,26 @@ pub use sections::{Admin, Cache, Http, Ingest, LogFormat, Shutdown, Telemetry};
 /// The built-in defaults, which are also the manual.
 const DEFAULTS: &str = include_str!("../waybill.default.toml");
 
-/// Every setting, checked.
+/// Every setting with its value, each within its range.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where orders come from.
+    /// `[broker]`: the channel that orders come from.
     pub broker: Broker,
-    /// Where orders are kept.
+    /// `[database]`: the Postgres that keeps orders and rejects.
     pub database: Database,
     /// From the one to the other.
     pub ingest: Ingest,
     /// What could not become an order.
     pub rejects: Rejects,
-    /// Orders held in memory.
+    /// `[cache]`: how many bytes of orders are held in memory.
     pub cache: Cache,
     /// The page and the API.
     pub http: Http,
-    /// Health, metrics and rejects.
+    /// `[admin]`: the port for health, metrics and rejects.
     pub admin: Admin,
-    /// What happens at SIGTERM.
+    /// `[shutdown]`: the times that a stop at SIGTERM may take.
     pub shutdown: Shutdown,
-    /// Logs and traces.
+    /// `[telemetry]`: format and filter of logs, export of traces.
     pub telemetry: Telemetry,
     effective: Vec<Effective>,
 }

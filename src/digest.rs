@@ -18,7 +18,7 @@ pub struct Sha256Digest([u8; 32]);
 pub struct InvalidDigest;
 
 impl Sha256Digest {
-    /// The digest of `bytes`.
+    /// Computes the digest of `bytes` (FIPS 180-4).
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())

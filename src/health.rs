@@ -13,9 +13,9 @@ pub enum Phase {
     Preparing(Option<String>),
     /// The cache is being filled.
     Warming(Arc<Progress>),
-    /// Lookups are welcome.
+    /// The warm-up is over, and load balancers may send lookups here.
     Ready,
-    /// On the way out.
+    /// A stop was requested: no new lookups, those under way are answered.
     Draining,
 }
 

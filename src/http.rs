@@ -35,19 +35,19 @@ use accept::Shared;
 use deadline::Limits;
 use hot_path::HotPath;
 
-/// What the handlers need.
+/// What the handlers of the site share. Clones are cheap.
 #[derive(Debug, Clone)]
 pub struct Site {
-    /// Finds orders.
+    /// Answers from memory or asks Postgres.
     pub lookup: Lookup,
-    /// Counts what is answered.
+    /// Counts answers by route and status.
     pub metrics: Metrics,
-    /// The `Cache-Control` of orders.
+    /// The value of `Cache-Control` in answers with an order (`http.cache_control`).
     pub cache_control: HeaderValue,
     /// What the path of every request may begin with: empty, or a path without a slash at its
     /// end.
     pub base_path: Arc<str>,
-    /// Makes the pages.
+    /// Renders the pages, with links below the base path.
     pub pages: Pages,
 }
 

@@ -16,7 +16,7 @@ use single_flight::SingleFlight;
 /// What can be said about an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// It is there.
+    /// The order, from memory or from Postgres.
     Found(Prepared),
     /// A primary said that it is not, to a query begun after the request came.
     Absent,
@@ -25,7 +25,7 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// Its name in metrics.
+    /// The value of the label `result` in metrics.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {

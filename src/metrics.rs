@@ -38,17 +38,17 @@ use session::SessionMetrics;
 #[derive(Debug, Clone)]
 pub struct Metrics(Arc<Inner>);
 
-/// The metrics by subject.
+/// All metrics by subject, each registered when it is made.
 #[derive(Debug)]
 pub struct Inner {
     registry: Registry,
     /// From the channel into Postgres.
     pub ingest: IngestMetrics,
-    /// Orders in memory.
+    /// Orders in memory, warm-up and following.
     pub cache: CacheMetrics,
-    /// Misses that ask Postgres.
+    /// Lookups that were not in memory and asked Postgres.
     pub lookup: LookupMetrics,
-    /// Requests and connections.
+    /// Requests by route and status, and open connections.
     pub http: HttpMetrics,
     /// Where the group stands in its channel.
     pub lag: LagMetrics,

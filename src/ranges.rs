@@ -30,7 +30,7 @@ impl Ranges {
         self.count
     }
 
-    /// Whether nothing was added.
+    /// Whether the set holds no sequence at all.
     pub(crate) fn is_empty(&self) -> bool {
         self.count == 0
     }

@@ -54,7 +54,7 @@ pub trait Observer {
     fn begin(&mut self, last: Option<u64>);
     /// Something is not as it should be, or was put right just now.
     fn finding(&mut self, finding: &Finding) -> anyhow::Result<()>;
-    /// So much is settled.
+    /// Everything before [`Tally::next`] is settled.
     fn progress(&mut self, tally: &Tally);
     /// The broker or Postgres is away, and will be tried again after a pause.
     fn waiting(&mut self, trouble: &dyn fmt::Display, pause: Duration);
@@ -73,11 +73,11 @@ pub struct Tally {
     pub differing: u64,
     /// Sequences that are not in the channel any more.
     pub gone: u64,
-    /// Orders put back.
+    /// Orders that were missing and are stored now.
     pub stored: u64,
     /// Orders that somebody else had stored when they were to be put back.
     pub duplicates: u64,
-    /// Rejects put back.
+    /// Messages that were missing and are kept as rejects now.
     pub rejected: u64,
 }
 
@@ -110,7 +110,7 @@ pub enum End {
     Complete,
     /// Somebody wanted it to stop.
     Interrupted,
-    /// It cannot go on.
+    /// It cannot go on, for this reason; a later run may start at [`Tally::next`].
     Failed(anyhow::Error),
 }
 

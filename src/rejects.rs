@@ -29,7 +29,7 @@ pub struct RejectUsage {
 }
 
 impl RejectUsage {
-    /// Nothing is measured yet.
+    /// A level of which nothing is known until it is measured.
     #[must_use]
     pub fn new(settings: &config::Rejects) -> Self {
         let alarm_bytes = settings.alarm_bytes.bytes() as u64;
@@ -58,11 +58,11 @@ impl RejectUsage {
 /// Measures the rejects, and deletes those past their age if the settings give them one.
 #[derive(Debug, Clone)]
 pub struct RejectRetention {
-    /// Where they are.
+    /// The Postgres that keeps the rejects.
     pub store: Store,
-    /// Told what is measured.
+    /// Gets what was measured, for `/readyz?verbose`.
     pub usage: RejectUsage,
-    /// Told the same.
+    /// Gets the same, for Prometheus.
     pub metrics: Metrics,
     /// Age after which a reject is deleted; zero for never.
     pub keep_for: Duration,

@@ -11,7 +11,7 @@ use crate::health::{Health, Phase};
 use crate::retry::{self, LastError};
 use crate::store::{self, Store};
 
-/// Time between two attempts.
+/// Time between two attempts to use or migrate the schema.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// How long one attempt waits for a lock; it is reported then who holds it.

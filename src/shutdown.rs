@@ -50,7 +50,7 @@ pub enum Unclean {
     /// The stop took too long.
     #[error("not stopped within {}: {}", humantime::format_duration(*timeout), running.join(", "))]
     TimedOut {
-        /// What was allowed.
+        /// The time that `shutdown.timeout` allowed for the stop.
         timeout: Duration,
         /// The tasks that were still running.
         running: Vec<&'static str>,

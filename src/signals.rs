@@ -11,7 +11,7 @@ use tokio::sync::watch;
 pub enum Signal {
     /// The terminal is closed. There are no settings to read again, so that it asks for no more.
     HangUp,
-    /// Ctrl-C.
+    /// SIGINT, as Ctrl-C in a terminal sends it.
     Interrupt,
     /// What `kill`, Kubernetes and Docker send.
     Terminate,

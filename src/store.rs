@@ -106,7 +106,7 @@ impl Store {
 pub struct Connections {
     /// Open and waiting for work.
     pub idle: u32,
-    /// At work.
+    /// Lent to somebody who asks or writes.
     pub in_use: u32,
     /// How many there may be.
     pub max: u32,

@@ -26,13 +26,13 @@ const REJECTS_AT_ONCE: usize = 10_000;
 /// Something confirmed that is not where it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// What kind.
+    /// What is wrong, in a word of the report.
     pub kind: FaultKind,
-    /// Which, where and how.
+    /// Which order or message, at which replica, and how it differs.
     pub text: String,
 }
 
-/// The kinds of faults.
+/// The kinds of faults, in the order in which the report counts them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FaultKind {
     /// Other bytes are served than were published, or bytes that had to be refused.
@@ -58,11 +58,11 @@ impl fmt::Display for FaultKind {
 
 /// What to check, and where.
 pub struct Verify {
-    /// What was confirmed.
+    /// The messages that the broker confirmed, and what must have become of each.
     pub receipt: Receipt,
     /// Each must serve every order.
     pub replicas: Vec<Replica>,
-    /// Keeps the rejects.
+    /// The Postgres that is asked for rejects.
     pub store: Store,
     /// How long a replica may answer 503 with `Retry-After`.
     pub patience: Duration,

@@ -26,16 +26,16 @@ const DOCUMENTS_AT_ONCE: usize = 500;
 /// Time between two attempts while Postgres is away.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Fills and follows.
+/// Fills the cache from Postgres at the start, then follows what others store.
 #[derive(Debug, Clone)]
 pub struct CacheSync {
-    /// What is kept whole.
+    /// The cache that is filled.
     pub cache: Cache,
-    /// Where orders come from.
+    /// The Postgres that orders are read from.
     pub store: Store,
     /// Told how far the warm-up is.
     pub health: Health,
-    /// What is counted.
+    /// Counts orders read and measures the warm-up.
     pub metrics: Metrics,
     /// Whether to fill the cache before being ready.
     pub warm_up: bool,

@@ -42,7 +42,7 @@ impl Progress {
         self.bar.suspend(|| writeln!(io::stderr(), "{line}"))
     }
 
-    /// Takes the bar away.
+    /// Removes the bar from the terminal.
     pub(super) fn finish(self) {
         self.bar.finish_and_clear();
     }

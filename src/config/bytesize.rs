@@ -13,13 +13,13 @@ const UNITS: [(&str, usize); 4] =
 pub struct ByteSize(usize);
 
 impl ByteSize {
-    /// A size of `bytes`.
+    /// The size of so many `bytes`.
     #[must_use]
     pub const fn new(bytes: usize) -> Self {
         Self(bytes)
     }
 
-    /// The number of bytes.
+    /// The size as a number of bytes.
     #[must_use]
     pub const fn bytes(self) -> usize {
         self.0

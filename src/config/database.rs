@@ -16,14 +16,14 @@ use super::{
 #[derive(Debug, Clone)]
 pub struct Database {
     url: DatabaseUrl,
-    /// Holds the URL instead.
+    /// A file that holds the URL instead, read again every second.
     pub url_file: Option<PathBuf>,
     migrate_url: Option<DatabaseUrl>,
     /// Whether `serve` migrates before it starts.
     pub migrate: bool,
     /// The role the service logs in as, when it is not the owner of the tables.
     pub runtime_role: Option<String>,
-    /// Connections of this replica.
+    /// The most connections that this replica opens to Postgres.
     pub max_connections: u32,
     /// How long opening a connection may take.
     pub connect_timeout: Duration,

@@ -20,9 +20,9 @@ pub struct BrokerUrl {
 pub enum Login {
     /// `nats://user:password@host`.
     Password {
-        /// Whose it is.
+        /// The user that the server knows.
         user: String,
-        /// The password.
+        /// The password of the user, decoded.
         password: Secret,
     },
     /// `nats://token@host`.

@@ -10,7 +10,7 @@ use super::{suggest, url};
 /// What becomes of a parameter that is not empty; one that is counts as left out, as in libpq.
 #[derive(Debug, Clone, Copy)]
 enum Outcome {
-    /// The driver gets it.
+    /// The driver gets it, and does what libpq does.
     Used,
     /// The driver gets it if it is one of these.
     UsedIf(&'static [&'static str]),

@@ -26,7 +26,7 @@ pub(super) fn trimmed(text: &str) -> &str {
 /// How a value may be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shown {
-    /// Whole, as a string.
+    /// Whole, between backticks.
     Quoted,
     /// Whole, as a number or truth value.
     Bare,

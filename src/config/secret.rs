@@ -9,7 +9,7 @@ const MASK: &str = "***";
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps `text`.
+    /// Wraps `text`, which is shown to nobody from now on but by [`Secret::expose`].
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(text)

@@ -45,7 +45,7 @@ impl Ingest {
 /// `[cache]`: orders held in memory.
 #[derive(Debug, Clone)]
 pub struct Cache {
-    /// Memory for orders.
+    /// Bytes of memory for orders, their overhead included.
     pub max_bytes: ByteSize,
     /// Whether the cache is filled before the replica is ready.
     pub warm_up: bool,
@@ -83,7 +83,7 @@ impl Cache {
 /// `[http]`: the page and the API.
 #[derive(Debug, Clone)]
 pub struct Http {
-    /// Where to listen.
+    /// Address and port to listen on.
     pub listen: SocketAddr,
     /// Most connections at the same time.
     pub max_connections: usize,
@@ -91,9 +91,9 @@ pub struct Http {
     pub header_timeout: Duration,
     /// How long a connection may idle.
     pub idle_timeout: Duration,
-    /// Threads that answer requests.
+    /// How many threads answer requests, each with a listener of its own.
     pub workers: usize,
-    /// The `Cache-Control` of orders.
+    /// The value of `Cache-Control` in answers with an order.
     pub cache_control: HeaderValue,
     /// The path under which people see the site; empty for the root.
     pub base_path: String,
@@ -131,7 +131,7 @@ impl Http {
 /// `[admin]`: health, metrics and rejects.
 #[derive(Debug, Clone)]
 pub struct Admin {
-    /// Where to listen.
+    /// Address and port to listen on.
     pub listen: SocketAddr,
 }
 
@@ -163,7 +163,7 @@ impl Shutdown {
 /// How a line of the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Lines for people, coloured on a terminal.
     Text,
     /// For programs: one JSON object a line.
     Json,
@@ -172,7 +172,7 @@ pub enum LogFormat {
 /// `[telemetry]`: logs and traces.
 #[derive(Debug, Clone)]
 pub struct Telemetry {
-    /// How lines are written.
+    /// How each line of the log is written.
     pub log_format: LogFormat,
     /// What is logged, in the notation of [`EnvFilter`].
     pub log_filter: String,

@@ -15,7 +15,7 @@ pub(super) struct Parts<'url> {
     pub(super) scheme: &'url str,
     /// User and password, or one of them alone.
     pub(super) login: Option<&'url str>,
-    /// Host and port.
+    /// Host and port, as they stand in the URL.
     pub(super) place: &'url str,
     /// From the first slash after the place.
     pub(super) path: &'url str,

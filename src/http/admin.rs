@@ -32,13 +32,13 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// What the admin port tells about.
 #[derive(Debug, Clone)]
 pub struct Admin {
-    /// Ready or not.
+    /// The phase of this replica, for `/readyz`.
     pub health: Health,
-    /// Everything counted.
+    /// What `/metrics` shows.
     pub metrics: Metrics,
     /// Asked for a sign of life.
     pub store: Store,
-    /// Measured at each scrape.
+    /// Measured when `/metrics` is read.
     pub cache: Cache,
     /// The session with the broker; empty on a read-only replica and before it begins.
     pub session: ingest::Watch,

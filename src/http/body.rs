@@ -10,9 +10,9 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 /// A body that costs no allocation when it is prepared bytes.
 #[derive(Debug)]
 pub enum Body {
-    /// Bytes that are there.
+    /// Bytes in memory, sent as they are.
     Prepared(Full<Bytes>),
-    /// What the router answered.
+    /// A body that a handler of the router made.
     Routed(axum::body::Body),
 }
 

@@ -63,7 +63,7 @@ impl Pages {
         Self { base_path: base_path.into() }
     }
 
-    /// The search form.
+    /// The page with the search form alone, at `/`.
     #[must_use]
     pub fn index(&self) -> Response {
         let page = IndexPage { base: &self.base_path, example: EXAMPLE_UID };

@@ -84,7 +84,7 @@ async fn list(
     }
 }
 
-/// `GET /rejects/{id}`.
+/// Answers `GET /rejects/{id}` with the page of one reject.
 async fn show(State(rejects): State<Rejects>, Path(id): Path<String>) -> Response {
     match rejects.ask(rejects.find(&id, SHOWN_BYTES)).await {
         Some(Some((kept, payload))) => page::one(&kept, &payload),

@@ -10,15 +10,15 @@ use crate::health::Health;
 /// How much is in memory at one moment.
 #[derive(Debug, Clone, Copy)]
 pub struct CacheSize {
-    /// Orders.
+    /// How many orders are in memory.
     pub entries: u64,
-    /// Their bytes, overhead included.
+    /// Bytes of the orders, overhead included.
     pub bytes: u64,
-    /// The bound on `bytes`.
+    /// The most that `bytes` may be (`cache.max_bytes`).
     pub max_bytes: u64,
 }
 
-/// Orders in memory.
+/// Metrics of orders in memory, of the warm-up and of following.
 #[derive(Debug)]
 pub struct CacheMetrics {
     /// Lookups answered from memory.
@@ -76,7 +76,7 @@ impl CacheMetrics {
     }
 }
 
-/// Lookups that asked Postgres.
+/// How long lookups took that asked Postgres, by result.
 #[derive(Debug)]
 pub struct LookupMetrics {
     duration: HistogramVec,

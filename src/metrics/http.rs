@@ -18,7 +18,7 @@ pub struct HttpMetrics {
     pub lookup_hit: IntCounter,
     /// Of those, requests whose sender had the order already.
     pub lookup_unchanged: IntCounter,
-    /// Open connections.
+    /// Connections that are open now, on all ports.
     pub connections: IntGauge,
     /// Connections refused because there were too many.
     pub connections_rejected: IntCounter,

@@ -44,7 +44,7 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Repair {
-    /// The order is stored.
+    /// The order was missing and is stored now.
     Stored,
     /// Somebody else had stored the order meanwhile.
     Duplicate,

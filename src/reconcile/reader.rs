@@ -18,7 +18,7 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// Messages the broker may send ahead of the comparison.
 const MAX_IN_FLIGHT: u32 = 1024;
 
-/// What comes next.
+/// The next part of the channel, in the order of its sequences.
 pub(super) enum Step {
     /// Messages whose sequences follow each other.
     Messages(Vec<Message>),

@@ -17,7 +17,7 @@ const LONGEST_DELAY: Duration = Duration::from_secs(5);
 pub(super) enum Failure {
     /// It may pass by itself.
     Transient(anyhow::Error),
-    /// A retry cannot help.
+    /// It stays as it is, so that a retry cannot help.
     Permanent(anyhow::Error),
 }
 

@@ -14,7 +14,7 @@ pub struct Escaped<'a> {
 }
 
 impl<'a> Escaped<'a> {
-    /// For one line.
+    /// A text for one line: ends of lines are escaped too.
     #[must_use]
     pub fn line(text: &'a str) -> Self {
         Self { text, keeps_lines: false }

@@ -13,7 +13,7 @@ use crate::digest::Sha256Digest;
 pub struct Claim<'a> {
     /// Its sequence in the channel.
     pub sequence: u64,
-    /// Digest of the message.
+    /// SHA-256 of the message as it is in the channel.
     pub sha256: Sha256Digest,
     /// The order's id, if it is one.
     pub uid: Option<&'a str>,

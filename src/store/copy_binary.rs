@@ -28,7 +28,7 @@ enum State {
 
 /// What the next bytes hold.
 enum Step<'a> {
-    /// Too little to tell.
+    /// More bytes are needed before this can be read.
     Partial,
     Header {
         length: usize,

@@ -102,9 +102,9 @@ pub enum Error {
          (instead of {quoted}, with a locale of UTF-8 or C)"
     )]
     Encoding {
-        /// The encoding it has.
+        /// The encoding of the database, such as `LATIN1`.
         encoding: String,
-        /// Its name.
+        /// The name of the database.
         database: String,
         /// Its name as SQL has it.
         quoted: String,

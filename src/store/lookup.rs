@@ -5,7 +5,7 @@ use super::{Error, Store};
 /// The answer to "what is stored under this uid?".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
-    /// The document, as published.
+    /// The order, byte for byte as published.
     Document(Vec<u8>),
     /// Nothing, said a primary: there was no such order when it was asked.
     Absent,

@@ -12,9 +12,9 @@ use super::{Error, Store};
 /// An order to be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NewOrder<'a> {
-    /// Its id.
+    /// The order's id, the primary key of the table.
     pub uid: &'a str,
-    /// The message as published.
+    /// The bytes of the message, as published.
     pub document: &'a [u8],
     /// The message's sequence in its channel.
     pub sequence: u64,
@@ -30,7 +30,7 @@ pub enum Outcome {
     Duplicate,
     /// Other bytes are stored under its uid, and stay.
     Conflict {
-        /// What is stored.
+        /// The bytes that are stored under the id.
         kept: Bytes,
         /// Whether both are the same JSON, written differently.
         formatting_only: bool,

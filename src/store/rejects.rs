@@ -37,7 +37,7 @@ pub struct NewReject<'a> {
     pub sequence: u64,
     /// Why, one of the list that the table's constraint closes.
     pub reason: &'static str,
-    /// Why, for people.
+    /// The reason in words, with place and value.
     pub detail: &'a str,
     /// For a conflict, whether it differs from the stored order in formatting only.
     pub formatting_only: Option<bool>,

@@ -51,7 +51,7 @@ impl Progress {
     }
 }
 
-/// How a warm-up ended.
+/// Whether a warm-up has read the whole table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WarmUp {
     /// All there was is read.

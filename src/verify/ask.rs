@@ -44,11 +44,11 @@ impl fmt::Display for Replica {
 /// What a replica has under a uid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Served {
-    /// Bytes with this SHA-256.
+    /// 200, with a body of this SHA-256.
     Bytes(Sha256Digest),
-    /// Nothing, it says.
+    /// 404: the replica says that there is no such order.
     Absent,
-    /// It did not say.
+    /// Neither, for this reason.
     Unanswered(String),
 }
 
@@ -119,7 +119,7 @@ impl Client {
 enum Failure {
     /// It cannot tell now, and says when to ask again.
     Unavailable { retry_after: Duration },
-    /// This is the answer.
+    /// Any other failure, which is not repeated.
     Other(String),
 }
 

@@ -14,19 +14,19 @@ pub struct Details {
     pub track_number: String,
     /// Where the order came in.
     pub entry: String,
-    /// To whom it goes.
+    /// Who gets it, and where they live.
     pub delivery: Delivery,
-    /// How it was paid.
+    /// How, when and how much was paid.
     pub payment: Payment,
     /// What was bought; may be empty.
     pub items: Vec<Item>,
-    /// Language of the customer.
+    /// Language of the customer, such as `en`.
     pub locale: String,
     /// Signature of an internal system; often empty.
     pub internal_signature: String,
-    /// Who ordered.
+    /// Id of the customer who ordered.
     pub customer_id: String,
-    /// Which service delivers.
+    /// Name of the carrier, such as `meest`.
     pub delivery_service: String,
     /// Shard of the sending system.
     pub shardkey: String,
@@ -42,19 +42,19 @@ pub struct Details {
 /// To whom an order goes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
-    /// Name of the recipient.
+    /// First and last name of the recipient.
     pub name: String,
-    /// Telephone number.
+    /// Telephone number with the country's code.
     pub phone: String,
-    /// Postal code.
+    /// Postal code, as written in that country.
     pub zip: String,
-    /// City.
+    /// City or town of the recipient.
     pub city: String,
-    /// Street and house.
+    /// Street and number of the house.
     pub address: String,
-    /// Region.
+    /// Region or state of the recipient.
     pub region: String,
-    /// Electronic mail address.
+    /// Electronic mail address of the recipient.
     pub email: String,
 }
 
@@ -67,23 +67,23 @@ pub struct Payment {
     pub request_id: String,
     /// ISO 4217 code, as sent.
     pub currency: String,
-    /// The payment provider.
+    /// Who handled the payment, such as `wbpay`.
     pub provider: String,
-    /// The whole sum.
+    /// The whole sum, in minor units of the currency.
     #[serde(deserialize_with = "integer")]
     pub amount: i64,
     /// When it was paid, in seconds since 1970.
     #[serde(deserialize_with = "integer")]
     pub payment_dt: i64,
-    /// The bank.
+    /// The bank that paid, such as `alpha`.
     pub bank: String,
-    /// What the delivery costs.
+    /// Price of the delivery, in minor units.
     #[serde(deserialize_with = "integer")]
     pub delivery_cost: i64,
-    /// What the goods cost.
+    /// Price of all goods, in minor units.
     #[serde(deserialize_with = "integer")]
     pub goods_total: i64,
-    /// Customs fee.
+    /// Customs fee, in minor units; 0 for none.
     #[serde(deserialize_with = "integer")]
     pub custom_fee: i64,
 }
@@ -96,25 +96,25 @@ pub struct Item {
     pub chrt_id: i64,
     /// The carrier's number for the parcel this item is in.
     pub track_number: String,
-    /// Price before the sale.
+    /// Price before the discount, in minor units.
     #[serde(deserialize_with = "integer")]
     pub price: i64,
-    /// Id of this line.
+    /// Id of this line of the order.
     pub rid: String,
-    /// Name of the article.
+    /// Name of the article, for people.
     pub name: String,
-    /// Sale in percent.
+    /// Discount in percent of the price.
     #[serde(deserialize_with = "integer")]
     pub sale: i64,
     /// Size, as printed on the label.
     pub size: String,
-    /// Price after the sale.
+    /// Price after the discount, in minor units.
     #[serde(deserialize_with = "integer")]
     pub total_price: i64,
-    /// Id of the article.
+    /// Id of the article at the seller.
     #[serde(deserialize_with = "integer")]
     pub nm_id: i64,
-    /// Brand.
+    /// Brand of the article, for people.
     pub brand: String,
     /// Status code of the sending system.
     #[serde(deserialize_with = "integer")]

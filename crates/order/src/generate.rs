@@ -33,7 +33,7 @@ pub struct Generated {
     /// The id of the order. A bad message has one too if it bears a valid id; no order is then
     /// stored under it.
     pub uid: Option<OrderUid>,
-    /// The message.
+    /// The bytes to be published.
     pub payload: Bytes,
     /// What must become of it.
     pub expected: Expected,
@@ -42,7 +42,7 @@ pub struct Generated {
 /// What must become of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
-    /// It is stored.
+    /// It is a new order, and is stored.
     Stored,
     /// It is the same as one before it; one of the two is stored, the other counted.
     Duplicate,

@@ -31,7 +31,7 @@ pub enum Reason {
     NotJson,
     /// It is JSON, but not an object.
     NotAnObject,
-    /// Something follows the object.
+    /// Something other than blanks follows the object.
     TrailingData,
     /// Objects and arrays are nested too deeply.
     TooDeep,
@@ -56,7 +56,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Every reason there is.
+    /// Every reason, in the order in which lists show them.
     pub const ALL: [Self; 16] = [
         Self::Empty,
         Self::TooLarge,

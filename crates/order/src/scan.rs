@@ -21,7 +21,7 @@ pub(super) struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    /// What the string means.
+    /// The string with its escape sequences resolved.
     pub(super) fn unescaped(self) -> Cow<'a, str> {
         if !self.has_escapes {
             return Cow::Borrowed(self.raw);
@@ -50,7 +50,7 @@ impl<'a> Scanner<'a> {
         self.position
     }
 
-    /// The next byte.
+    /// The next byte, not taken; `None` at the end.
     pub(super) fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.position).copied()
     }
@@ -129,7 +129,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Steps over a string.
+    /// Reads a string and steps over it.
     pub(super) fn string(&mut self) -> Result<Text<'a>, Fault> {
         self.position += 1;
         let start = self.position;

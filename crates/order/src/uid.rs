@@ -15,7 +15,7 @@ pub struct OrderUid(Box<str>);
 /// Why a text is not the id of an order.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUid {
-    /// There is none.
+    /// It has no characters at all.
     #[error("order uid is empty, {MUST_BE}")]
     Empty,
     /// It has too many characters.
@@ -27,7 +27,7 @@ pub enum InvalidUid {
     /// It has a character that is not allowed.
     #[error("order uid has '{}' at character {position}, {MUST_BE}", character.escape_default())]
     Character {
-        /// The first such character.
+        /// The first character that is not allowed.
         character: char,
         /// Where it stands, counted from 1.
         position: usize,
@@ -37,7 +37,7 @@ pub enum InvalidUid {
 const MUST_BE: &str = "must be 1 to 128 of A-Z a-z 0-9 - . _ ~, but not . or ..";
 
 impl OrderUid {
-    /// The id as text.
+    /// The id as it stands in the document.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -215,7 +215,7 @@ impl Broker {
         self.process.log()
     }
 
-    /// The broker's process number.
+    /// The process number of nats-streaming-server.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.process.id()

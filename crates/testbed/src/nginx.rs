@@ -46,7 +46,7 @@ impl Nginx {
         Ok(Self { _process: process, dir })
     }
 
-    /// Where it listens.
+    /// The port on 127.0.0.1 that it listens on.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         self.dir.path().join("socket")

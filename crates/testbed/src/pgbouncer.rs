@@ -24,11 +24,11 @@ const ATTEMPTS: u32 = 3;
 /// For how long a client has a server connection to itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PoolMode {
-    /// Until it disconnects.
+    /// A client has a session until it disconnects.
     Session,
-    /// Until its transaction ends.
+    /// A client has a session until its transaction ends.
     Transaction,
-    /// Until its statement ends.
+    /// A client has a session until its statement ends.
     Statement,
 }
 

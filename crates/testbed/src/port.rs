@@ -33,7 +33,7 @@ impl Port {
             .with_context(|| format!("no port of {RANGE:?} is free on 127.0.0.1"))
     }
 
-    /// Its number.
+    /// The number of the port.
     #[must_use]
     pub fn number(&self) -> u16 {
         self.number

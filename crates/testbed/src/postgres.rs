@@ -52,7 +52,7 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Starts a fresh server.
+    /// Starts a server with an empty data directory.
     pub async fn start() -> Result<Self> {
         Self::start_with(&[]).await
     }
@@ -119,7 +119,7 @@ impl Postgres {
         self.cluster.bin()
     }
 
-    /// Where its data is.
+    /// The data directory of the server.
     #[must_use]
     pub fn data_directory(&self) -> PathBuf {
         self.dir.path().join("data")

@@ -32,7 +32,7 @@ pub struct Process {
 enum Lifetime {
     /// It ends with us, whatever ends us.
     Bound,
-    /// It outlives us.
+    /// It goes on when this process ends.
     Detached,
 }
 
@@ -64,7 +64,7 @@ impl Process {
         Ok(Self { name: name.to_owned(), child, log, lifetime })
     }
 
-    /// The process number.
+    /// The process number of the program.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()

@@ -16,7 +16,7 @@ mod tap;
 
 pub use tap::{Held, Publication, Tap};
 
-/// Which way bytes go.
+/// The direction in which bytes pass the proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// From the clients to the server behind the proxy.

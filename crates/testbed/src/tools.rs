@@ -38,7 +38,7 @@ pub(crate) fn broker() -> Result<PathBuf> {
         .context("no nats-streaming-server of version 0.25 was found: run scripts/install-tools")
 }
 
-/// The `nginx` program.
+/// Path of the `nginx` program.
 pub(crate) fn nginx() -> Result<PathBuf> {
     on_path("nginx")
         .chain(in_tools("nginx")?)

@@ -28,7 +28,7 @@ pub(super) const WINDOW: usize = 1024;
 /// time after which it is ended by force.
 const CONFIRM_WITHIN: Duration = Duration::from_secs(5);
 
-/// What became of everything.
+/// How many messages were confirmed and how many failed.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) confirmed: u64,
@@ -54,7 +54,7 @@ impl fmt::Display for Stop {
     }
 }
 
-/// Where outcomes are told.
+/// Where the outcome of each message is written.
 pub(super) struct Report<'a, W: Write> {
     pub(super) progress: &'a Progress,
     pub(super) receipt: Option<&'a mut Receipt<W>>,

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 /// All who wait for a connection share the outcome of an attempt for so long.
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(500);
 
-/// Publishes to one channel.
+/// A connection that publishes to one channel, made anew when it is lost.
 pub(super) struct Link {
     options: Options,
     channel: String,
@@ -20,12 +20,12 @@ pub(super) struct Link {
 
 enum State {
     Up(Arc<Connection>),
-    /// Since then, and why.
+    /// Not connected since then, for this reason.
     Down(Instant, PublishError),
 }
 
 impl Link {
-    /// Connects: one attempt.
+    /// Connects and registers, with one attempt.
     pub(super) async fn connect(options: Options, channel: &str) -> Result<Self, Error> {
         let connection = connect(&options).await?;
         let state = Mutex::new(State::Up(Arc::new(connection)));

@@ -19,7 +19,7 @@ pub(super) struct Pager {
 }
 
 impl Pager {
-    /// At most `limit` rejects.
+    /// A pager over at most `limit` of the rejects that match.
     pub(super) fn new(
         store: Store,
         filter: RejectFilter,

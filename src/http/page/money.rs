@@ -56,7 +56,7 @@ impl<'a> Currency<'a> {
         number
     }
 
-    /// What the numbers count.
+    /// The unit of the numbers: the code, or a note that it is not known.
     pub(super) fn unit(&self) -> String {
         match (self.digits, self.code) {
             (Some(_), code) => code.to_owned(),

@@ -11,7 +11,7 @@ use crate::rejects::display::{Escaped, HexDump, shortened, text};
 use crate::store::KeptReject;
 use order::Reason;
 
-/// Rejects on a page.
+/// How many rejects a page lists.
 pub(in crate::http) const ROWS: u32 = 50;
 
 /// Bytes of a payload that is no text which its page shows, as a dump four times as long.
@@ -40,7 +40,7 @@ struct ListPage {
 /// A reject with all that is a sender's made harmless.
 struct Row {
     id: i64,
-    /// To the second.
+    /// When it was first refused, to the second, in UTC.
     first_seen: String,
     channel: String,
     sequence: u64,
@@ -111,7 +111,7 @@ pub(in crate::http) fn not_found() -> Response {
     )
 }
 
-/// 400: `reason` is none.
+/// 400: the `reason` of the query is none of the list.
 pub(in crate::http) fn no_such_reason() -> Response {
     let reasons = Reason::ALL.map(Reason::as_str).join(", ");
     message(

@@ -10,10 +10,10 @@ const ROWS_AT_ONCE: i64 = 500;
 /// What a filter matches, all in all.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct RejectSpan {
-    /// How many.
+    /// How many rejects match.
     #[sqlx(try_from = "i64")]
     pub count: u64,
-    /// Bytes of their payloads.
+    /// Sum of the lengths of their payloads, in bytes.
     #[sqlx(try_from = "i64")]
     pub size_bytes: u64,
     /// When the oldest was first seen, RFC 3339 in UTC; empty when there is none.

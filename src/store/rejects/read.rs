@@ -13,15 +13,15 @@ use crate::digest::Sha256Digest;
 /// Which rejects are meant. The default is all of them.
 #[derive(Debug, Clone, Default)]
 pub struct RejectFilter {
-    /// Only these ids.
+    /// Only rejects with one of these ids.
     pub ids: Option<Vec<i64>>,
-    /// Only these reasons.
+    /// Only rejects refused for one of these reasons.
     pub reasons: Option<Vec<&'static str>>,
     /// First seen at this moment or later.
     pub since: Option<OffsetDateTime>,
     /// First seen before this moment.
     pub until: Option<OffsetDateTime>,
-    /// Only from this channel.
+    /// Only messages that came from this channel.
     pub channel: Option<String>,
 }
 
@@ -39,14 +39,14 @@ pub struct KeptReject {
     pub sequence: u64,
     /// Why, from the closed list.
     pub reason: String,
-    /// Why, for people.
+    /// The reason in words, with place and value.
     pub detail: String,
     /// Of a conflict: whether it is the same JSON, written differently.
     pub formatting_only: Option<bool>,
-    /// Length of the payload.
+    /// Length of the payload in bytes.
     #[sqlx(try_from = "i64")]
     pub size_bytes: u64,
-    /// Digest of the payload.
+    /// SHA-256 of the payload, which names it in receipts too.
     pub sha256: Sha256Digest,
 }
 
@@ -60,9 +60,9 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// From the newest on.
+    /// All of them, the newest first.
     pub const NEWEST_FIRST: Self = Self::NewestBelow(i64::MAX);
-    /// From the oldest on.
+    /// All of them, the oldest first.
     pub const OLDEST_FIRST: Self = Self::OldestAbove(0);
 }
 

@@ -9,9 +9,9 @@ const PAGES: i32 = 2000;
 /// What is kept; exact for a small table, else an estimate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RejectsMeasured {
-    /// How many rejects.
+    /// How many rejects are kept.
     pub rows: u64,
-    /// Bytes of their payloads.
+    /// Sum of the lengths of their payloads, in bytes.
     pub bytes: u64,
 }
 

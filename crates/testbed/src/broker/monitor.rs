@@ -10,13 +10,13 @@ use crate::http;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct ChannelState {
-    /// The channel's name.
+    /// Name of the channel.
     pub name: String,
     /// How many messages are stored.
     pub msgs: u64,
-    /// The lowest stored sequence.
+    /// The lowest sequence that is stored.
     pub first_seq: u64,
-    /// The highest stored sequence.
+    /// The highest sequence that is stored.
     pub last_seq: u64,
     /// One for each member of each queue group, and one for a group that is offline.
     pub subscriptions: Vec<SubscriptionState>,
@@ -56,7 +56,7 @@ pub struct SubscriptionState {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct ClientState {
-    /// The client id.
+    /// The id that the client has registered.
     pub id: String,
     /// Where it is asked whether it lives.
     pub hb_inbox: String,

@@ -6,13 +6,13 @@ use super::Postgres;
 /// the migrations grant it more.
 #[derive(Debug, Clone)]
 pub struct Database {
-    /// The database's name.
+    /// Name of the database, such as `db_1`.
     pub name: String,
-    /// The runtime role's name.
+    /// Name of the role that the service works as.
     pub runtime_role: String,
-    /// The runtime role's login.
+    /// URL with the login of the runtime role.
     pub url: String,
-    /// The owner's login.
+    /// URL with the login of the owner, for migrations.
     pub owner_url: String,
 }
 

@@ -20,11 +20,11 @@ const QUEUE: usize = 1024;
 /// A message as a client publishes it, without headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Publication<'a> {
-    /// Where it goes.
+    /// The NATS subject that it goes to.
     pub subject: &'a str,
     /// Where an answer should go.
     pub reply: Option<&'a str>,
-    /// The message.
+    /// The bytes of the message.
     pub payload: &'a [u8],
 }
 
@@ -40,7 +40,7 @@ pub struct Tap {
 /// A publication that waits for a decision; dropped without one, it is swallowed.
 #[derive(Debug)]
 pub struct Held {
-    /// The message.
+    /// The bytes of the message.
     pub payload: Vec<u8>,
     decision: oneshot::Sender<bool>,
 }
@@ -52,7 +52,7 @@ impl Held {
         let _ = self.decision.send(true);
     }
 
-    /// Lets it vanish.
+    /// Drops the message: the other side never sees it.
     pub fn swallow(self) {
         let _ = self.decision.send(false);
     }

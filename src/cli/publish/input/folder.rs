@@ -11,7 +11,7 @@ use super::cannot_read;
 /// Names that are told of what is left out.
 const NAMED: usize = 5;
 
-/// What a folder holds.
+/// The files of a folder, by whether they are published.
 #[derive(Debug)]
 pub(super) struct Folder {
     /// The files that can be told from their names to hold messages, by name.
