@@ -57,6 +57,8 @@ pub(super) async fn retry<'c, C, T>(
         .context(context)
         .when(|failure| matches!(failure, Failure::Transient(_)) && began.elapsed() < limit)
         .notify(|(Failure::Transient(error) | Failure::Permanent(error)), delay| {
+            // Whole milliseconds, for people: the delays are multiplied in floating point.
+            let delay = Duration::from_millis(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
             observer.waiting(&format_args!("{error:#}"), delay);
         })
         .await;
