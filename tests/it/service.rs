@@ -239,16 +239,20 @@ impl Replica {
         .await;
     }
 
-    /// The value of a series in `/metrics`.
+    /// The value of a series in `/metrics`, which must be there.
     pub(crate) async fn metric(&self, series: &str) -> f64 {
+        self.measured(series).await.unwrap_or_else(|| panic!("no {series}"))
+    }
+
+    /// The value of a series that is absent until its source has answered.
+    pub(crate) async fn measured(&self, series: &str) -> Option<f64> {
         let metrics = self.admin("/metrics").await;
         let line = metrics
             .text()
             .lines()
             .find(|line| line.strip_prefix(series).is_some_and(|value| value.starts_with(' ')));
-        let (_, value) =
-            line.unwrap_or_else(|| panic!("no {series}")).rsplit_once(' ').expect("a value");
-        value.parse().expect("a number")
+        let (_, value) = line?.rsplit_once(' ').expect("a value");
+        Some(value.parse().expect("a number"))
     }
 
     /// SIGTERM, then a wait for the end; the exit code.

@@ -123,7 +123,7 @@ async fn the_admin_port_tells_health_and_metrics() {
     assert_eq!(replica.admin("/livez").await.text(), "ok\n");
     assert_eq!(replica.admin("/readyz").await.text(), "ready\n");
     eventually("the rejects are measured", PATIENCE, async || {
-        (replica.metric("waybill_rejects_alarm_bytes").await > 0.5).then_some(())
+        (replica.measured("waybill_rejects_alarm_bytes").await? > 0.5).then_some(())
     })
     .await;
     let verbose = replica.admin("/readyz?verbose").await;

@@ -14,7 +14,7 @@ async fn rejects_past_their_age_go_and_too_many_raise_the_alarm() {
     let patient = world.serve("patient").await;
     let measured = async |replica: &crate::service::Replica, kept: f64| {
         eventually("the rejects are measured", PATIENCE, async || {
-            (replica.metric("waybill_rejects_kept").await >= kept).then_some(())
+            (replica.measured("waybill_rejects_kept").await? >= kept).then_some(())
         })
         .await;
     };
