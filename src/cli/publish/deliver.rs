@@ -11,7 +11,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{Stream, StreamExt};
 use stan::PublishError;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::input::{Message, Origin};
@@ -27,6 +27,10 @@ pub(super) const WINDOW: usize = 1024;
 /// How long an interrupted command waits for what the broker may still confirm: less than the
 /// time after which it is ended by force.
 const CONFIRM_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long an interrupted command goes on sending the message that it was sending: with a
+/// connection that takes no time, without one it would not end.
+const SEND_WITHIN: Duration = Duration::from_secs(1);
 
 /// How many messages were confirmed and how many failed.
 #[derive(Debug, Default)]
@@ -109,12 +113,16 @@ where
         pace.sent(Instant::now());
         let Some((flight, payload)) = report.prepare(message)? else { continue };
         // One after the other, so that they arrive in the order of the input.
+        let mut sending = pin!(publish(payload.clone()));
         let sent = tokio::select! {
-            sent = publish(payload.clone()) => sent,
+            sent = &mut sending => sent,
             signal = &mut interrupted => {
                 report.tally.stopped = Some(Stop::Interrupted(signal));
-                report.book(flight.done(Err(Failure::Interrupted)))?;
-                continue;
+                let Ok(sent) = timeout(SEND_WITHIN, sending).await else {
+                    report.book(flight.done(Err(Failure::Interrupted)))?;
+                    continue;
+                };
+                sent
             }
         };
         let (publish, give_up) = (&publish, &give_up);
