@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use backon::Retryable as _;
 use tokio::time::Instant;
 
-use crate::config::{Database, Settings};
+use crate::config::{Database, Secret, Settings};
 use crate::health::{Health, Phase};
 use crate::retry::{self, LastError};
 use crate::store::{self, Store};
@@ -47,9 +47,7 @@ pub(crate) async fn until_usable(
 async fn attempt(settings: &Settings, store: &Store) -> anyhow::Result<()> {
     let database = &settings.database;
     if database.migrate {
-        let url = database.migrate_url()?;
-        let role = database.runtime_role.as_deref();
-        store::migrate(url.expose(), role, database.connect_timeout, LOCK_TIMEOUT).await?;
+        apply(database, &database.migrate_url()?, LOCK_TIMEOUT).await?;
     }
     Ok(store.check_access(settings.ingest.enabled).await?)
 }
@@ -60,12 +58,11 @@ async fn attempt(settings: &Settings, store: &Store) -> anyhow::Result<()> {
 /// Postgres cannot be reached or refuses it, or a lock is held by others for `lock_timeout`.
 pub(crate) async fn migrate(database: &Database, lock_timeout: Duration) -> anyhow::Result<()> {
     let url = database.migrate_url()?;
-    let role = database.runtime_role.as_deref();
     let began = Instant::now();
     let attempt = async || {
         let left = lock_timeout.saturating_sub(began.elapsed());
         let wait = left.clamp(SHORTEST_WAIT, LOCK_TIMEOUT);
-        store::migrate(url.expose(), role, database.connect_timeout, wait).await
+        apply(database, &url, wait).await
     };
     let may_pass = |error: &store::Error| {
         matches!(error, store::Error::Locked(_)) && began.elapsed() < lock_timeout
@@ -79,4 +76,9 @@ pub(crate) async fn migrate(database: &Database, lock_timeout: Duration) -> anyh
     };
     let attempts = attempt.retry(retry::every(Duration::ZERO)).when(may_pass).notify(report);
     attempts.await.context("the schema is not brought up to date")
+}
+
+async fn apply(database: &Database, url: &Secret, wait: Duration) -> Result<(), store::Error> {
+    let role = database.runtime_role.as_deref();
+    store::migrate(url.expose(), role, database.connect_timeout, wait).await
 }

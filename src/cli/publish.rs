@@ -279,7 +279,7 @@ mod tests {
         }
         for rate in ["0", "-5", "inf", "1e9"] {
             let error = parse(&format!("--generate 1 --rate={rate}")).unwrap_err();
-            assert!(error.contains("from 0.001 to 10000000"), "{rate}: {error}");
+            assert!(error.contains("must be a number from 0.001 to 10000000"), "{rate}: {error}");
         }
         assert_eq!(parse("--generate 1 --rate 2.5").unwrap().rate, Some(2.5));
     }

@@ -32,11 +32,7 @@ impl Store {
         E: From<sqlx::Error>,
         Error: From<E>,
     {
-        self.run_unbounded(async |connection| {
-            let silent = |_| Err(E::from(Error::silent(RESPONSE_TIMEOUT)));
-            tokio::time::timeout(RESPONSE_TIMEOUT, work(connection)).await.unwrap_or_else(silent)
-        })
-        .await
+        self.run_unbounded(async |connection| with_timeout(work(connection)).await).await
     }
 
     /// Like [`Store::run`] for work of any number of statements, which wraps each of them in
@@ -89,11 +85,11 @@ impl DerefMut for Lease {
 }
 
 /// Waits 40 s for a response of Postgres.
-pub(super) async fn with_timeout<T>(
-    response: impl Future<Output = sqlx::Result<T>>,
-) -> sqlx::Result<T> {
+pub(super) async fn with_timeout<T, E: From<sqlx::Error>>(
+    response: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
     match tokio::time::timeout(RESPONSE_TIMEOUT, response).await {
         Ok(response) => response,
-        Err(_) => Err(Error::silent(RESPONSE_TIMEOUT)),
+        Err(_) => Err(Error::silent(RESPONSE_TIMEOUT).into()),
     }
 }
