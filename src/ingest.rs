@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::BackoffBuilder as _;
+use order::Reason;
 use stan::{Message, Messages};
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +30,6 @@ pub use consume::{Consumer, Watch};
 pub use lag::LagWatch;
 pub use losses::LossTracker;
 pub use monitor_state::MonitorState;
-use order::Reason;
 pub use replay::{Replay, Replayed, Retried};
 pub use verdict::Verdict;
 

@@ -5,12 +5,12 @@ mod single_flight;
 use std::sync::Arc;
 use std::time::Duration;
 
+use order::OrderUid;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::cache::{Cache, Prepared};
 use crate::metrics::Metrics;
 use crate::store::{Found, Store};
-use order::OrderUid;
 use single_flight::SingleFlight;
 
 /// What can be said about an order.

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
+use order::generate::Expected;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256Digest;
-use order::generate::Expected;
 
 /// A line of a receipt, written as JSON: one message that the broker confirmed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use backon::Retryable as _;
 use indicatif::HumanCount;
+use order::generate::{Generator, Mix};
 use tokio::sync::mpsc;
 
 use self::deliver::{Report, Stop, Tally, WINDOW, deliver};
@@ -22,7 +23,6 @@ use super::progress::Progress;
 use crate::config::Settings;
 use crate::retry;
 use crate::signals::Signals;
-use order::generate::{Generator, Mix};
 
 mod deliver;
 mod input;

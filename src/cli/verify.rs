@@ -57,6 +57,24 @@ impl Faults {
     fn count(&self, kind: FaultKind) -> u64 {
         self.counts[kind as usize]
     }
+
+    /// Prints those that are named, by kind, and a line that begins with what was `checked`.
+    fn print(&mut self, checked: &str) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        self.named.sort_by_key(|fault| fault.kind);
+        for Fault { kind, text } in &self.named {
+            writeln!(stdout, "{kind}: {text}")?;
+        }
+        writeln!(
+            stdout,
+            "{checked}: {} wrong, {} missing, {}, {} unanswered",
+            HumanCount(self.count(FaultKind::Wrong)),
+            HumanCount(self.count(FaultKind::Missing)),
+            counted(self.count(FaultKind::AbsentReject), "absent reject", "absent rejects"),
+            HumanCount(self.count(FaultKind::Unanswered)),
+        )?;
+        stdout.flush()
+    }
 }
 
 /// Checks, tells what is wrong, and fails if anything is.
@@ -90,23 +108,13 @@ pub(super) async fn run(
         verify.store.close().await;
     }
 
-    let mut stdout = io::stdout().lock();
-    faults.named.sort_by_key(|fault| fault.kind);
-    for Fault { kind, text } in &faults.named {
-        writeln!(stdout, "{kind}: {text}")?;
-    }
-    writeln!(
-        stdout,
-        "{} checked at {}, {} refused: {} wrong, {} missing, {}, {} unanswered",
+    let checked = format!(
+        "{} checked at {}, {} refused",
         counted(orders as u64, "order", "orders"),
         counted(args.url.len() as u64, "address", "addresses"),
         HumanCount(refused as u64),
-        HumanCount(faults.count(FaultKind::Wrong)),
-        HumanCount(faults.count(FaultKind::Missing)),
-        counted(faults.count(FaultKind::AbsentReject), "absent reject", "absent rejects"),
-        HumanCount(faults.count(FaultKind::Unanswered)),
-    )?;
-    stdout.flush()?;
+    );
+    faults.print(&checked)?;
     if let Some(signal) = verified? {
         let (looked_at, uids) = (HumanCount(looked_at), HumanCount(uids as u64));
         writeln!(io::stderr(), "interrupted when {looked_at} of {uids} ids were looked at")?;

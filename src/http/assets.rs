@@ -30,19 +30,19 @@ static OPENAPI: LazyLock<Asset> =
 
 /// `/static/style.css`, or 304 if the request's `If-None-Match` has it already.
 #[must_use]
-pub fn stylesheet(request: &HeaderMap) -> Response {
+pub(super) fn stylesheet(request: &HeaderMap) -> Response {
     STYLESHEET.answer(request)
 }
 
 /// `/static/icon.svg`, or 304 if the request's `If-None-Match` has it already.
 #[must_use]
-pub fn icon(request: &HeaderMap) -> Response {
+pub(super) fn icon(request: &HeaderMap) -> Response {
     ICON.answer(request)
 }
 
 /// `/api/v1/openapi.json`, or 304 if the request's `If-None-Match` has it already.
 #[must_use]
-pub fn openapi(request: &HeaderMap) -> Response {
+pub(super) fn openapi(request: &HeaderMap) -> Response {
     OPENAPI.answer(request)
 }
 
@@ -77,7 +77,7 @@ mod tests {
     use serde_json::{Map, Value};
 
     use super::*;
-    use crate::http::problem::tests::transcript;
+    use crate::http::site::transcript;
 
     fn description() -> Value {
         serde_json::from_slice(OPENAPI.body).unwrap()

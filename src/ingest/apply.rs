@@ -1,10 +1,10 @@
 //! What the outcomes of a batch mean for its messages: the one place that says so.
 
 use bytes::Bytes;
+use order::{Order, OrderUid};
 
 use super::batch::{Candidate, Reject};
 use crate::store::Outcome;
-use order::{Order, OrderUid};
 
 /// The messages of a batch by what must be done with them now.
 pub(crate) struct Applied<M> {

@@ -1,10 +1,10 @@
 //! Messages sorted into orders and rejects, each with its message in hand.
 
 use bytes::Bytes;
+use order::{Order, OrderUid, Reason};
 use stan::Message;
 
 use crate::store::{NewOrder, NewReject};
-use order::{Order, OrderUid, Reason};
 
 /// Something that may be an order: a message off the channel, or a reject once more.
 pub(crate) trait Candidate {

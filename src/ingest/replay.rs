@@ -1,11 +1,11 @@
 //! Rejects once more: the same parsing and the same writing as for a message off the channel.
 
 use bytes::Bytes;
+use order::{Order, Reason};
 
 use super::apply::Applied;
 use super::batch::{Batch, Candidate, Reject, rows};
 use crate::store::{Error, KeptReject, Outcome, Store};
-use order::{Order, Reason};
 
 /// Gives rejects another try, after the fault that made them rejects is mended.
 #[derive(Debug, Clone)]

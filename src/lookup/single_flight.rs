@@ -6,12 +6,12 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use order::OrderUid;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
 use super::Answer;
-use order::OrderUid;
 
 /// Queries that may wait for their turn, for each that may run: beyond it the answer is
 /// [`Answer::CannotTell`] at once.

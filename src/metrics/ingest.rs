@@ -2,11 +2,11 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use order::Reason;
 use prometheus::{Histogram, HistogramTimer, IntCounter, IntCounterVec};
 
 use super::Maker;
 use crate::store::Class;
-use order::Reason;
 
 /// Messages by what became of them, and how long that took.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::ensure;
+use order::Order;
 use stan::Message;
 
 use super::Observer;
@@ -12,7 +13,6 @@ use super::retry::retry;
 use crate::digest::Sha256Digest;
 use crate::ingest::{self, Applied, Batch};
 use crate::store::{Claim, NewReject, Standing, Store};
-use order::Order;
 
 pub(super) struct Judge<'a> {
     pub(super) store: &'a Store,

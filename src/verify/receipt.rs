@@ -6,10 +6,10 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
+use order::Reason;
 
 use crate::digest::Sha256Digest;
 use crate::receipt::Line;
-use order::Reason;
 use order::generate::Expected;
 
 /// The confirmed messages, by what must have become of them.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io::Write;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -113,17 +113,11 @@ where
         pace.sent(Instant::now());
         let Some((flight, payload)) = report.prepare(message)? else { continue };
         // One after the other, so that they arrive in the order of the input.
-        let mut sending = pin!(publish(payload.clone()));
-        let sent = tokio::select! {
-            sent = &mut sending => sent,
-            signal = &mut interrupted => {
-                report.tally.stopped = Some(Stop::Interrupted(signal));
-                let Ok(sent) = timeout(SEND_WITHIN, sending).await else {
-                    report.book(flight.done(Err(Failure::Interrupted)))?;
-                    continue;
-                };
-                sent
-            }
+        let (sent, signal) = send(pin!(publish(payload.clone())), interrupted.as_mut()).await;
+        report.tally.stopped = signal.map(Stop::Interrupted);
+        let Some(sent) = sent else {
+            report.book(flight.done(Err(Failure::Interrupted)))?;
+            continue;
         };
         let (publish, give_up) = (&publish, &give_up);
         in_flight.push(async move {
@@ -144,6 +138,17 @@ where
         signal
     };
     report.drain(in_flight, overdue, &give_up).await
+}
+
+/// What came of `sending`, unless it had to be given up, and the signal that came meanwhile.
+async fn send<Sent>(
+    mut sending: Pin<&mut impl Future<Output = Sent>>,
+    interrupted: Pin<&mut impl Future<Output = Signal>>,
+) -> (Option<Sent>, Option<Signal>) {
+    tokio::select! {
+        sent = &mut sending => (Some(sent), None),
+        signal = interrupted => (timeout(SEND_WITHIN, sending).await.ok(), Some(signal)),
+    }
 }
 
 /// A message on its way.

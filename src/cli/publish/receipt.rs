@@ -7,11 +7,11 @@ use std::path::Path;
 
 use anyhow::Context;
 use bytes::Bytes;
+use order::generate::Expected;
 
 use super::input::Message;
 use crate::digest::Sha256Digest;
 use crate::receipt::Line;
-use order::generate::Expected;
 use order::{Order, OrderUid};
 
 /// A file of confirmed messages.

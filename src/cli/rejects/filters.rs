@@ -1,11 +1,11 @@
 //! Which rejects a command means.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use order::Reason;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::store::RejectFilter;
-use order::Reason;
 
 /// The options that `list`, `export`, `replay` and `prune` have in common.
 #[derive(Debug, Clone, Default, clap::Args)]

@@ -69,25 +69,28 @@ pub(super) async fn run(
         }
         stdout.flush()?;
     };
-    let mut stdout = io::stdout().lock();
-    if interrupted.is_none() {
-        for id in &missing {
-            writeln!(stdout, "reject {id}: there is none")?;
-        }
-    }
-    let Tally { stored, duplicate, kept } = tally;
-    let would = if args.dry_run { "would be " } else { "" };
-    writeln!(stdout, "{would}{stored} stored, {duplicate} duplicate, {kept} kept")?;
-    stdout.flush()?;
     if let Some(signal) = interrupted {
+        tally.print(args.dry_run)?;
         writeln!(io::stderr(), "interrupted; those after them were not tried")?;
         return Ok(ExitCode::from(signal.exit_code()));
     }
-    let is_done = kept == 0 && missing.is_empty();
+    for id in &missing {
+        writeln!(io::stdout(), "reject {id}: there is none")?;
+    }
+    tally.print(args.dry_run)?;
+    let is_done = tally.kept == 0 && missing.is_empty();
     Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 impl Tally {
+    fn print(&self, dry_run: bool) -> io::Result<()> {
+        let Self { stored, duplicate, kept } = self;
+        let would = if dry_run { "would be " } else { "" };
+        let mut stdout = io::stdout().lock();
+        writeln!(stdout, "{would}{stored} stored, {duplicate} duplicate, {kept} kept")?;
+        stdout.flush()
+    }
+
     fn count(&mut self, replayed: &Replayed) {
         match replayed {
             Replayed::Stored => self.stored += 1,

@@ -9,7 +9,7 @@ use serde::Serialize;
 /// The type is always `about:blank`: the status says it all, and its reason phrase is the title.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
-pub struct Problem {
+pub(super) struct Problem {
     status: StatusCode,
     detail: String,
     retry_after_seconds: Option<u32>,
@@ -18,12 +18,12 @@ pub struct Problem {
 
 impl Problem {
     /// 404: Postgres was asked and has no such order.
-    pub fn no_such_order(uid: &str) -> Self {
+    pub(super) fn no_such_order(uid: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, format!("no order with the id {uid}"))
     }
 
     /// 503: Postgres could not be asked, so "no" would be a guess.
-    pub fn cannot_tell(retry_after_seconds: u32) -> Self {
+    pub(super) fn cannot_tell(retry_after_seconds: u32) -> Self {
         Self {
             retry_after_seconds: Some(retry_after_seconds),
             ..Self::new(
@@ -34,12 +34,12 @@ impl Problem {
     }
 
     /// 400: what stands in place of the id cannot be one; `detail` says why.
-    pub fn bad_uid(detail: &str) -> Self {
+    pub(super) fn bad_uid(detail: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, format!("not an order id: {detail}"))
     }
 
     /// 405; `allow` lists the methods that are, as in `GET, HEAD`.
-    pub fn method_not_allowed(allow: &'static str) -> Self {
+    pub(super) fn method_not_allowed(allow: &'static str) -> Self {
         Self {
             allow: Some(allow),
             ..Self::new(
@@ -50,7 +50,7 @@ impl Problem {
     }
 
     /// 414; `limit_bytes` is the longest target that is read.
-    pub fn uri_too_long(limit_bytes: usize) -> Self {
+    pub(super) fn uri_too_long(limit_bytes: usize) -> Self {
         Self::new(
             StatusCode::URI_TOO_LONG,
             format!("request target is longer than {limit_bytes} bytes"),
@@ -58,7 +58,7 @@ impl Problem {
     }
 
     /// 404: nothing is served at this address.
-    pub fn no_such_address() -> Self {
+    pub(super) fn no_such_address() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
             "nothing is served at this address, see /api/v1/openapi.json",
@@ -66,7 +66,7 @@ impl Problem {
     }
 
     /// 500: a fault of ours, told in the log and not to the client.
-    pub fn internal() -> Self {
+    pub(super) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "a fault on our side, the log has the details")
     }
 
@@ -110,7 +110,7 @@ impl IntoResponse for Problem {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::http) mod tests {
     use axum::body::to_bytes;
     use futures_util::FutureExt;
 

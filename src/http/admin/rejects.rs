@@ -10,14 +10,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use order::Reason;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::assets;
-use super::page::rejects as page;
+use super::reject_pages as page;
+use crate::http::assets;
 use crate::store::{Direction, Error, KeptReject, RejectFilter, Store};
-use order::Reason;
 
 /// How long a page may wait for its turn and for Postgres.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -4,15 +4,15 @@ use askama::Template;
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use indicatif::HumanBytes;
-
-use super::html;
-use crate::digest::Sha256Digest;
-use crate::rejects::display::{Escaped, HexDump, shortened, text};
-use crate::store::KeptReject;
 use order::Reason;
 
+use crate::digest::Sha256Digest;
+use crate::http::html::html;
+use crate::rejects::display::{Escaped, HexDump, shortened, text};
+use crate::store::KeptReject;
+
 /// How many rejects a page lists.
-pub(in crate::http) const ROWS: u32 = 50;
+pub(super) const ROWS: u32 = 50;
 
 /// Bytes of a payload that is no text which its page shows, as a dump four times as long.
 const DUMPED_BYTES: usize = 4 << 10;
@@ -73,11 +73,7 @@ struct MessagePage {
 }
 
 /// The list; one row more than [`ROWS`] says that there are more.
-pub(in crate::http) fn list(
-    mut kept: Vec<KeptReject>,
-    chosen: Option<Reason>,
-    is_older: bool,
-) -> Response {
+pub(super) fn list(mut kept: Vec<KeptReject>, chosen: Option<Reason>, is_older: bool) -> Response {
     let shown = ROWS as usize;
     let has_more = kept.len() > shown;
     kept.truncate(shown);
@@ -88,7 +84,7 @@ pub(in crate::http) fn list(
 }
 
 /// One reject, with the beginning of its payload.
-pub(in crate::http) fn one(kept: &KeptReject, payload: &[u8]) -> Response {
+pub(super) fn one(kept: &KeptReject, payload: &[u8]) -> Response {
     let is_cut = (payload.len() as u64) < kept.size_bytes;
     let (payload, is_text, is_cut) = if let Some(text) = text(payload, is_cut) {
         (Escaped::lines(text).to_string(), true, is_cut)
@@ -102,7 +98,7 @@ pub(in crate::http) fn one(kept: &KeptReject, payload: &[u8]) -> Response {
 }
 
 /// 404: no such id, or no id at all.
-pub(in crate::http) fn not_found() -> Response {
+pub(super) fn not_found() -> Response {
     message(
         StatusCode::NOT_FOUND,
         "No such reject",
@@ -112,7 +108,7 @@ pub(in crate::http) fn not_found() -> Response {
 }
 
 /// 400: the `reason` of the query is none of the list.
-pub(in crate::http) fn no_such_reason() -> Response {
+pub(super) fn no_such_reason() -> Response {
     let reasons = Reason::ALL.map(Reason::as_str).join(", ");
     message(
         StatusCode::BAD_REQUEST,
@@ -123,7 +119,7 @@ pub(in crate::http) fn no_such_reason() -> Response {
 }
 
 /// 400: `before` is no id.
-pub(in crate::http) fn no_such_place() -> Response {
+pub(super) fn no_such_place() -> Response {
     message(
         StatusCode::BAD_REQUEST,
         "Not a place in the list",
@@ -133,7 +129,7 @@ pub(in crate::http) fn no_such_place() -> Response {
 }
 
 /// 503: Postgres has them and cannot be asked.
-pub(in crate::http) fn cannot_tell() -> Response {
+pub(super) fn cannot_tell() -> Response {
     let mut response = message(
         StatusCode::SERVICE_UNAVAILABLE,
         "Postgres does not answer",

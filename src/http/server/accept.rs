@@ -20,8 +20,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::body::Body;
 use super::deadline::{Activity, Limits, TimedIo};
+use crate::http::body::Body;
 use crate::metrics::Metrics;
 
 /// Request heads and pipelined requests that a connection may hold in memory, in bytes.
@@ -62,7 +62,7 @@ fn listen(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
 }
 
 /// Something that answers requests. Called once a request, on the connection's own thread.
-pub(super) trait Respond: Clone + Send + 'static {
+pub trait Respond: Clone + Send + 'static {
     /// The answer to one request.
     fn respond(
         &self,
@@ -131,6 +131,19 @@ impl Drop for ConnectionPermit {
     }
 }
 
+fn protocol() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        // Head and body in one buffer and one write. Not `pipeline_flush`, with which hyper
+        // makes answers without end for a peer that sends requests and reads nothing.
+        .writev(false)
+        .max_buf_size(MAX_BUFFER)
+        // A client may end its side after the request and still wait for the answer; one that
+        // is gone is noticed when the answer, which is bounded in time, is written.
+        .half_close(true);
+    builder
+}
+
 async fn connection<A: Respond>(
     stream: TcpStream,
     answer: A,
@@ -154,17 +167,7 @@ async fn connection<A: Respond>(
         }
     });
     let io = TimedIo::new(TokioIo::new(stream), Arc::clone(&activity));
-    let mut connection = std::pin::pin!(
-        http1::Builder::new()
-            // Head and body in one buffer and one write. Not `pipeline_flush`, with which hyper
-            // makes answers without end for a peer that sends requests and reads nothing.
-            .writev(false)
-            .max_buf_size(MAX_BUFFER)
-            // A client may end its side after the request and still wait for the answer; one that
-            // is gone is noticed when the answer, which is bounded in time, is written.
-            .half_close(true)
-            .serve_connection(io, service)
-    );
+    let mut connection = std::pin::pin!(protocol().serve_connection(io, service));
     let mut stopping = false;
     loop {
         tokio::select! {

@@ -8,16 +8,17 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, get};
 use http::header::CACHE_CONTROL;
 use http::{HeaderMap, HeaderValue, Uri};
+use order::{InvalidUid, OrderUid};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use tokio::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::Site;
 use super::hot_path::{ORDERS, order_response};
 use super::problem::Problem;
-use super::{Body, Site, assets};
+use crate::http::{Body, assets};
 use crate::lookup::Answer;
-use order::{InvalidUid, OrderUid};
 
 /// Where orders are shown to people.
 const ORDER_PAGES: &str = "/orders/";
@@ -154,7 +155,7 @@ mod tests {
     use tower::ServiceExt as _;
 
     use super::*;
-    use crate::http::problem::tests::transcript;
+    use crate::http::site::transcript;
 
     async fn panics() {
         panic!("as the test wants it");

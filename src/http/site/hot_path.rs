@@ -12,11 +12,11 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use tower::Service as _;
 
-use super::accept::Respond;
-use super::body::Body;
-use super::conditional::{names, without_false_length};
 use super::problem::Problem;
 use crate::cache::Prepared;
+use crate::http::body::Body;
+use crate::http::conditional::{names, without_false_length};
+use crate::http::server::Respond;
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
 

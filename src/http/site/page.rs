@@ -2,23 +2,20 @@
 
 mod moment;
 mod money;
-pub(super) mod rejects;
 
 use std::sync::Arc;
 
 use askama::Template;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 
-use self::money::Currency;
 use order::details::Details;
+
+use self::money::Currency;
+use crate::http::html::html;
 
 /// Shown below the search form; the id of `data/model.json`.
 const EXAMPLE_UID: &str = "b563feb7b2b84b6test";
-
-/// Nothing but our own stylesheet and icon: a script that slips in with an order would not run.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
-     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 #[derive(Template)]
 #[template(path = "index.html")]
@@ -194,27 +191,14 @@ impl Pages {
     }
 }
 
-fn html(status: StatusCode, page: &impl Template, cache_control: &HeaderValue) -> Response {
-    let body = page.render().expect("a template of strings and numbers always renders");
-    let headers = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::X_FRAME_OPTIONS, "DENY"),
-    ];
-    let cache_control = [(header::CACHE_CONTROL, cache_control.clone())];
-    (status, headers, cache_control, body).into_response()
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::http::problem::tests::transcript;
+    use crate::http::site::transcript;
 
-    const MODEL: &[u8] = include_bytes!("../../data/model.json");
+    const MODEL: &[u8] = include_bytes!("../../../data/model.json");
     const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("private, no-cache");
 
     fn pages() -> Pages {

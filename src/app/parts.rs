@@ -1,0 +1,155 @@
+//! The parts of a replica, made of the settings and of what several of them share.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use stan::Messages;
+
+use crate::broker;
+use crate::cache::{Cache, CacheSync, ColdStart};
+use crate::config::{Secret, Settings};
+use crate::health::Health;
+use crate::http::admin::Admin;
+use crate::http::site::{Pages, Site};
+use crate::ingest::{Consumer, LagWatch, Limits, LossTracker, MonitorState, Watch, Writer};
+use crate::lookup::Lookup;
+use crate::metrics::Metrics;
+use crate::rejects::{RejectRetention, RejectUsage};
+use crate::store::Store;
+
+/// What several parts share; each method makes one part.
+pub(super) struct Parts<'a> {
+    pub(super) settings: &'a Settings,
+    metrics: Metrics,
+    pub(super) health: Health,
+    pub(super) store: Store,
+    /// The URL that `store` began with.
+    pub(super) url: Secret,
+    cache: Cache,
+    session: Watch,
+    losses: LossTracker,
+    monitor: MonitorState,
+    rejects: RejectUsage,
+}
+
+impl<'a> Parts<'a> {
+    /// # Errors
+    /// A database URL that cannot be read or used.
+    pub(super) fn new(settings: &'a Settings, metrics: Metrics) -> anyhow::Result<Self> {
+        let database = &settings.database;
+        let url = database.url()?;
+        let store = Store::new(url.expose(), database.max_connections, database.connect_timeout)
+            .context("`database.url`")?;
+        Ok(Self {
+            settings,
+            metrics,
+            health: Health::default(),
+            store,
+            url,
+            cache: Cache::new(settings.cache.max_bytes.bytes() as u64),
+            session: Watch::default(),
+            losses: LossTracker::default(),
+            monitor: MonitorState::default(),
+            rejects: RejectUsage::new(&settings.rejects),
+        })
+    }
+
+    pub(super) fn site(&self) -> Site {
+        let http = &self.settings.http;
+        let lookup = Lookup::new(
+            self.cache.clone(),
+            self.store.clone(),
+            self.metrics.clone(),
+            self.settings.cache.miss_concurrency,
+            self.settings.cache.miss_timeout,
+        );
+        Site {
+            lookup,
+            metrics: self.metrics.clone(),
+            cache_control: http.cache_control.clone(),
+            base_path: http.base_path.as_str().into(),
+            pages: Pages::new(&http.base_path),
+        }
+    }
+
+    pub(super) fn admin(&self) -> Admin {
+        Admin {
+            health: self.health.clone(),
+            metrics: self.metrics.clone(),
+            store: self.store.clone(),
+            cache: self.cache.clone(),
+            session: self.session.clone(),
+            rejects: self.rejects.clone(),
+            monitor: self.monitor.clone(),
+            losses: self.losses.clone(),
+        }
+    }
+
+    pub(super) fn retention(&self) -> RejectRetention {
+        RejectRetention {
+            store: self.store.clone(),
+            usage: self.rejects.clone(),
+            metrics: self.metrics.clone(),
+            keep_for: self.settings.rejects.keep_for,
+        }
+    }
+
+    pub(super) fn cache_sync(&self) -> CacheSync {
+        CacheSync {
+            cache: self.cache.clone(),
+            store: self.store.clone(),
+            health: self.health.clone(),
+            metrics: self.metrics.clone(),
+            warm_up: self.settings.cache.warm_up,
+            follow_interval: self.settings.cache.follow_interval,
+        }
+    }
+
+    pub(super) fn cold_start(&self) -> ColdStart {
+        ColdStart {
+            store: self.store.clone(),
+            health: self.health.clone(),
+            after: self.settings.cache.cold_start_after,
+        }
+    }
+
+    /// Nothing when no monitor is configured.
+    pub(super) fn lag_watch(&self) -> Option<LagWatch> {
+        LagWatch::new(
+            &self.settings.broker,
+            self.store.clone(),
+            self.monitor.clone(),
+            self.losses.clone(),
+            self.metrics.clone(),
+        )
+    }
+
+    /// # Errors
+    /// A broker setting that only shows itself to be wrong when it is used.
+    pub(super) fn consumer(
+        &self,
+    ) -> anyhow::Result<Consumer<impl FnOnce(Messages) -> Writer + Send + 'static>> {
+        let (broker, ingest) = (&self.settings.broker, &self.settings.ingest);
+        Ok(Consumer {
+            options: broker::options(broker, &broker.client_id)?,
+            group: broker::queue_group(broker, ingest.queue_max_bytes.bytes()),
+            writers: ingest.writers,
+            watch: self.session.clone(),
+            writer: self.writer(),
+        })
+    }
+
+    /// Makes the writers' pattern once the session's messages are there.
+    fn writer(&self) -> impl FnOnce(Messages) -> Writer + Send + use<> {
+        let ingest = &self.settings.ingest;
+        let channel = Arc::from(self.settings.broker.channel.as_str());
+        let limits = Limits {
+            batch_max_rows: ingest.batch_max_rows,
+            batch_max_bytes: ingest.batch_max_bytes.bytes(),
+            max_message_bytes: ingest.max_message_bytes.bytes(),
+        };
+        let (store, cache) = (self.store.clone(), self.cache.clone());
+        let metrics = self.metrics.clone();
+        move |messages| Writer { messages, channel, store, cache, metrics, limits }
+    }
+}

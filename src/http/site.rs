@@ -1,0 +1,52 @@
+//! The site: the page for people and the API for programs.
+//!
+//! A request meets `hot_path` first, which answers with orders in memory; what is left goes to
+//! `routes`.
+
+mod hot_path;
+mod page;
+mod problem;
+mod routes;
+
+#[cfg(test)]
+pub(super) use problem::tests::transcript;
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+pub use page::Pages;
+
+use super::server::Respond;
+use crate::lookup::Lookup;
+use crate::metrics::Metrics;
+use hot_path::HotPath;
+
+/// What the handlers of the site share. Clones are cheap.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// Answers from memory or asks Postgres.
+    pub lookup: Lookup,
+    /// Counts answers by route and status.
+    pub metrics: Metrics,
+    /// The value of `Cache-Control` in answers with an order (`http.cache_control`).
+    pub cache_control: HeaderValue,
+    /// What the path of every request may begin with: empty, or a path without a slash at its
+    /// end.
+    pub base_path: Arc<str>,
+    /// Renders the pages, with links below the base path.
+    pub pages: Pages,
+}
+
+impl Site {
+    /// What answers the requests that come to the site's port.
+    pub fn into_responder(self) -> impl Respond {
+        HotPath::new(
+            self.lookup.clone(),
+            self.metrics.clone(),
+            self.cache_control.clone(),
+            Arc::clone(&self.base_path),
+            routes::router(self),
+        )
+    }
+}
