@@ -77,7 +77,9 @@ fn read(document: &[u8], max_bytes: usize) -> Result<OrderUid, Fault> {
             format!("{size} bytes, must be at most {max_bytes}"),
         ));
     }
-    let text = std::str::from_utf8(document).map_err(|error| {
+    // The quick check does not say where; the one of the standard library does.
+    let checked = simdutf8::basic::from_utf8(document);
+    let text = checked.or_else(|_| std::str::from_utf8(document)).map_err(|error| {
         Fault::new(Reason::NotUtf8, format!("not UTF-8 from byte {} on", error.valid_up_to()))
     })?;
     let mut scanner = Scanner::new(text);

@@ -20,6 +20,34 @@ pub(super) struct Text<'a> {
     has_escapes: bool,
 }
 
+/// How many bytes a string goes on before a quote, a backslash or a control character.
+fn plain(bytes: &[u8]) -> usize {
+    let (words, rest) = bytes.as_chunks();
+    for (index, word) in words.iter().enumerate() {
+        let special = special_bytes(u64::from_le_bytes(*word));
+        if special != 0 {
+            return index * 8 + special.trailing_zeros() as usize / 8;
+        }
+    }
+    let plain = rest.iter().take_while(|byte| !matches!(byte, b'"' | b'\\' | ..b' '));
+    words.len() * 8 + plain.count()
+}
+
+/// The highest bit of the first of eight bytes, the lowest one first, that is a quote, a
+/// backslash or a control character; bits of bytes behind it may be set too.
+///
+/// After "Determine if a word has a byte less than n" in Sean Anderson's Bit Twiddling Hacks.
+const fn special_bytes(word: u64) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGHEST: u64 = ONES << 7;
+    let quotes = word ^ (ONES * b'"' as u64);
+    let backslashes = word ^ (ONES * b'\\' as u64);
+    let quotes = quotes.wrapping_sub(ONES) & !quotes;
+    let backslashes = backslashes.wrapping_sub(ONES) & !backslashes;
+    let controls = word.wrapping_sub(ONES * b' ' as u64) & !word;
+    (quotes | backslashes | controls) & HIGHEST
+}
+
 impl<'a> Text<'a> {
     /// The string with its escape sequences resolved.
     pub(super) fn unescaped(self) -> Cow<'a, str> {
@@ -135,9 +163,7 @@ impl<'a> Scanner<'a> {
         let start = self.position;
         let mut has_escapes = false;
         loop {
-            let rest = &self.text.as_bytes()[self.position..];
-            let plain = rest.iter().take_while(|byte| !matches!(byte, b'"' | b'\\' | ..b' '));
-            self.position += plain.count();
+            self.position += plain(&self.text.as_bytes()[self.position..]);
             match self.peek() {
                 Some(b'"') => break,
                 Some(b'\\') => {
@@ -347,6 +373,25 @@ mod tests {
         for text in ["", "1 2", "[1 2]", "\"\n\"", "\"\u{1f}\"", "\"\0\""] {
             assert!(fault(text).is_some(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_string_ends_where_it_ends_byte_by_byte() {
+        let special = |byte: &u8| matches!(byte, b'"' | b'\\' | ..b' ');
+        let agrees = |bytes: &[u8]| {
+            let expected = bytes.iter().position(&special).unwrap_or(bytes.len());
+            assert_eq!(plain(bytes), expected, "{bytes:?}");
+        };
+        for byte in 0..=u8::MAX {
+            for at in 0..20 {
+                let mut bytes = [0xff; 20];
+                bytes[at] = byte;
+                agrees(&bytes);
+                bytes[at..].fill(byte);
+                agrees(&bytes);
+            }
+        }
+        proptest::proptest!(|(bytes: Vec<u8>)| agrees(&bytes));
     }
 
     #[test]

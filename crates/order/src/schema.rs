@@ -123,11 +123,17 @@ fn read_object(
     uid: &mut Option<OrderUid>,
 ) -> Result<(), Fault> {
     let mut seen = 0_u32;
+    // Most orders have their fields in the order of the model.
+    let mut next = 0;
     scanner.object(depth, |scanner, key| {
         let key = key.unescaped();
-        let Some(place) = fields.iter().position(|field| field.name == key) else {
+        let is_next = fields.get(next).is_some_and(|field| field.name == key);
+        let place =
+            if is_next { Some(next) } else { fields.iter().position(|field| field.name == key) };
+        let Some(place) = place else {
             return scanner.skip_value(depth + 1);
         };
+        next = place + 1;
         if seen & (1 << place) != 0 {
             let text = "given twice, a field of an order may stand once only";
             return Err(Fault::new(Reason::DuplicateKey, text));
@@ -179,13 +185,13 @@ fn read_value(
 
 /// Checks a number that the scanner accepted; `-0` is an integer like any other.
 fn check_integer(number: &str) -> Result<(), Fault> {
+    if number.parse::<i64>().is_ok() {
+        return Ok(());
+    }
     if number.contains(['.', 'e', 'E']) {
         let text = "expected an integer, found a number with a fraction or an exponent";
         return Err(Fault::new(Reason::WrongType, text));
     }
-    if number.parse::<i64>().is_err() {
-        let text = format!("expected an integer from {} to {}", i64::MIN, i64::MAX);
-        return Err(Fault::new(Reason::NumberOutOfRange, text));
-    }
-    Ok(())
+    let text = format!("expected an integer from {} to {}", i64::MIN, i64::MAX);
+    Err(Fault::new(Reason::NumberOutOfRange, text))
 }
