@@ -84,7 +84,11 @@ impl Writer {
         self.metrics.ingest.redelivered.inc_by(redelivered as u64);
         let Batch { orders, mut rejects } = Batch::parse(messages, self.limits.max_message_bytes);
         let rows = rows(&orders);
-        let Some(outcomes) = self.persist(stop, || self.store.insert_orders(&rows)).await else {
+        let inserted = match redelivered {
+            0 => self.persist(stop, || self.store.insert_orders(&rows)).await,
+            _ => self.persist(stop, || self.store.insert_orders_again(&rows)).await,
+        };
+        let Some(outcomes) = inserted else {
             let kept = orders.into_iter().map(|(message, _)| message);
             let kept = kept.chain(rejects.into_iter().map(|reject| reject.message));
             return kept.for_each(|message| self.settle(message, Verdict::Keep));

@@ -4,6 +4,7 @@ mod bisect;
 mod compare;
 mod connection;
 mod copy_binary;
+mod copy_in;
 mod error;
 mod follow;
 mod grants;
@@ -22,6 +23,8 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 pub use compare::{Claim, Standing};
+use copy_in::CopyGate;
+pub use copy_in::copy_stream;
 pub use error::{Class, Error, classify};
 pub use follow::{Cursor, Followed};
 pub use lookup::Found;
@@ -38,6 +41,7 @@ use warnings::Warnings;
 pub struct Store {
     pool: PgPool,
     warnings: Warnings,
+    copy_gate: CopyGate,
 }
 
 impl Store {
@@ -54,7 +58,7 @@ impl Store {
             .test_before_acquire(true)
             .after_connect(|connection, _| Box::pin(session::prepare_for_pool(connection)))
             .connect_lazy_with(connect_options(url)?);
-        Ok(Self { pool, warnings: Warnings::new() })
+        Ok(Self { pool, warnings: Warnings::new(), copy_gate: CopyGate::default() })
     }
 
     /// Opens connections from now on by another URL: the password was changed. Those that are

@@ -97,13 +97,13 @@ impl Replay {
         if self.dry_run {
             return self.store.dry_run_orders(&rows).await;
         }
-        match self.store.insert_orders(&rows).await {
+        match self.store.insert_orders_again(&rows).await {
             // The guard against a constraint that refuses most of what flows in. Among rejects
             // most may well be refused, so each is asked for alone.
             Err(Error::Halt { .. }) => {
                 let mut outcomes = Vec::with_capacity(rows.len());
                 for row in rows.chunks(1) {
-                    outcomes.extend(self.store.insert_orders(row).await?);
+                    outcomes.extend(self.store.insert_orders_again(row).await?);
                 }
                 Ok(outcomes)
             }

@@ -127,7 +127,7 @@ impl Judge<'_> {
         observer: &mut dyn Observer,
     ) -> anyhow::Result<Applied<Message>> {
         let rows = ingest::rows(&orders);
-        let insert = async |(): &mut ()| Ok(self.store.insert_orders(&rows).await?);
+        let insert = async |(): &mut ()| Ok(self.store.insert_orders_again(&rows).await?);
         let outcomes = retry(self.patience, observer, &mut (), insert).await?;
         drop(rows);
         Ok(Applied::new(orders, outcomes))

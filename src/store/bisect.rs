@@ -1,43 +1,79 @@
-//! One statement for a batch of orders; when it is refused, the search for those at fault.
+//! Writing a batch of orders; when Postgres refuses it, the search for those at fault.
 
 use std::collections::{HashMap, HashSet};
 
 use sqlx::postgres::{PgBindIterExt, PgConnection};
 
 use super::connection::with_timeout;
+use super::copy_in::{CopyGate, copy_in};
 use super::warnings::Warnings;
 use super::{Class, Error, NewOrder, classify};
 
 /// What became of a batch of distinct orders. Who is in neither was there before.
 #[derive(Debug, Default)]
 pub(super) struct Insertion<'a> {
-    /// The uids of the rows that are new.
-    pub(super) stored: HashSet<String>,
+    /// Which rows are new.
+    pub(super) stored: Stored<'a>,
     /// What Postgres said, by the uid of each order it refused.
     pub(super) refused: HashMap<&'a str, String>,
     /// Whether Postgres warned of something: a commit may not be replicated as it should be.
     pub(super) warned: bool,
 }
 
+/// The orders that were inserted.
+#[derive(Debug)]
+pub(super) enum Stored<'a> {
+    All,
+    /// Those with these uids.
+    Some(HashSet<&'a str>),
+}
+
+impl Default for Stored<'_> {
+    fn default() -> Self {
+        Self::Some(HashSet::new())
+    }
+}
+
+impl Stored<'_> {
+    pub(super) fn contains(&self, uid: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(uids) => uids.contains(uid),
+        }
+    }
+}
+
 /// Inserts orders of distinct uids, sorted by uid: writers that insert overlapping batches in
 /// different orders would deadlock.
+///
+/// With a `gate` they are expected to be new, and `COPY` is tried first.
 ///
 /// When the content is refused, the batch is halved until the orders at fault stand alone. One
 /// is blamed only after failing alone twice, and only while most of the batch is well.
 pub(super) async fn insert<'a>(
     connection: &mut PgConnection,
     warnings: &Warnings,
+    gate: Option<&CopyGate>,
     orders: &[&NewOrder<'a>],
 ) -> Result<Insertion<'a>, Error> {
     let mut insertion = Insertion::default();
+    if let Some(gate) = gate.filter(|gate| gate.is_open(orders.len())) {
+        let (copied, warned) = warnings.capture(copy_all(connection, gate, orders)).await;
+        insertion.warned |= warned;
+        if copied? {
+            insertion.stored = Stored::All;
+            return Ok(insertion);
+        }
+    }
+    let mut stored = HashSet::with_capacity(orders.len());
     let mut parts = vec![orders];
     let mut alone_before = None;
     while let Some(part) = parts.pop() {
         let (answer, warned) = warnings.capture(insert_once(connection, part)).await;
         insertion.warned |= warned;
         let error = match answer {
-            Ok(stored) => {
-                insertion.stored.extend(stored);
+            Ok(uids) => {
+                stored.extend(uids);
                 continue;
             }
             Err(error) if classify(&error) == Class::Content => error,
@@ -58,14 +94,39 @@ pub(super) async fn insert<'a>(
             }
         }
     }
+    insertion.stored = Stored::Some(stored);
     Ok(insertion)
 }
 
-/// Inserts in one round trip and one transaction, and names the uids of the new rows.
-async fn insert_once(
+/// Whether all orders were inserted, which they are not when Postgres objects to one of them.
+async fn copy_all(
     connection: &mut PgConnection,
+    gate: &CopyGate,
     orders: &[&NewOrder<'_>],
-) -> sqlx::Result<Vec<String>> {
+) -> Result<bool, Error> {
+    match copy_in(connection, orders).await {
+        Ok(rows) if rows == orders.len() as u64 => {
+            gate.succeeded();
+            Ok(true)
+        }
+        // A trigger left some out.
+        Ok(_) => {
+            gate.collided();
+            Ok(false)
+        }
+        Err(error) if classify(&error) == Class::Content => {
+            gate.collided();
+            Ok(false)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Inserts in one round trip and one transaction, and names the uids of the new rows.
+async fn insert_once<'a>(
+    connection: &mut PgConnection,
+    orders: &[&NewOrder<'a>],
+) -> sqlx::Result<Vec<&'a str>> {
     let insertion = sqlx::query_scalar!(
         "insert into orders (order_uid, document, channel_sequence) \
          select * from unnest($1::text[], $2::bytea[], $3::bigint[]) \
@@ -74,7 +135,12 @@ async fn insert_once(
         orders.iter().map(|order| order.document).bind_iter() as _,
         orders.iter().map(|order| super::bigint(order.sequence)).bind_iter() as _,
     );
-    with_timeout(insertion.fetch_all(connection)).await
+    let uids = with_timeout(insertion.fetch_all(connection)).await?;
+    let of = |uid: &String| {
+        let at = orders.binary_search_by_key(&&**uid, |order| order.uid).ok()?;
+        Some(orders[at].uid)
+    };
+    Ok(uids.iter().filter_map(of).collect())
 }
 
 fn halt_if_most_fail(refused: usize, total: usize, error: &sqlx::Error) -> Result<(), Error> {

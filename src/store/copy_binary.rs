@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
+pub(super) const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 
 /// The stream is not what Postgres documents; the text says how.
 #[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 mod bisect;
 mod concurrency;
 mod connections;
+mod copy_in;
 mod encoding;
 mod follow;
 mod locks;

@@ -42,8 +42,9 @@ async fn few_bad_orders_of_many_cost_few_statements() {
             outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Refused { .. })).count();
         assert_eq!(refused, bad as usize);
 
-        // Both halves at each level of the way down to each, and each alone once more.
-        let most = bad * (2 * COUNT.ilog2() + 1) + 1;
+        // The `COPY` that is tried first, the whole batch, both halves at each level of the way down
+        // to each, and each alone once more.
+        let most = bad * (2 * COUNT.ilog2() + 1) + 2;
         let too_many = format!(
             "do $$ begin if nextval('statements') > {} then \
              raise exception '% statements', currval('statements') - 1; end if; end $$",

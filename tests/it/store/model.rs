@@ -13,6 +13,9 @@ use super::{migrated, open};
 /// The second is the first in other formatting.
 const DOCUMENTS: [&str; 3] = [r#"{"n":1}"#, r#"{ "n": 1 }"#, r#"{"n":2}"#];
 
+/// Enough for batches that are copied, and few enough that they meet.
+const UIDS: usize = 60;
+
 /// A message: which uid, which document, and its sequence, which a broker that counts from 1
 /// again gives twice.
 #[derive(Debug, Clone, Copy)]
@@ -22,13 +25,13 @@ struct Message {
     sequence: u64,
 }
 
-/// Batches of a few messages, each of which may be delivered any number of times.
+/// Batches of messages, each of which may be delivered any number of times.
 fn batches() -> impl Strategy<Value = Vec<Vec<Message>>> {
-    let message = (0..4_usize, 0..DOCUMENTS.len(), 1..8_u64)
+    let message = (0..UIDS, 0..DOCUMENTS.len(), 1..8_u64)
         .prop_map(|(uid, document, sequence)| Message { uid, document, sequence });
-    vec(message, 1..10).prop_flat_map(|messages| {
+    vec(message, 1..100).prop_flat_map(|messages| {
         let delivery = (0..messages.len()).prop_map(move |which| messages[which]);
-        vec(vec(delivery, 0..8), 1..6)
+        vec(vec(delivery, 0..60), 1..6)
     })
 }
 
@@ -65,7 +68,7 @@ fn compare(document: usize, kept: usize) -> Outcome {
 async fn check(store: &Store, batches: Vec<Vec<Message>>) -> Result<(), TestCaseError> {
     static CASE: AtomicU32 = AtomicU32::new(0);
     let case = CASE.fetch_add(1, Ordering::Relaxed);
-    let uids: Vec<String> = (0..4).map(|uid| format!("{case}-{uid}")).collect();
+    let uids: Vec<String> = (0..UIDS).map(|uid| format!("{case}-{uid}")).collect();
     let mut kept = HashMap::new();
     for batch in batches {
         let rows: Vec<_> = batch

@@ -12,6 +12,7 @@ const SOON: Duration = Duration::from_secs(20);
 
 /// The backends that wait for the standby, with an order's statement or the store's own.
 const WRITING: &str = "wait_event = 'SyncRep' and query like 'insert%'";
+const COPYING: &str = "wait_event = 'SyncRep' and query like 'copy%'";
 const MAKING_SURE: &str = "wait_event = 'SyncRep' and query like '%emit_message%'";
 
 /// A primary whose synchronous standby is held, and a database with the schema.
@@ -97,14 +98,18 @@ async fn a_commit_that_somebody_cuts_short_is_no_commit() {
     );
     primary.psql(&primary.superuser_url(), &silent).await.unwrap();
     let store = open(&database);
+    let copied: Vec<String> = (0..20).map(|n| format!("copied-{n}")).collect();
+    let copied: Vec<_> = copied.iter().map(|uid| order(uid, "{}", 1)).collect();
     let batch = [order("a", "{}", 1)];
-    let mut cut = pin!(store.insert_orders(&batch));
-    unfinished_while!(cut, hit(&primary, WRITING, "pg_cancel_backend"));
-    unfinished_while!(cut, waits(&primary, MAKING_SURE));
-    hit(&primary, MAKING_SURE, "pg_cancel_backend").await;
-    let error = cut.await.unwrap_err();
-    assert!(matches!(error, Error::CutShort), "{error:?}");
-    assert_eq!(error.class(), Class::Transient);
+    for (batch, writing) in [(&batch[..], WRITING), (&copied, COPYING)] {
+        let mut cut = pin!(store.insert_orders(batch));
+        unfinished_while!(cut, hit(&primary, writing, "pg_cancel_backend"));
+        unfinished_while!(cut, waits(&primary, MAKING_SURE));
+        hit(&primary, MAKING_SURE, "pg_cancel_backend").await;
+        let error = cut.await.unwrap_err();
+        assert!(matches!(error, Error::CutShort), "{error:?}");
+        assert_eq!(error.class(), Class::Transient);
+    }
 
     let reject = NewReject {
         channel: "orders",
