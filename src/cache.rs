@@ -1,130 +1,82 @@
-//! Orders in memory: uid to prepared response, bounded by bytes.
+//! Orders in memory, bounded by the bytes that they take of the process's memory.
 //!
 //! Orders never change, so the cache can only be incomplete, never wrong. It may be emptied at
 //! any time.
 
 mod cold_start;
+mod prepared;
 mod sync;
+mod table;
 
+use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
-use bytes::{BufMut as _, Bytes, BytesMut};
-use http::HeaderValue;
-use quick_cache::Weighter;
-use quick_cache::sync::Cache as QuickCache;
-
-use crate::digest::Sha256Digest;
 use crate::metrics::CacheSize;
+use table::{Growth, Table};
 
 pub use cold_start::ColdStart;
+pub use prepared::Prepared;
 pub use sync::CacheSync;
 
-/// What an entry costs beyond its uid and its document: the map's slot, the handles and the
-/// entity tag.
-const ENTRY_OVERHEAD: u64 = 160;
-
-/// Used to size the map before anything is known of the orders.
-const TYPICAL_ENTRY: u64 = 1_200;
-
-/// `"` and 16 hexadecimal digits and `"`.
-const ETAG_LEN: usize = 18;
-
-fn entity_tag(document: &[u8]) -> [u8; ETAG_LEN] {
-    let mut tag = [b'"'; ETAG_LEN];
-    base16ct::lower::encode(&Sha256Digest::of(document).as_bytes()[..8], &mut tag[1..])
-        .expect("8 bytes have 16 hexadecimal digits");
-    tag
-}
-
-/// An order as it is answered: its exact bytes and, in the same allocation, its entity tag.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Prepared(Bytes);
-
-impl Prepared {
-    /// Copies the document into an allocation of just its size: bytes off the wire would keep
-    /// alive the whole read buffer that they came in.
-    #[must_use]
-    pub fn new(document: &[u8]) -> Self {
-        let mut bytes = BytesMut::with_capacity(document.len() + ETAG_LEN);
-        bytes.put_slice(document);
-        bytes.put_slice(&entity_tag(document));
-        Self(bytes.freeze())
-    }
-
-    /// The exact bytes that were published.
-    #[must_use]
-    pub fn document(&self) -> Bytes {
-        self.0.slice(..self.0.len() - ETAG_LEN)
-    }
-
-    /// The strong entity tag. The document under a uid never changes, so 64 bits of its digest
-    /// are plenty.
-    ///
-    /// # Panics
-    /// Never: what [`Prepared::new`] puts there is a valid header value.
-    #[must_use]
-    pub fn etag(&self) -> HeaderValue {
-        HeaderValue::from_maybe_shared(self.0.slice(self.0.len() - ETAG_LEN..))
-            .expect("hexadecimal digits in quotes are a valid header value")
-    }
-
-    fn size(&self) -> u64 {
-        self.0.len() as u64
-    }
-}
-
 /// The cache. Clones share it.
-#[derive(Debug, Clone)]
-pub struct Cache(Arc<QuickCache<Box<str>, Prepared, ByBytes>>);
+#[derive(Clone)]
+pub struct Cache(Arc<Inner>);
 
-#[derive(Debug, Clone)]
-struct ByBytes;
-
-impl Weighter<Box<str>, Prepared> for ByBytes {
-    fn weight(&self, uid: &Box<str>, order: &Prepared) -> u64 {
-        weight(uid, order)
-    }
-}
-
-fn weight(uid: &str, order: &Prepared) -> u64 {
-    uid.len() as u64 + order.size() + ENTRY_OVERHEAD
+struct Inner {
+    table: Table,
+    max_bytes: i64,
+    /// What the orders and the table take; also of orders about to be kept.
+    bytes: AtomicI64,
+    entries: AtomicUsize,
 }
 
 impl Cache {
-    /// An empty cache of at most `max_bytes`, overhead included.
+    /// An empty cache of at most `max_bytes`, with all that an order takes beyond its document.
     #[must_use]
     pub fn new(max_bytes: u64) -> Self {
-        let items = usize::try_from(max_bytes / TYPICAL_ENTRY).unwrap_or(usize::MAX).max(16);
-        Self(Arc::new(QuickCache::with_weighter(items, max_bytes, ByBytes)))
+        Self(Arc::new(Inner {
+            table: Table::new(),
+            max_bytes: i64::try_from(max_bytes).unwrap_or(i64::MAX),
+            bytes: AtomicI64::new(0),
+            entries: AtomicUsize::new(0),
+        }))
     }
 
     /// The order, if it is in memory.
     #[must_use]
     pub fn get(&self, uid: &str) -> Option<Prepared> {
-        self.0.get(uid)
+        self.0.table.get(uid)
     }
 
     /// Whether the order is in memory; does not count as use.
     #[must_use]
     pub fn contains(&self, uid: &str) -> bool {
-        self.0.contains_key(uid)
+        self.0.table.contains(uid)
     }
 
-    /// Keeps an order, and lets others go if there is no room.
-    pub fn insert(&self, uid: &str, order: Prepared) {
-        self.0.insert(uid.into(), order);
+    /// Keeps an order, and lets others go if there is no room. One that is larger than the whole
+    /// cache is not kept.
+    pub fn insert(&self, order: Prepared) {
+        let size = size(&order);
+        if size > self.0.max_bytes {
+            return;
+        }
+        self.0.bytes.fetch_add(size, Ordering::Relaxed);
+        self.0.make_room();
+        self.0.keep(order, size);
     }
 
-    /// Keeps an order if the cache is not nearly full; tells whether it was kept.
-    ///
-    /// The cache is cut into parts, each with its share of the bytes. Their fillings differ, and
-    /// together they never reach the last byte: an eighth left free is room enough for both, so
-    /// that no order has to go and the end is noticed.
+    /// Keeps an order if none has to go for it; tells whether it was kept.
     #[must_use]
-    pub fn insert_if_room(&self, uid: &str, order: Prepared) -> bool {
-        let room = self.0.weight() + weight(uid, &order) <= self.0.capacity() / 8 * 7;
+    pub fn insert_if_room(&self, order: Prepared) -> bool {
+        let size = size(&order);
+        let bytes = self.0.bytes.fetch_add(size, Ordering::Relaxed) + size;
+        let room = bytes <= self.0.max_bytes;
         if room {
-            self.insert(uid, order);
+            self.0.keep(order, size);
+        } else {
+            self.0.bytes.fetch_sub(size, Ordering::Relaxed);
         }
         room
     }
@@ -133,51 +85,124 @@ impl Cache {
     #[must_use]
     pub fn size(&self) -> CacheSize {
         CacheSize {
-            entries: self.0.len() as u64,
-            bytes: self.0.weight(),
-            max_bytes: self.0.capacity(),
+            entries: self.0.entries.load(Ordering::Relaxed) as u64,
+            bytes: self.0.bytes.load(Ordering::Relaxed).unsigned_abs(),
+            max_bytes: self.0.max_bytes.unsigned_abs(),
         }
+    }
+}
+
+impl Inner {
+    /// Keeps an order whose `size` is among the bytes already.
+    fn keep(&self, order: Prepared, size: Growth) {
+        let (growth, replaced) = self.table.insert(order);
+        self.bytes.fetch_add(growth - size, Ordering::Relaxed);
+        if !replaced {
+            self.entries.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Lets orders go until the bytes are within the bound.
+    fn make_room(&self) {
+        while self.bytes.load(Ordering::Relaxed) > self.max_bytes {
+            let Some(growth) = self.table.evict() else { return };
+            self.bytes.fetch_add(growth, Ordering::Relaxed);
+            self.entries.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn size(order: &Prepared) -> Growth {
+    i64::try_from(order.size()).unwrap_or(i64::MAX)
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Cache({:?})", self.size())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Display;
+
     use super::*;
 
-    #[test]
-    fn an_order_comes_back_byte_for_byte_with_a_tag_of_its_own() {
-        let cache = Cache::new(1 << 20);
-        cache.insert("a", Prepared::new(b"{ \"x\" :1}\n"));
-        cache.insert("b", Prepared::new(b""));
-        let a = cache.get("a").expect("just put");
-        assert_eq!(&a.document()[..], b"{ \"x\" :1}\n");
-        assert_eq!(a.etag().len(), ETAG_LEN);
-        assert_ne!(a.etag(), cache.get("b").expect("just put").etag());
-        assert_eq!(a.etag(), Prepared::new(b"{ \"x\" :1}\n").etag());
-        assert!(cache.get("c").is_none());
+    fn order(uid: impl Display, document: &[u8]) -> Prepared {
+        Prepared::from_row(&format!("{uid}"), document).expect("a short id")
     }
 
     #[test]
-    fn the_bound_in_bytes_holds() {
+    fn an_order_comes_back_byte_for_byte() {
+        let cache = Cache::new(1 << 20);
+        cache.insert(order("a", b"{ \"x\" :1}\n"));
+        cache.insert(order("b", b""));
+        assert_eq!(cache.get("a").expect("just put").document(), b"{ \"x\" :1}\n");
+        assert_eq!(cache.get("b").expect("just put").document(), b"");
+        assert!(cache.get("c").is_none());
+        assert_eq!(cache.size().entries, 2);
+        cache.insert(order("b", b"[]"));
+        assert_eq!(cache.get("b").expect("just put").document(), b"[]");
+        assert_eq!(cache.size().entries, 2);
+    }
+
+    #[test]
+    fn the_bound_in_bytes_holds_and_is_used() {
         let max_bytes = 1 << 20;
         let cache = Cache::new(max_bytes);
-        let order = Prepared::new(&[b'x'; 1000]);
         for n in 0..5_000 {
-            cache.insert(&n.to_string(), order.clone());
+            cache.insert(order(n, &[b'x'; 1000]));
+            // The table may grow by a few kilobytes with an order; the next one makes up for it.
+            assert!(cache.size().bytes <= max_bytes + 2048, "{:?}", cache.size());
         }
-        assert!(cache.size().bytes <= max_bytes, "{:?}", cache.size());
-        assert!(cache.size().entries > 500, "{:?}", cache.size());
+        let fit = max_bytes / 1048;
+        assert!((fit * 9 / 10..fit).contains(&cache.size().entries), "{:?}", cache.size());
+        cache.insert(order("huge", &vec![b'x'; 2 << 20]));
+        assert!(cache.get("huge").is_none() && cache.size().entries > fit * 9 / 10);
     }
 
     #[test]
-    fn a_cache_that_is_nearly_full_takes_no_order_that_could_push_out_another() {
+    fn orders_in_demand_stay_when_others_pour_in() {
+        let cache = Cache::new(1 << 20);
+        let wanted = || (0..100).map(|n| format!("wanted-{n}"));
+        wanted().for_each(|uid| cache.insert(order(uid, &[b'x'; 1000])));
+        for n in 0..5_000 {
+            cache.insert(order(n, &[b'x'; 1000]));
+            let _ = cache.get(&format!("wanted-{}", n % 100));
+        }
+        let stayed = wanted().filter(|uid| cache.contains(uid)).count();
+        assert!(stayed >= 95, "{stayed} of 100 stayed");
+    }
+
+    #[test]
+    fn a_full_cache_takes_no_order_for_which_another_has_to_go() {
         let cache = Cache::new(16 << 20);
-        let order = Prepared::new(&[b'x'; 1000]);
-        let fitted =
-            (0..20_000).take_while(|n| cache.insert_if_room(&n.to_string(), order.clone()));
+        let fitted = (0..20_000).take_while(|n| cache.insert_if_room(order(n, &[b'x'; 1000])));
         let fitted = fitted.count() as u64;
-        assert!((11_000..14_000).contains(&fitted), "{fitted} orders");
-        assert!(cache.size().entries > fitted / 10 * 9, "hardly any had to go");
-        assert!(!cache.insert_if_room("one more", order));
+        assert!((15_000..16_000).contains(&fitted), "{fitted} orders");
+        assert_eq!(cache.size().entries, fitted);
+        assert!(!cache.insert_if_room(order("one more", &[b'x'; 1000])));
+    }
+
+    #[test]
+    fn it_is_whole_after_writers_and_readers_at_once() {
+        let cache = Cache::new(1 << 20);
+        std::thread::scope(|scope| {
+            for writer in 0..4 {
+                let cache = &cache;
+                scope.spawn(move || {
+                    for n in 0..5_000 {
+                        let uid = (n * 7 + writer) % 2_000;
+                        cache.insert(order(uid, uid.to_string().as_bytes()));
+                        if let Some(found) = cache.get(&(n % 2_000).to_string()) {
+                            assert_eq!(found.document(), (n % 2_000).to_string().as_bytes());
+                        }
+                    }
+                });
+            }
+        });
+        let there = (0..2_000).filter(|n| cache.contains(&n.to_string())).count() as u64;
+        assert_eq!(cache.size().entries, there);
+        assert!(cache.size().bytes <= 1 << 20, "{:?}", cache.size());
     }
 }

@@ -96,11 +96,11 @@ impl Writer {
         drop(rows);
         let applied = Applied::new(orders, outcomes);
         for (message, order) in applied.stored {
-            self.cache.insert(order.uid().as_str(), Prepared::new(order.document()));
+            self.cache.insert(Prepared::new(order.uid(), order.document()));
             self.settle(message, Verdict::Stored);
         }
         for (uid, document) in applied.winners {
-            self.cache.insert(uid.as_str(), Prepared::new(&document));
+            self.cache.insert(Prepared::new(&uid, &document));
         }
         for (message, _) in applied.duplicates {
             self.settle(message, Verdict::Duplicate);

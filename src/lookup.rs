@@ -96,8 +96,8 @@ impl Postgres {
     async fn find(self: Arc<Self>, uid: OrderUid) -> Answer {
         match timeout(self.timeout, self.store.find(uid.as_str())).await {
             Ok(Ok(Found::Document(document))) => {
-                let order = Prepared::new(&document);
-                self.cache.insert(uid.as_str(), order.clone());
+                let order = Prepared::new(&uid, &document);
+                self.cache.insert(order.clone());
                 Answer::Found(order)
             }
             Ok(Ok(Found::Absent)) => Answer::Absent,

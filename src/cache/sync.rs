@@ -86,7 +86,8 @@ impl CacheSync {
         self.health.enter(Phase::Warming(Arc::clone(&progress)));
         let cache = self.cache.clone();
         let keep = move |uid: &str, document: &[u8]| {
-            if cache.insert_if_room(uid, Prepared::new(document)) {
+            let kept = |order| cache.insert_if_room(order);
+            if Prepared::from_row(uid, document).is_none_or(kept) {
                 ControlFlow::Continue(())
             } else {
                 ControlFlow::Break(())
@@ -136,8 +137,10 @@ impl CacheSync {
         followed.uids.retain(|uid| !self.cache.contains(uid));
         for uids in followed.uids.chunks(DOCUMENTS_AT_ONCE) {
             for (uid, document) in self.store.documents(uids).await? {
-                self.cache.insert(&uid, Prepared::new(&document));
-                self.metrics.cache.followed.inc();
+                if let Some(order) = Prepared::from_row(&uid, &document) {
+                    self.cache.insert(order);
+                    self.metrics.cache.followed.inc();
+                }
             }
         }
         Ok(followed.next)

@@ -191,8 +191,6 @@ async fn connection<A: Respond>(
 mod tests {
     use std::net::Ipv4Addr;
 
-    use bytes::Bytes;
-    use http_body_util::Full;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::sync::Semaphore;
 
@@ -216,7 +214,7 @@ mod tests {
             async move {
                 asked.add_permits(1);
                 permits.acquire().await.unwrap().forget();
-                Response::new(Body::Prepared(Full::new(Bytes::from_static(b"answer"))))
+                Response::new(Body::Routed("answer".into()))
             }
         }
     }

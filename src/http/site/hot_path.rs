@@ -4,11 +4,9 @@ use std::convert::Infallible;
 use std::future::{Future, ready};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::future::Either;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use tower::Service as _;
 
@@ -60,7 +58,7 @@ impl HotPath {
         let path = path.strip_prefix(&*self.0.base_path).unwrap_or(path);
         let uid = path.strip_prefix(ORDERS)?;
         let order = self.0.lookup.in_memory(uid)?;
-        let response = order_response(&order, request.headers(), &self.0.cache_control);
+        let response = order_response(order, request.headers(), &self.0.cache_control);
         let metrics = &self.0.metrics.http;
         match response.status() {
             StatusCode::OK => metrics.lookup_hit.inc(),
@@ -117,14 +115,13 @@ fn without_base_path(uri: &Uri, base_path: &str) -> Option<Uri> {
 
 /// An order as an answer: 200 with its bytes, or 304 for a client that has them.
 pub(super) fn order_response(
-    order: &Prepared,
+    order: Prepared,
     request: &HeaderMap,
     cache_control: &HeaderValue,
 ) -> Response<Body> {
     let etag = order.etag();
     let unchanged = names(request, &etag);
-    let body = if unchanged { Bytes::new() } else { order.document() };
-    let mut response = Response::new(Body::Prepared(Full::new(body)));
+    let mut response = Response::new(Body::Order((!unchanged).then_some(order)));
     let headers = response.headers_mut();
     headers.insert(ETAG, etag);
     headers.insert(CACHE_CONTROL, cache_control.clone());

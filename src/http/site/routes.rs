@@ -17,7 +17,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::Site;
 use super::hot_path::{ORDERS, order_response};
 use super::problem::Problem;
-use crate::http::{Body, assets};
+use crate::http::assets;
 use crate::lookup::Answer;
 
 /// Where orders are shown to people.
@@ -96,7 +96,7 @@ async fn order(State(site): State<Site>, uri: Uri, headers: HeaderMap) -> Respon
         Err(illegal) => Problem::bad_uid(&illegal.to_string()).into_response(),
         Ok(uid) => match site.lookup.find(&uid).await {
             Answer::Found(order) => {
-                order_response(&order, &headers, &site.cache_control).map(axum::body::Body::new)
+                order_response(order, &headers, &site.cache_control).map(Into::into)
             }
             Answer::Absent => Problem::no_such_order(uid.as_str()).into_response(),
             Answer::CannotTell => Problem::cannot_tell(RETRY_AFTER).into_response(),
@@ -109,7 +109,7 @@ async fn order_page(State(site): State<Site>, uri: Uri) -> Response {
     match uid_behind(ORDER_PAGES, &uri) {
         Err(illegal) => site.pages.bad_uid(&illegal.to_string()),
         Ok(uid) => match site.lookup.find(&uid).await {
-            Answer::Found(order) => site.pages.order(&order.document(), &site.cache_control),
+            Answer::Found(order) => site.pages.order(order.document(), &site.cache_control),
             Answer::Absent => site.pages.not_found(uid.as_str()),
             Answer::CannotTell => site.pages.cannot_tell(RETRY_AFTER),
         },
@@ -142,12 +142,6 @@ fn uid_behind(prefix: &str, uri: &Uri) -> Result<OrderUid, InvalidUid> {
     let raw = uri.path().strip_prefix(prefix).unwrap_or_default();
     // What is not UTF-8 becomes a character that no uid has.
     OrderUid::try_from(&*percent_decode_str(raw).decode_utf8_lossy())
-}
-
-impl From<Body> for axum::body::Body {
-    fn from(body: Body) -> Self {
-        Self::new(body)
-    }
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ fn uid(uid: &str) -> OrderUid {
 }
 
 fn found() -> Answer {
-    Answer::Found(Prepared::new(b"{}"))
+    Answer::Found(Prepared::from_row("a", b"{}").expect("a short id"))
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,133 @@
+//! A hash table in parts, each with a lock of its own, and the eviction from it.
+//!
+//! Eviction is CLOCK with a counter for each order (GCLOCK): a hand goes round the places of all
+//! tables, takes a use from each order that it passes, and lets go of the first that has none. It
+//! needs no list of orders, and a hit writes nothing but a byte of the order itself.
+
+use std::hash::BuildHasher as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use hashbrown::hash_table::Entry;
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use super::Prepared;
+
+/// So many that a writer, or a part that grows, is hardly ever in a reader's way.
+const PARTS: usize = 256;
+
+/// Orders that the hand passes at the most before it lets one go in any case: whoever waits for
+/// the lock must not wait for a whole round.
+const MOST_PASSED: usize = 64;
+
+/// Orders by id. What it holds is bounded by who uses it.
+pub(super) struct Table {
+    hasher: DefaultHashBuilder,
+    parts: Box<[RwLock<Part>]>,
+    /// The part that the hand is in.
+    hand: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Part {
+    orders: HashTable<Prepared>,
+    /// The place in this part that the hand comes to next.
+    hand: usize,
+}
+
+/// How much more memory is taken after a change than before, in bytes.
+pub(super) type Growth = i64;
+
+impl Table {
+    pub(super) fn new() -> Self {
+        let parts = (0..PARTS).map(|_| RwLock::default()).collect();
+        Self { hasher: DefaultHashBuilder::default(), parts, hand: AtomicUsize::new(0) }
+    }
+
+    /// The order under this id, with a use noted.
+    pub(super) fn get(&self, uid: &str) -> Option<Prepared> {
+        let hash = self.hasher.hash_one(uid.as_bytes());
+        let part = self.read(part_of(hash));
+        let order = part.orders.find(hash, |order| order.uid() == uid.as_bytes())?;
+        order.used();
+        Some(order.clone())
+    }
+
+    pub(super) fn contains(&self, uid: &str) -> bool {
+        let hash = self.hasher.hash_one(uid.as_bytes());
+        let part = self.read(part_of(hash));
+        part.orders.find(hash, |order| order.uid() == uid.as_bytes()).is_some()
+    }
+
+    /// Keeps an order, in place of another of the same id; says whether there was one.
+    pub(super) fn insert(&self, order: Prepared) -> (Growth, bool) {
+        let hash = self.hasher.hash_one(order.uid());
+        let mut part = self.write(part_of(hash));
+        let before = part.orders.allocation_size();
+        let size = signed(order.size());
+        let rehash = |order: &Prepared| self.hasher.hash_one(order.uid());
+        let replaced = match part.orders.entry(hash, |other| other.uid() == order.uid(), rehash) {
+            Entry::Occupied(mut entry) => Some(std::mem::replace(entry.get_mut(), order)),
+            Entry::Vacant(entry) => {
+                entry.insert(order);
+                None
+            }
+        };
+        let grown = part.orders.allocation_size() - before;
+        let freed = replaced.as_ref().map_or(0, Prepared::size);
+        (size + signed(grown as u64) - signed(freed), replaced.is_some())
+    }
+
+    /// Lets one order go; none if there is no order.
+    pub(super) fn evict(&self) -> Option<Growth> {
+        let (mut passed, mut empty) = (0, 0);
+        while empty < PARTS {
+            let hand = self.hand.load(Ordering::Relaxed);
+            let mut part = self.write(hand % PARTS);
+            if let Some(order) = part.evict(&mut passed) {
+                return Some(-signed(order.size()));
+            }
+            empty = if part.orders.is_empty() { empty + 1 } else { 0 };
+            // Whoever was here at the same time may have moved it on.
+            let next = hand.wrapping_add(1);
+            let _ = self.hand.compare_exchange(hand, next, Ordering::Relaxed, Ordering::Relaxed);
+        }
+        None
+    }
+
+    fn read(&self, part: usize) -> RwLockReadGuard<'_, Part> {
+        // A part is whole at every point where a panic could strike.
+        self.parts[part].read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, part: usize) -> RwLockWriteGuard<'_, Part> {
+        self.parts[part].write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Part {
+    /// Moves the hand on to an order that goes; none if it comes to the end before.
+    fn evict(&mut self, passed: &mut usize) -> Option<Prepared> {
+        while self.hand < self.orders.num_buckets() {
+            let place = self.hand;
+            self.hand += 1;
+            let Some(order) = self.orders.get_bucket(place) else { continue };
+            *passed += 1;
+            if *passed > MOST_PASSED || !order.forget_use() {
+                let order = self.orders.get_bucket_entry(place).ok()?;
+                return Some(order.remove().0);
+            }
+        }
+        self.hand = 0;
+        None
+    }
+}
+
+/// The part of a hash: by other bits than the table takes for its places and tags.
+fn part_of(hash: u64) -> usize {
+    (hash >> 40) as usize % PARTS
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).expect("memory is below 8 EiB")
+}
