@@ -4,6 +4,7 @@
 //! `routes`.
 
 mod hot_path;
+mod many;
 mod page;
 mod problem;
 mod routes;

@@ -7,9 +7,10 @@ use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge};
 
 use super::Maker;
 
-const METHODS: [&str; 3] = ["get", "head", "other"];
-const ROUTES: [&str; 5] = ["order_api", "order_page", "index", "static", "other"];
-const CODES: [&str; 10] = ["200", "303", "304", "400", "404", "405", "414", "500", "503", "other"];
+const METHODS: [&str; 4] = ["get", "head", "post", "other"];
+const ROUTES: [&str; 6] = ["order_api", "orders_lookup", "order_page", "index", "static", "other"];
+const CODES: [&str; 12] =
+    ["200", "303", "304", "400", "404", "405", "408", "413", "414", "500", "503", "other"];
 
 /// Requests by route and answer.
 #[derive(Debug)]
@@ -68,6 +69,7 @@ impl HttpMetrics {
         let method = match *method {
             Method::GET => "get",
             Method::HEAD => "head",
+            Method::POST => "post",
             _ => "other",
         };
         let code = CODES.into_iter().find(|code| *code == status.as_str()).unwrap_or("other");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
-use http_body_util::Empty;
+use http_body_util::Full;
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use testbed::eventually;
@@ -110,7 +110,7 @@ async fn ask(replica: &Replica, method: Method, path: &str, etag: Option<&str>) 
     if let Some(etag) = etag {
         request = request.header("if-none-match", etag);
     }
-    let request = request.body(Empty::new()).expect("a valid request");
+    let request = request.body(Full::default()).expect("a valid request");
     let reply = replica.request(request).await.expect("an answer");
     let mut headers = reply.headers;
     headers.remove("date");

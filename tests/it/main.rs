@@ -14,6 +14,7 @@ mod faults;
 mod gaps;
 mod healthcheck;
 mod hostile;
+mod lookup_many;
 mod openapi;
 mod publish;
 mod reconcile;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -179,7 +179,7 @@ pub(crate) struct Replica {
     _ports: [Port; 2],
     /// Where its log is.
     _dir: Arc<TempDir>,
-    client: Client<HttpConnector, Empty<Bytes>>,
+    client: Client<HttpConnector, Full<Bytes>>,
 }
 
 /// An answer to a request.
@@ -203,7 +203,7 @@ impl Replica {
         self
     }
 
-    pub(crate) async fn request(&self, request: Request<Empty<Bytes>>) -> Option<Reply> {
+    pub(crate) async fn request(&self, request: Request<Full<Bytes>>) -> Option<Reply> {
         let response = self.client.request(request).await.ok()?;
         let (head, body) = response.into_parts();
         let body = body.collect().await.ok()?.to_bytes();
@@ -214,7 +214,7 @@ impl Replica {
         let request = Request::builder()
             .method(Method::GET)
             .uri(format!("http://{address}{path}"))
-            .body(Empty::new())
+            .body(Full::default())
             .expect("a valid request");
         self.request(request).await
     }

@@ -1,5 +1,7 @@
 //! What the API answers when it has no order to give: RFC 9457 problem details.
 
+use std::time::Duration;
+
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -54,6 +56,27 @@ impl Problem {
         Self::new(
             StatusCode::URI_TOO_LONG,
             format!("request target is longer than {limit_bytes} bytes"),
+        )
+    }
+
+    /// 400: the request's body is not what it must be; `detail` says what.
+    pub(super) fn bad_body(detail: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, format!("not a list of ids: {detail}"))
+    }
+
+    /// 408: the request's body took longer than `limit` to arrive.
+    pub(super) fn body_too_slow(limit: Duration) -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            format!("request body did not arrive within {limit:?}"),
+        )
+    }
+
+    /// 413; `limit_bytes` is the longest body that is read.
+    pub(super) fn body_too_large(limit_bytes: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("request body must be whole and at most {limit_bytes} bytes"),
         )
     }
 
@@ -138,6 +161,9 @@ pub(in crate::http) mod tests {
             Problem::bad_uid("character \"<\" at 3, must be of A-Z a-z 0-9 - . _ ~"),
             Problem::method_not_allowed("GET, HEAD"),
             Problem::uri_too_long(8192),
+            Problem::bad_body("trailing characters at line 1 column 3"),
+            Problem::body_too_slow(Duration::from_secs(10)),
+            Problem::body_too_large(262_144),
             Problem::no_such_address(),
             Problem::internal(),
         ];

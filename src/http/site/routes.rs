@@ -14,9 +14,9 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::Site;
 use super::hot_path::{ORDERS, order_response};
 use super::problem::Problem;
+use super::{Site, many};
 use crate::http::assets;
 use crate::lookup::Answer;
 
@@ -36,6 +36,8 @@ pub(super) fn router(site: Site) -> Router {
         .route("/orders/{*uid}", html(get(order_page)))
         .route("/api/v1/orders/", json(get(order)))
         .route("/api/v1/orders/{*uid}", json(get(order)))
+        // `lookup` is also a valid id, of which GET asks.
+        .route("/api/v1/orders/lookup", api(get(order).post(many::lookup), "GET, HEAD, POST"))
         .route("/api/v1/openapi.json", json(get(async |h: HeaderMap| assets::openapi(&h))))
         .route("/static/style.css", html(get(async |h: HeaderMap| assets::stylesheet(&h))))
         .route("/static/icon.svg", html(get(async |h: HeaderMap| assets::icon(&h))))
@@ -65,6 +67,7 @@ fn name(route: &str) -> &'static str {
         "/" => "index",
         "/orders" | "/orders/" | "/orders/{*uid}" => "order_page",
         "/api/v1/orders/" | "/api/v1/orders/{*uid}" => "order_api",
+        "/api/v1/orders/lookup" => "orders_lookup",
         _ => "static",
     }
 }
@@ -74,12 +77,19 @@ fn html(route: MethodRouter<Site>) -> MethodRouter<Site> {
 }
 
 fn json<S: Clone + Send + Sync + 'static>(route: MethodRouter<S>) -> MethodRouter<S> {
-    route.fallback(async || Problem::method_not_allowed("GET, HEAD")).layer(
-        CatchPanicLayer::custom(|_| {
+    api(route, "GET, HEAD")
+}
+
+fn api<S: Clone + Send + Sync + 'static>(
+    route: MethodRouter<S>,
+    allow: &'static str,
+) -> MethodRouter<S> {
+    route.fallback(async move || Problem::method_not_allowed(allow)).layer(CatchPanicLayer::custom(
+        |_| {
             tracing::error!("A handler of the API panicked");
             Problem::internal().into_response()
-        }),
-    )
+        },
+    ))
 }
 
 async fn unknown_address(State(site): State<Site>, uri: Uri) -> Response {
