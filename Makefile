@@ -60,6 +60,8 @@ test: ## Run every test, against real servers that the tests start themselves
 	@scripts/install-tools --chart
 	@scripts/chart-check
 	env --default-signal=HUP,INT $(CARGO) test --workspace --locked
+	@if type valgrind >/dev/null 2>&1; then CARGO=$(CARGO) benches/guard; \
+	  else echo 'bench-guard: SKIPPED: valgrind is missing: apt-get install valgrind'; fi
 
 ##@ Heavier proofs
 
@@ -79,6 +81,20 @@ chaos: ## Make faults under load and check that nothing is lost or wrong, for ex
 .PHONY: mutants
 mutants: ## Check that the chaos run notices each of the faults that are put into a copy of the service
 	@scripts/mutants
+
+bench_parts := bench-lookup bench-ingest bench-warmup bench-memory bench-isolation
+.PHONY: bench $(bench_parts)
+bench: ## Measure the service beside nginx, Redis, psql and stan.go; also by part, for example `make bench-lookup`
+bench $(bench_parts): bench%:
+	@scripts/install-tools --bench
+	$(CARGO) build --release --locked -p waybill -p testbed
+	$(CARGO) build --release --locked -p testbed --example floor
+	@WAYBILL=$(abspath $(target))/release/waybill FLOOR=$(abspath $(target))/release/examples/floor \
+	  $(testbed) with-database benches/bench $(*:-%=%)
+
+.PHONY: bench-guard
+bench-guard: ## Count the instructions of single operations, and fail where they are more than benches/limits.json says
+	@CARGO=$(CARGO) benches/guard
 
 .PHONY: compose-test
 compose-test: ## Bring up compose.yaml with Docker, under a name and ports of its own

@@ -1,0 +1,114 @@
+"""A backlog of orders into Postgres, beside a consumer alone and COPY alone."""
+
+import pathlib
+import statistics
+import subprocess
+import time
+
+import common
+
+
+def backlog(count, directory, work):
+    """Makes an empty database and a channel with `count` orders, and lets `work` have them."""
+    common.empty_schema()
+    with common.broker(directory) as (server, port):
+        common.publish(port, count)
+        return work(server, port)
+
+
+def service(count, directory):
+    """Rows a second, and the processor time of each part in µs a row."""
+
+    def work(server, port):
+        database = common.postmaster()
+        started = common.family_time(database), common.processor_time(server.pid)
+        stored = 'waybill_ingest_messages_total{result="stored"}'
+        # The schema is there and the cache is empty, so that the work begins at once.
+        with common.replica(port) as (process, _, admin):
+            first = common.until(lambda: common.metric(admin, stored), 60, "the first row")
+            began = time.monotonic()
+            done = lambda: (rows := common.metric(admin, stored)) and rows >= count
+            # To be asked costs the service time: seldom enough not to count.
+            common.until(done, 300, "the backlog", process, pause=0.04)
+            rate = (count - first) / (time.monotonic() - began)
+            spent = (
+                common.processor_time(process.pid),
+                common.family_time(database) - started[0],
+                common.processor_time(server.pid) - started[1],
+            )
+        rows = int(common.psql("select count(*) from orders"))
+        if rows != count:
+            raise common.Failure(f"{rows} of {count} orders are stored")
+        return (round(rate), *(round(part / count * 1e6, 2) for part in spent))
+
+    return backlog(count, directory, work)
+
+
+def consumer(count, directory):
+    """Messages a second of a durable queue group that acknowledges each by hand."""
+
+    def work(_, port):
+        command = [str(directory / "consumer"), str(port), common.CLUSTER, common.CHANNEL, str(count)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        return round(float(done.stdout))
+
+    return backlog(count, directory, work)
+
+
+def copy(count, directory):
+    """Rows a second of one COPY of the same orders, and the processor time in µs a row."""
+    rows = directory / "orders.copy"
+    common.empty_schema()
+    database = common.postmaster()
+    started = common.family_time(database)
+    began = time.monotonic()
+    statement = f"\\copy orders (order_uid, document, channel_sequence) from '{rows}' (format binary)"
+    common.psql(statement)
+    took = time.monotonic() - began
+    return round(count / took), round((common.family_time(database) - started) / count * 1e6, 2)
+
+
+def prepare(count, directory):
+    """Builds the consumer, and writes the orders to a file for COPY."""
+    source = common.ROOT / "benches/consumer"
+    build = ["go", "build", "-o", str(directory / "consumer"), "."]
+    subprocess.run(build, cwd=source, check=True)
+    service(count, directory)
+    out = directory / "orders.copy"
+    columns = "order_uid, document, channel_sequence"
+    common.psql(f"\\copy (select {columns} from orders order by tx, order_uid) to '{out}' (format binary)")
+
+
+def run(count=100_000, rounds=5):
+    with common.scratch() as scratch:
+        directory = pathlib.Path(scratch)
+        prepare(count, directory)
+        found = common.rounds(
+            rounds,
+            {
+                "service": lambda: service(count, directory),
+                "consumer": lambda: consumer(count, directory),
+                "COPY": lambda: copy(count, directory),
+            },
+        )
+    rates = {name: [v[0] if isinstance(v, tuple) else v for v in vs] for name, vs in found.items()}
+    one_after_other = 1 / sum(1 / statistics.median(rates[name]) for name in ("consumer", "COPY"))
+    ratio = statistics.median(rates["service"]) / one_after_other
+    print(f"### Ingest of {count:,} orders of 1 kB\n")
+    common.table(
+        ("what", "a second", "of one after the other"),
+        ("`waybill serve`", common.middle(rates["service"], 0), f"{ratio:.2f}"),
+        ("stan.go, durable queue group, acknowledged by hand", common.middle(rates["consumer"], 0), ""),
+        ("`COPY` into the same table", common.middle(rates["COPY"], 0), ""),
+        ("one after the other", f"{one_after_other:,.0f}", "1.00"),
+    )
+    parts = list(zip(*found["service"]))[1:]
+    total = [sum(value[1:]) for value in found["service"]]
+    common.table(
+        ("processor time of", "µs a row"),
+        ("the service", common.middle(parts[0])),
+        ("Postgres", common.middle(parts[1])),
+        ("the broker", common.middle(parts[2])),
+        ("all of them", common.middle(total)),
+        ("Postgres, `COPY` alone", common.middle([value[1] for value in found["COPY"]])),
+    )
