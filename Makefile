@@ -88,8 +88,9 @@ bench: ## Measure the service beside nginx, Redis, psql and stan.go; also by par
 bench $(bench_parts): bench%:
 	@scripts/install-tools --bench
 	$(CARGO) build --release --locked -p waybill -p testbed
-	$(CARGO) build --release --locked -p testbed --example floor
+	$(CARGO) build --release --locked -p waybill -p testbed --example floor --example hitrate
 	@WAYBILL=$(abspath $(target))/release/waybill FLOOR=$(abspath $(target))/release/examples/floor \
+	  HITRATE=$(abspath $(target))/release/examples/hitrate \
 	  $(testbed) with-database benches/bench $(*:-%=%)
 
 .PHONY: bench-guard

@@ -1,6 +1,8 @@
 """What `cache.max_bytes` means for the process's memory, with more orders than fit."""
 
+import os
 import pathlib
+import subprocess
 
 import common
 import warmup
@@ -21,6 +23,11 @@ def run(budgets=(64 << 20, 256 << 20), count=100_000):
                 rows.append((mib(budget), f"{orders:,}", mib(counted), mib(beyond), f"{beyond / budget:.2f}"))
     print("### Memory with more orders than fit\n")
     common.table(*rows)
+    print("### Hits with room for a part of 200,000 orders, 4,000,000 lookups by Zipf's law\n")
+    for exponent in ("0.8", "1.0"):
+        command = [os.environ["HITRATE"], "200000", "4000000", exponent]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        print(f"Exponent {exponent}:\n\n{done.stdout}", flush=True)
 
 
 def measure(port, count, budget):
