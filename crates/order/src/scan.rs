@@ -1,8 +1,9 @@
 //! A strict scanner of JSON (RFC 8259): it checks and steps over, and builds nothing.
 
-use std::borrow::Cow;
+mod string;
 
 use super::refusal::{Fault, Reason};
+use string::Text;
 
 /// How deeply objects and arrays may be nested; the outermost counts as 1.
 pub(super) const MAX_DEPTH: usize = 32;
@@ -11,61 +12,6 @@ pub(super) const MAX_DEPTH: usize = 32;
 pub(super) struct Scanner<'a> {
     text: &'a str,
     position: usize,
-}
-
-/// A string as it stands in the text, without its quotes and known to be valid.
-#[derive(Clone, Copy)]
-pub(super) struct Text<'a> {
-    raw: &'a str,
-    has_escapes: bool,
-}
-
-/// How many bytes a string goes on before a quote, a backslash or a control character.
-fn plain(bytes: &[u8]) -> usize {
-    let (words, rest) = bytes.as_chunks();
-    for (index, word) in words.iter().enumerate() {
-        let special = special_bytes(u64::from_le_bytes(*word));
-        if special != 0 {
-            return index * 8 + special.trailing_zeros() as usize / 8;
-        }
-    }
-    let plain = rest.iter().take_while(|byte| !matches!(byte, b'"' | b'\\' | ..b' '));
-    words.len() * 8 + plain.count()
-}
-
-/// The highest bit of the first of eight bytes, the lowest one first, that is a quote, a
-/// backslash or a control character; bits of bytes behind it may be set too.
-///
-/// After "Determine if a word has a byte less than n" in Sean Anderson's Bit Twiddling Hacks.
-const fn special_bytes(word: u64) -> u64 {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const HIGHEST: u64 = ONES << 7;
-    let quotes = word ^ (ONES * b'"' as u64);
-    let backslashes = word ^ (ONES * b'\\' as u64);
-    let quotes = quotes.wrapping_sub(ONES) & !quotes;
-    let backslashes = backslashes.wrapping_sub(ONES) & !backslashes;
-    let controls = word.wrapping_sub(ONES * b' ' as u64) & !word;
-    (quotes | backslashes | controls) & HIGHEST
-}
-
-impl<'a> Text<'a> {
-    /// The string with its escape sequences resolved.
-    pub(super) fn unescaped(self) -> Cow<'a, str> {
-        if !self.has_escapes {
-            return Cow::Borrowed(self.raw);
-        }
-        let mut meaning = String::with_capacity(self.raw.len());
-        let mut rest = self.raw;
-        while let Some(plain) = rest.find('\\') {
-            meaning.push_str(&rest[..plain]);
-            let mut scanner = Scanner::new(&rest[plain..]);
-            // The scanner has accepted every escape of this string before.
-            meaning.extend(scanner.escape());
-            rest = &rest[plain + scanner.position..];
-        }
-        meaning.push_str(rest);
-        Cow::Owned(meaning)
-    }
 }
 
 impl<'a> Scanner<'a> {
@@ -155,27 +101,6 @@ impl<'a> Scanner<'a> {
             }
         }
         Ok(())
-    }
-
-    /// Reads a string and steps over it.
-    pub(super) fn string(&mut self) -> Result<Text<'a>, Fault> {
-        self.position += 1;
-        let start = self.position;
-        let mut has_escapes = false;
-        loop {
-            self.position += plain(&self.text.as_bytes()[self.position..]);
-            match self.peek() {
-                Some(b'"') => break,
-                Some(b'\\') => {
-                    has_escapes = true;
-                    self.escape()?;
-                }
-                _ => return Err(self.expected("the rest of a string (control characters escaped)")),
-            }
-        }
-        let raw = &self.text[start..self.position];
-        self.position += 1;
-        Ok(Text { raw, has_escapes })
     }
 
     /// Steps over a number and returns it as it stands.
@@ -269,164 +194,7 @@ impl<'a> Scanner<'a> {
             Err(self.expected("a JSON value"))
         }
     }
-
-    /// Steps over an escape sequence and returns what it means.
-    fn escape(&mut self) -> Result<char, Fault> {
-        let start = self.position;
-        self.position += 1;
-        let meaning = match self.peek() {
-            Some(byte @ (b'"' | b'\\' | b'/')) => char::from(byte),
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{c}',
-            Some(b'n') => '\n',
-            Some(b'r') => '\r',
-            Some(b't') => '\t',
-            Some(b'u') => return self.unicode_escape(start),
-            _ => return Err(self.expected("an escape that JSON knows")),
-        };
-        self.position += 1;
-        Ok(meaning)
-    }
-
-    /// The rest of an escape sequence that began at `start` and goes on with a `u`.
-    fn unicode_escape(&mut self, start: usize) -> Result<char, Fault> {
-        let first = self.four_hex_digits()?;
-        let code = match first {
-            0xd800..=0xdbff if self.text[self.position..].starts_with("\\u") => {
-                self.position += 1;
-                match self.four_hex_digits()? {
-                    second @ 0xdc00..=0xdfff => {
-                        0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00)
-                    }
-                    _ => first,
-                }
-            }
-            code => code,
-        };
-        match char::from_u32(code) {
-            Some('\0') => Err(Fault::new(
-                Reason::IllegalText,
-                format!("found \\u0000 at byte {start}, U+0000 is not allowed in text"),
-            )),
-            Some(character) => Ok(character),
-            None => Err(Fault::new(
-                Reason::IllegalText,
-                format!("found half a surrogate pair at byte {start}, must be a whole pair"),
-            )),
-        }
-    }
-
-    /// Steps over a `u` and the four hexadecimal digits that must follow it.
-    fn four_hex_digits(&mut self) -> Result<u32, Fault> {
-        self.position += 1;
-        let mut code = 0;
-        for _ in 0..4 {
-            let Some(digit) = self.peek().and_then(|byte| char::from(byte).to_digit(16)) else {
-                return Err(self.expected("four hexadecimal digits"));
-            };
-            code = code * 16 + digit;
-            self.position += 1;
-        }
-        Ok(code)
-    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What is wrong with `text` as one JSON value, if anything.
-    fn fault(text: &str) -> Option<Fault> {
-        let mut scanner = Scanner::new(text);
-        match scanner.skip_value(1) {
-            Ok(()) if scanner.peek().is_some() => Some(scanner.expected("the end")),
-            outcome => outcome.err(),
-        }
-    }
-
-    #[test]
-    fn what_the_grammar_allows_is_accepted() {
-        let numbers = "0 -0 10 1.0 1e5 1E+5 1e-05 -1.5e400 123456789012345678901234567890";
-        let others = r#"true false null "" "\"\\\/\b\f\n\r\t\u00e9\uD83D\uDE00" [] {} [1,2] {"":{}} {"a":1,"a":2}"#;
-        for text in numbers.split(' ').chain(others.split(' ')) {
-            assert!(fault(text).is_none(), "{text}: {:?}", fault(text));
-        }
-        for text in ["[ ]", "{ }", "[ 1 , 2 ]", "{\t\"a\"\r:\n1 }", "\"\u{7f} \u{85}é\u{10ffff}\""]
-        {
-            assert!(fault(text).is_none(), "{text}: {:?}", fault(text));
-        }
-    }
-
-    #[test]
-    fn what_the_grammar_forbids_is_refused() {
-        let numbers = "- +1 01 -01 .5 1. 1.e5 1e 1e+ 0x10 1_000 NaN Infinity -Infinity";
-        let strings = r#"' 'a' " "\" "\x41" "\u12" "\u12g4" "\u+123" "\U0041" "\"#;
-        let arrays = "[ [1 [1, [1,] [,1] [1}2] ] [1} [}";
-        let objects =
-            r#"{ {"a" {"a": {"a":1 {"a":1, {"a":1,} {"a"1} {a:1} {1:1} {"a":} {,} {"a":1] {]"#;
-        let others = "nul nulll True TRUE /**/1 1// \u{a0}1 \u{c}1 \0 \u{feff}1 é";
-        for text in
-            [numbers, strings, arrays, objects, others].iter().flat_map(|list| list.split(' '))
-        {
-            assert!(fault(text).is_some(), "{text:?}");
-        }
-        for text in ["", "1 2", "[1 2]", "\"\n\"", "\"\u{1f}\"", "\"\0\""] {
-            assert!(fault(text).is_some(), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn a_string_ends_where_it_ends_byte_by_byte() {
-        let special = |byte: &u8| matches!(byte, b'"' | b'\\' | ..b' ');
-        let agrees = |bytes: &[u8]| {
-            let expected = bytes.iter().position(&special).unwrap_or(bytes.len());
-            assert_eq!(plain(bytes), expected, "{bytes:?}");
-        };
-        for byte in 0..=u8::MAX {
-            for at in 0..20 {
-                let mut bytes = [0xff; 20];
-                bytes[at] = byte;
-                agrees(&bytes);
-                bytes[at..].fill(byte);
-                agrees(&bytes);
-            }
-        }
-        proptest::proptest!(|(bytes: Vec<u8>)| agrees(&bytes));
-    }
-
-    #[test]
-    fn what_is_accepted_is_what_serde_json_accepts() {
-        proptest::proptest!(|(text in r#"[\[\]{}",:0-2eE.+\-\\u/ntrueDdC8 é]{0,12}"#)| {
-            let accepted = fault(text.trim_ascii()).is_none();
-            let theirs = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
-            // `IgnoredAny` lets half a surrogate pair and U+0000 pass.
-            proptest::prop_assert!(!accepted || theirs, "{} is accepted", text);
-            if !accepted && theirs {
-                proptest::prop_assert!(text.contains("\\u"), "{} is refused", text);
-            }
-        });
-    }
-
-    #[test]
-    fn an_escaped_string_means_what_serde_json_says() {
-        for text in [r#""a\u0062c""#, r#""\uD83D\uDE00\\u0041\/""#, r#""\"\n\\\\n""#, "\"é\\t€\""]
-        {
-            let mut scanner = Scanner::new(text);
-            let Ok(string) = scanner.string() else {
-                panic!("{text} is refused");
-            };
-            let theirs: String = serde_json::from_str(text).unwrap();
-            assert_eq!(string.unescaped(), theirs);
-        }
-    }
-
-    #[test]
-    fn half_a_surrogate_pair_is_refused_wherever_it_stands() {
-        for text in r#""\ud800" "\udc00" "\ud800\ud800" "\ud800\u0041" "\ud800\n" "\ude00\ud83d""#
-            .split(' ')
-        {
-            let fault = fault(text).expect(text);
-            assert_eq!(crate::Refusal::from(fault).reason, Reason::IllegalText);
-        }
-    }
-}
+mod tests;
