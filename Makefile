@@ -85,8 +85,7 @@ bench_parts := bench-lookup bench-ingest bench-warmup bench-memory bench-isolati
 bench: ## Measure the service beside nginx, Redis, psql and stan.go; also by part, for example `make bench-lookup`
 bench $(bench_parts): bench%:
 	@scripts/install-tools --bench
-	$(CARGO) build --release --locked -p waybill -p testbed
-	$(CARGO) build --release --locked -p waybill -p testbed --example floor --example hitrate
+	$(CARGO) build --release --locked -p waybill -p testbed --bins --example floor --example hitrate
 	@WAYBILL=$(abspath $(target))/release/waybill FLOOR=$(abspath $(target))/release/examples/floor \
 	  HITRATE=$(abspath $(target))/release/examples/hitrate \
 	  $(testbed) with-database benches/bench $(*:-%=%)

@@ -25,12 +25,11 @@ def service(directory, count, budget):
     log = directory / "waybill.log"
     with common.replica(log=log, WAYBILL_CACHE__MAX_BYTES=str(budget)) as (process, _, admin):
         entries = common.metric(admin, "waybill_cache_entries")
-        counted = common.metric(admin, "waybill_cache_bytes")
         memory = common.resident(process.pid)
     lines = map(json.loads, filter(None, log.read_text().splitlines()))
     told = [line for line in lines if "duration_ms" in json.dumps(line)]
     fields = told[0].get("fields", told[0])
-    return round(fields["duration_ms"] / 1e3, 3), memory, int(entries), int(counted)
+    return round(fields["duration_ms"] / 1e3, 3), memory, int(entries)
 
 
 def psql():

@@ -58,7 +58,7 @@ impl Cache {
     /// Keeps an order, and lets others go if there is no room. One that is larger than the whole
     /// cache is not kept.
     pub fn insert(&self, order: Prepared) {
-        let size = size(&order);
+        let size = order.size();
         if size > self.0.max_bytes {
             return;
         }
@@ -70,7 +70,7 @@ impl Cache {
     /// Keeps an order if none has to go for it; tells whether it was kept.
     #[must_use]
     pub fn insert_if_room(&self, order: Prepared) -> bool {
-        let size = size(&order);
+        let size = order.size();
         let bytes = self.0.bytes.fetch_add(size, Ordering::Relaxed) + size;
         let room = bytes <= self.0.max_bytes;
         if room {
@@ -110,10 +110,6 @@ impl Inner {
             self.entries.fetch_sub(1, Ordering::Relaxed);
         }
     }
-}
-
-fn size(order: &Prepared) -> Growth {
-    i64::try_from(order.size()).unwrap_or(i64::MAX)
 }
 
 impl fmt::Debug for Cache {

@@ -18,7 +18,7 @@ const TAG_BYTES: usize = 6;
 const ETAG_LEN: usize = 1 + TAG_BYTES / 3 * 4 + 1;
 
 /// Bytes of an allocation before the id: count of references, length, [`Header`].
-const ALLOCATION_HEADER: u64 = 8 + 8 + 8;
+const ALLOCATION_HEADER: usize = 8 + 8 + 8;
 
 /// How often an order must have been passed over by eviction before it goes, at the most.
 const MOST_USES: u8 = 3;
@@ -118,8 +118,9 @@ impl Prepared {
 
     /// What it takes of the process's memory, in bytes: the allocation with the 8 bytes that
     /// glibc keeps before it, in steps of 16.
-    pub(super) fn size(&self) -> u64 {
-        (ALLOCATION_HEADER + self.0.slice.len() as u64 + 8).next_multiple_of(16)
+    pub(super) fn size(&self) -> i64 {
+        let bytes = (ALLOCATION_HEADER + self.0.slice.len() + 8).next_multiple_of(16);
+        i64::try_from(bytes).expect("memory is below 8 EiB")
     }
 }
 

@@ -1,7 +1,7 @@
 //! A hash table in parts, each with a lock of its own, and the eviction from it.
 //!
 //! Eviction is CLOCK with a counter for each order (GCLOCK): a hand goes round the places of all
-//! tables, takes a use from each order that it passes, and lets go of the first that has none. It
+//! tables, takes a use from each order that it passes, and evicts the first that has none. It
 //! needs no list of orders, and a hit writes nothing but a byte of the order itself.
 
 use std::hash::BuildHasher as _;
@@ -64,7 +64,7 @@ impl Table {
         let hash = self.hasher.hash_one(order.uid());
         let mut part = self.write(part_of(hash));
         let before = part.orders.allocation_size();
-        let size = signed(order.size());
+        let size = order.size();
         let rehash = |order: &Prepared| self.hasher.hash_one(order.uid());
         let replaced = match part.orders.entry(hash, |other| other.uid() == order.uid(), rehash) {
             Entry::Occupied(mut entry) => Some(std::mem::replace(entry.get_mut(), order)),
@@ -75,7 +75,8 @@ impl Table {
         };
         let grown = part.orders.allocation_size() - before;
         let freed = replaced.as_ref().map_or(0, Prepared::size);
-        (size + signed(grown as u64) - signed(freed), replaced.is_some())
+        let grown = i64::try_from(grown).expect("memory is below 8 EiB");
+        (size + grown - freed, replaced.is_some())
     }
 
     /// Lets one order go; none if there is no order.
@@ -85,7 +86,7 @@ impl Table {
             let hand = self.hand.load(Ordering::Relaxed);
             let mut part = self.write(hand % PARTS);
             if let Some(order) = part.evict(&mut passed) {
-                return Some(-signed(order.size()));
+                return Some(-order.size());
             }
             empty = if part.orders.is_empty() { empty + 1 } else { 0 };
             // Whoever was here at the same time may have moved it on.
@@ -126,8 +127,4 @@ impl Part {
 /// The part of a hash: by other bits than the table takes for its places and tags.
 fn part_of(hash: u64) -> usize {
     (hash >> 40) as usize % PARTS
-}
-
-fn signed(bytes: u64) -> i64 {
-    i64::try_from(bytes).expect("memory is below 8 EiB")
 }

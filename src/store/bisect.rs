@@ -104,22 +104,18 @@ async fn copy_all(
     gate: &CopyGate,
     orders: &[&NewOrder<'_>],
 ) -> Result<bool, Error> {
-    match copy_in(connection, orders).await {
-        Ok(rows) if rows == orders.len() as u64 => {
-            gate.succeeded();
-            Ok(true)
-        }
-        // A trigger left some out.
-        Ok(_) => {
-            gate.collided();
-            Ok(false)
-        }
-        Err(error) if classify(&error) == Class::Content => {
-            gate.collided();
-            Ok(false)
-        }
-        Err(error) => Err(error.into()),
+    let copied = match copy_in(connection, orders).await {
+        // Fewer when a trigger left some out.
+        Ok(rows) => rows == orders.len() as u64,
+        Err(error) if classify(&error) == Class::Content => false,
+        Err(error) => return Err(error.into()),
+    };
+    if copied {
+        gate.succeeded();
+    } else {
+        gate.collided();
     }
+    Ok(copied)
 }
 
 /// Inserts in one round trip and one transaction, and names the uids of the new rows.
