@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderValue, Request};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use order::Order;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use waybill::cache::{Cache, Prepared};
-use waybill::http::server::Respond as _;
+use waybill::http::server::{RequestBody, Respond as _};
 use waybill::http::site::{Pages, Site};
 use waybill::lookup::Lookup;
 use waybill::metrics::Metrics;
@@ -62,8 +63,8 @@ async fn lookup(times: usize) -> Result<()> {
     let responder = site.into_responder();
     let (mut peer, end) = duplex(64 << 10);
     tokio::spawn(async move {
-        let answer = |request| {
-            let answer = responder.respond(request);
+        let answer = |request: Request<Incoming>| {
+            let answer = responder.respond(request.map(RequestBody::from));
             async move { Ok::<_, std::convert::Infallible>(answer.await) }
         };
         let mut http = http1::Builder::new();

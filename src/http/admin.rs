@@ -12,12 +12,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{Request, StatusCode};
-use hyper::body::Incoming;
 use tower::Service as _;
 
 use super::Body;
 use super::conditional::without_false_length;
-use super::server::Respond;
+use super::server::{RequestBody, Respond};
 use crate::cache::Cache;
 use crate::health::Health;
 use crate::ingest;
@@ -67,7 +66,7 @@ struct Routed(Router);
 impl Respond for Routed {
     fn respond(
         &self,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> impl Future<Output = http::Response<Body>> + Send + use<> {
         let routed = self.0.clone().call(request.map(axum::body::Body::new));
         async move {

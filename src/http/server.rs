@@ -2,6 +2,8 @@
 
 mod accept;
 mod deadline;
+mod request_body;
+mod timed_io;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -13,6 +15,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 pub use accept::Respond;
+pub use request_body::RequestBody;
 
 use crate::config;
 use crate::metrics::Metrics;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -20,7 +21,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::deadline::{Activity, Limits, TimedIo};
+use super::deadline::{Activity, Limits};
+use super::request_body::RequestBody;
+use super::timed_io::TimedIo;
 use crate::http::body::Body;
 use crate::metrics::Metrics;
 
@@ -29,6 +32,8 @@ const MAX_BUFFER: usize = 16 * 1024;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
+
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// How long a peer may be stuck once the service stops; the stop has other things to do.
 const LAST_ANSWER: Duration = Duration::from_secs(5);
@@ -66,7 +71,7 @@ pub trait Respond: Clone + Send + 'static {
     /// The answer to one request.
     fn respond(
         &self,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> impl Future<Output = Response<Body>> + Send + use<Self>;
 }
 
@@ -156,11 +161,15 @@ async fn connection<A: Respond>(
     let activity = Activity::new();
     let service = service_fn({
         let activity = Arc::clone(&activity);
-        move |request| {
-            activity.request_began();
+        move |request: Request<Incoming>| {
+            let request = request.map(|incoming| RequestBody::new(incoming, &activity));
             let (activity, answering) = (Arc::clone(&activity), answer.respond(request));
             async move {
-                let response = answering.await;
+                let mut response = answering.await;
+                if activity.is_partial() {
+                    // hyper will close, and does not say so: the next request would go astray.
+                    response.headers_mut().insert(CONNECTION, CLOSE);
+                }
                 activity.answer_made();
                 Ok::<_, Infallible>(response)
             }
@@ -208,7 +217,7 @@ mod tests {
     impl Respond for Held {
         fn respond(
             &self,
-            _: Request<Incoming>,
+            _: Request<RequestBody>,
         ) -> impl Future<Output = Response<Body>> + Send + use<> {
             let Self { asked, permits } = self.clone();
             async move {
@@ -272,6 +281,30 @@ mod tests {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("answer"), "{answer}");
+        server.end.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_answer_before_the_end_of_a_request_reaches_who_sends_it() {
+        let server = start(2).await;
+        server.held.permits.add_permits(1);
+        let body = "PUT / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n".to_owned();
+        let head = format!("GET / HTTP/1.1\r\nx: {}", "x".repeat(MAX_BUFFER));
+        for (request, answered) in [(body, b"HTTP/1.1 200"), (head, b"HTTP/1.1 431")] {
+            let mut stream = TcpStream::connect(server.address).await.unwrap();
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = [0; 12];
+            stream.read_exact(&mut answer).await.unwrap();
+            assert_eq!(&answer, answered);
+            for _ in 0..90 {
+                stream.write_all(&[b'x'; 10_000]).await.unwrap();
+            }
+            stream.shutdown().await.unwrap();
+            let mut rest = String::new();
+            stream.read_to_string(&mut rest).await.unwrap();
+            assert!(rest.contains("connection: close"), "{rest}");
+        }
+        server.stop.cancel();
         server.end.await.unwrap();
     }
 

@@ -7,14 +7,13 @@ use std::sync::Arc;
 use futures_util::future::Either;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
-use hyper::body::Incoming;
 use tower::Service as _;
 
 use super::problem::Problem;
 use crate::cache::Prepared;
 use crate::http::body::Body;
 use crate::http::conditional::{names, without_false_length};
-use crate::http::server::Respond;
+use crate::http::server::{RequestBody, Respond};
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
 
@@ -75,7 +74,7 @@ impl HotPath {
 impl Respond for HotPath {
     fn respond(
         &self,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> impl Future<Output = Response<Body>> + Send + use<> {
         if let Some(hit) = self.hit(&request) {
             return Either::Left(ready(hit));
