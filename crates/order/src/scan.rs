@@ -2,6 +2,8 @@
 
 mod string;
 
+use std::cell::Cell;
+
 use super::refusal::{Fault, Reason};
 use string::Text;
 
@@ -38,9 +40,11 @@ impl<'a> Scanner<'a> {
     /// Steps over any value; `depth` is what it has if it is an object or an array.
     pub(super) fn skip_value(&mut self, depth: usize) -> Result<(), Fault> {
         match self.peek() {
-            Some(b'{') => self.object(depth, |scanner, _| scanner.skip_value(depth + 1)),
+            Some(b'{') => {
+                self.object(depth, &Cell::default(), |scanner, _, _| scanner.skip_value(depth + 1))
+            }
             Some(b'[') => self.array(depth, |scanner| scanner.skip_value(depth + 1)),
-            Some(b'"') => self.string().map(drop),
+            Some(b'"') => self.skip_string().map(drop),
             Some(b'-' | b'0'..=b'9') => self.number().map(drop),
             Some(b't') => self.literal("true"),
             Some(b'f') => self.literal("false"),
@@ -49,11 +53,13 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Steps over an object; `value` must step over the value it is called at.
+    /// Steps over an object; `value` must step over the value it is called at, and is told the key
+    /// and whether that is the `likely` one, which is read more quickly.
     pub(super) fn object(
         &mut self,
         depth: usize,
-        mut value: impl FnMut(&mut Self, Text<'a>) -> Result<(), Fault>,
+        likely: &Cell<Option<&'static str>>,
+        mut value: impl FnMut(&mut Self, Text<'a>, bool) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         self.open(depth)?;
         if self.closes(b'}') {
@@ -64,13 +70,17 @@ impl<'a> Scanner<'a> {
             if self.peek() != Some(b'"') {
                 return Err(self.expected("a key in quotes"));
             }
-            let key = self.string()?;
+            let is_likely = likely.get().is_some_and(|key| self.starts_with_string(key));
+            let key = match likely.get() {
+                Some(key) if is_likely => self.take_string(key),
+                _ => self.string()?,
+            };
             self.skip_blanks();
             if !self.take(b':') {
                 return Err(self.expected("a colon after the key"));
             }
             self.skip_blanks();
-            value(self, key).map_err(|fault| fault.within(&key.unescaped()))?;
+            value(self, key, is_likely).map_err(|fault| fault.within(&key.unescaped()))?;
             if self.closes(b'}') {
                 return Ok(());
             }

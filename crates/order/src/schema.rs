@@ -1,5 +1,7 @@
 //! The fields of an order and their types, as in `data/model.json`.
 
+use std::cell::Cell;
+
 use super::date;
 use super::refusal::{Fault, Reason};
 use super::scan::Scanner;
@@ -125,15 +127,19 @@ fn read_object(
     let mut seen = 0_u32;
     // Most orders have their fields in the order of the model.
     let mut next = 0;
-    scanner.object(depth, |scanner, key| {
-        let key = key.unescaped();
-        let is_next = fields.get(next).is_some_and(|field| field.name == key);
-        let place =
-            if is_next { Some(next) } else { fields.iter().position(|field| field.name == key) };
-        let Some(place) = place else {
-            return scanner.skip_value(depth + 1);
+    let likely = Cell::new(fields.first().map(|field| field.name));
+    scanner.object(depth, &likely, |scanner, key, is_likely| {
+        let place = if is_likely {
+            next
+        } else {
+            let key = key.unescaped();
+            match fields.iter().position(|field| field.name == key) {
+                Some(place) => place,
+                None => return scanner.skip_value(depth + 1),
+            }
         };
         next = place + 1;
+        likely.set(fields.get(next).map(|field| field.name));
         if seen & (1 << place) != 0 {
             let text = "given twice, a field of an order may stand once only";
             return Err(Fault::new(Reason::DuplicateKey, text));
@@ -157,24 +163,14 @@ fn read_value(
     uid: &mut Option<OrderUid>,
 ) -> Result<(), Fault> {
     if scanner.peek().is_none_or(|byte| !kind.may_begin_with(byte)) {
-        let found = scanner.describe_value();
-        scanner.skip_value(depth)?;
-        let text = format!("expected {}, found {found}", kind.describe());
-        return Err(Fault::new(Reason::WrongType, text));
+        return Err(wrong_type(scanner, kind, depth));
     }
     match kind {
-        Kind::Text => scanner.string().map(drop),
+        Kind::Text => scanner.skip_string().map(drop),
         Kind::Integer => check_integer(scanner.number()?),
-        Kind::Date => {
-            if date::is_valid(&scanner.string()?.unescaped()) {
-                return Ok(());
-            }
-            Err(Fault::new(Reason::IllegalDate, format!("expected {}", date::LEGAL)))
-        }
+        Kind::Date => check_date(&scanner.string()?.unescaped()),
         Kind::Uid => {
-            let text = scanner.string()?.unescaped();
-            let read = OrderUid::try_from(&*text);
-            *uid = Some(read.map_err(|error| Fault::new(Reason::IllegalUid, error.to_string()))?);
+            *uid = Some(read_uid(&scanner.string()?.unescaped())?);
             Ok(())
         }
         Kind::Object(fields) => read_object(scanner, fields, depth, uid),
@@ -183,15 +179,40 @@ fn read_value(
     }
 }
 
-/// Checks a number that the scanner accepted; `-0` is an integer like any other.
-fn check_integer(number: &str) -> Result<(), Fault> {
-    if number.parse::<i64>().is_ok() {
+/// The fault of a value that is not of `kind`, or the one within it if it is no JSON.
+#[cold]
+fn wrong_type(scanner: &mut Scanner<'_>, kind: Kind, depth: usize) -> Fault {
+    let found = scanner.describe_value();
+    match scanner.skip_value(depth) {
+        Ok(()) => {
+            Fault::new(Reason::WrongType, format!("expected {}, found {found}", kind.describe()))
+        }
+        Err(fault) => fault,
+    }
+}
+
+fn read_uid(text: &str) -> Result<OrderUid, Fault> {
+    OrderUid::try_from(text).map_err(|error| Fault::new(Reason::IllegalUid, error.to_string()))
+}
+
+fn check_date(text: &str) -> Result<(), Fault> {
+    if date::is_valid(text) {
         return Ok(());
     }
+    Err(Fault::new(Reason::IllegalDate, format!("expected {}", date::LEGAL)))
+}
+
+/// Checks a number that the scanner accepted; `-0` is an integer like any other.
+fn check_integer(number: &str) -> Result<(), Fault> {
+    if number.parse::<i64>().is_ok() { Ok(()) } else { Err(not_an_integer(number)) }
+}
+
+#[cold]
+fn not_an_integer(number: &str) -> Fault {
     if number.contains(['.', 'e', 'E']) {
         let text = "expected an integer, found a number with a fraction or an exponent";
-        return Err(Fault::new(Reason::WrongType, text));
+        return Fault::new(Reason::WrongType, text);
     }
     let text = format!("expected an integer from {} to {}", i64::MIN, i64::MAX);
-    Err(Fault::new(Reason::NumberOutOfRange, text))
+    Fault::new(Reason::NumberOutOfRange, text)
 }

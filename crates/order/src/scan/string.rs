@@ -33,10 +33,28 @@ impl<'a> Text<'a> {
 }
 
 impl<'a> Scanner<'a> {
+    /// Whether the string that begins here is `expected`, written without escapes.
+    pub(super) fn starts_with_string(&self, expected: &str) -> bool {
+        let string = &self.text.as_bytes()[self.position + 1..];
+        string.get(expected.len()) == Some(&b'"') && string.starts_with(expected.as_bytes())
+    }
+
+    /// Steps over the string that begins here and is known to be `raw`.
+    pub(super) fn take_string(&mut self, raw: &'a str) -> Text<'a> {
+        self.position += raw.len() + 2;
+        Text { raw, has_escapes: false }
+    }
+
     /// Reads a string and steps over it.
     pub(crate) fn string(&mut self) -> Result<Text<'a>, Fault> {
+        let start = self.position + 1;
+        let has_escapes = self.skip_string()?;
+        Ok(Text { raw: &self.text[start..self.position - 1], has_escapes })
+    }
+
+    /// Steps over a string, and says whether there are escape sequences in it.
+    pub(crate) fn skip_string(&mut self) -> Result<bool, Fault> {
         self.position += 1;
-        let start = self.position;
         let mut has_escapes = false;
         loop {
             self.position += plain(&self.text.as_bytes()[self.position..]);
@@ -49,9 +67,8 @@ impl<'a> Scanner<'a> {
                 _ => return Err(self.expected("the rest of a string (control characters escaped)")),
             }
         }
-        let raw = &self.text[start..self.position];
         self.position += 1;
-        Ok(Text { raw, has_escapes })
+        Ok(has_escapes)
     }
 
     /// Steps over an escape sequence and returns what it means.
