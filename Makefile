@@ -80,15 +80,21 @@ chaos: ## Make faults under load and check that nothing is lost or wrong, for ex
 mutants: ## Check that the chaos run notices each of the faults that are put into a copy of the service
 	@scripts/mutants
 
-bench_parts := bench-lookup bench-ingest bench-warmup bench-memory bench-isolation
+# bench-scale takes half an hour; bench-stress wants an older program, for example BEFORE=/tmp/waybill-0.1.
+bench_parts := bench-lookup bench-ingest bench-warmup bench-memory bench-isolation bench-scale bench-stress
 .PHONY: bench $(bench_parts)
 bench: ## Measure the service beside nginx, Redis, psql and stan.go; also by part, for example `make bench-lookup`
 bench $(bench_parts): bench%:
 	@scripts/install-tools --bench
 	$(CARGO) build --release --locked -p waybill -p testbed --bins --example floor --example hitrate
 	@WAYBILL=$(abspath $(target))/release/waybill FLOOR=$(abspath $(target))/release/examples/floor \
-	  HITRATE=$(abspath $(target))/release/examples/hitrate \
+	  HITRATE=$(abspath $(target))/release/examples/hitrate $(if $(BEFORE),BEFORE=$(abspath $(BEFORE))) \
 	  $(testbed) with-database benches/bench $(*:-%=%)
+
+.PHONY: bench-plots
+bench-plots: ## Draw what `make bench-scale` measured into docs
+	@scripts/install-tools --plots
+	@.tools/python/bin/python benches/plot
 
 .PHONY: bench-guard
 bench-guard: ## Count the instructions of single operations, and fail where they are more than benches/limits.json says

@@ -1,6 +1,7 @@
 """What the benchmarks share: servers, processor time, rounds and tables."""
 
 import contextlib
+import json
 import os
 import pathlib
 import re
@@ -230,6 +231,13 @@ def table(*rows):
     lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
     lines.insert(1, "|" + "---|" * len(rows[0]))
     print("\n".join(lines) + "\n", flush=True)
+
+
+def save(name, values):
+    """Keeps what was measured for benches/plot."""
+    directory = ROOT / "target/bench"
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / f"{name}.json").write_text(json.dumps(values))
 
 
 def scratch():

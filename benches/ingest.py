@@ -1,5 +1,6 @@
 """A backlog of orders into Postgres, beside a consumer alone and COPY alone."""
 
+import contextlib
 import pathlib
 import statistics
 import subprocess
@@ -16,30 +17,42 @@ def backlog(count, directory, work):
         return work(server, port)
 
 
+def drain(server, port, count, replicas=1, **settings):
+    """Rows a second from the first to the last of a backlog, and the processor time of replicas,
+    Postgres and broker in µs a row."""
+    database = common.postmaster()
+    stored = 'waybill_ingest_messages_total{result="stored"}'
+    with contextlib.ExitStack() as stack:
+        started = common.family_time(database), common.processor_time(server.pid)
+        running = []
+        for number in range(replicas):
+            name = {"WAYBILL_BROKER__CLIENT_ID": f"bench-{number}"}
+            running.append(stack.enter_context(common.replica(port, **name, **settings)))
+        processes = [process for process, _, _ in running]
+        rows = lambda: sum(common.metric(admin, stored) or 0 for _, _, admin in running)
+        first = common.until(rows, 60, "the first row")
+        began = time.monotonic()
+        # To be asked costs the service time: seldom enough not to count.
+        common.until(lambda: rows() >= count, 300, "the backlog", processes[0], pause=0.04)
+        rate = (count - first) / (time.monotonic() - began)
+        spent = (
+            sum(common.processor_time(process.pid) for process in processes),
+            common.family_time(database) - started[0],
+            common.processor_time(server.pid) - started[1],
+        )
+    return (round(rate), *(round(part / count * 1e6, 2) for part in spent))
+
+
 def service(count, directory):
     """Rows a second, and the processor time of each part in µs a row."""
 
     def work(server, port):
-        database = common.postmaster()
-        started = common.family_time(database), common.processor_time(server.pid)
-        stored = 'waybill_ingest_messages_total{result="stored"}'
         # The schema is there and the cache is empty, so that the work begins at once.
-        with common.replica(port) as (process, _, admin):
-            first = common.until(lambda: common.metric(admin, stored), 60, "the first row")
-            began = time.monotonic()
-            done = lambda: (rows := common.metric(admin, stored)) and rows >= count
-            # To be asked costs the service time: seldom enough not to count.
-            common.until(done, 300, "the backlog", process, pause=0.04)
-            rate = (count - first) / (time.monotonic() - began)
-            spent = (
-                common.processor_time(process.pid),
-                common.family_time(database) - started[0],
-                common.processor_time(server.pid) - started[1],
-            )
+        measured = drain(server, port, count)
         rows = int(common.psql("select count(*) from orders"))
         if rows != count:
             raise common.Failure(f"{rows} of {count} orders are stored")
-        return (round(rate), *(round(part / count * 1e6, 2) for part in spent))
+        return measured
 
     return backlog(count, directory, work)
 

@@ -32,20 +32,19 @@ pub(super) struct Activity {
     head_since: AtomicU64,
     /// When a byte last went either way.
     moved_at: AtomicU64,
-    /// When the request now being answered came.
-    answering_since: AtomicU64,
+    /// A request is being answered.
+    answering: AtomicBool,
     /// Part of a request has come, and more of it may be on its way.
     partial: AtomicBool,
 }
 
 impl Activity {
     pub(super) fn new() -> Arc<Self> {
-        let zero = AtomicU64::default;
         let activity = Self {
             began: Instant::now(),
-            head_since: zero(),
-            moved_at: zero(),
-            answering_since: zero(),
+            head_since: AtomicU64::default(),
+            moved_at: AtomicU64::default(),
+            answering: AtomicBool::default(),
             partial: AtomicBool::default(),
         };
         // The first head is due from the start: a peer that connects and stays silent is no user.
@@ -62,12 +61,12 @@ impl Activity {
     pub(super) fn request_began(&self, has_body: bool) {
         self.partial.store(has_body, Ordering::Relaxed);
         self.head_since.store(0, Ordering::Relaxed);
-        self.answering_since.store(self.now(), Ordering::Relaxed);
+        self.answering.store(true, Ordering::Relaxed);
     }
 
     /// The answer is made; what remains is for the peer to take it.
     pub(super) fn answer_made(&self) {
-        self.answering_since.store(0, Ordering::Relaxed);
+        self.answering.store(false, Ordering::Relaxed);
         self.moved_at.store(self.now(), Ordering::Relaxed);
     }
 
@@ -84,10 +83,13 @@ impl Activity {
     pub(super) fn bytes_came(&self) {
         let now = self.now();
         self.moved_at.store(now, Ordering::Relaxed);
-        if self.answering_since.load(Ordering::Relaxed) == 0 {
+        if !self.answering.load(Ordering::Relaxed) {
             self.partial.store(true, Ordering::Relaxed);
             // Only the first bytes of a head set its time, or a slow sender would move it on.
-            let _ = self.head_since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+            // All of this happens on the connection's own thread, one thing after another.
+            if self.head_since.load(Ordering::Relaxed) == 0 {
+                self.head_since.store(now, Ordering::Relaxed);
+            }
         }
     }
 
@@ -99,8 +101,7 @@ impl Activity {
     fn due(&self, limits: Limits) -> Instant {
         let at = |since: u64, limit| self.began + Duration::from_millis(since) + limit;
         let head_since = self.head_since.load(Ordering::Relaxed);
-        let answering_since = self.answering_since.load(Ordering::Relaxed);
-        if answering_since != 0 {
+        if self.answering.load(Ordering::Relaxed) {
             // Our own work has limits of its own; this one only has to be later than those.
             at(self.now(), limits.idle)
         } else if head_since != 0 {
