@@ -96,7 +96,7 @@ fn the_named_file_replaces_the_one_in_the_folder() {
         "url = \"postgres://me:***@h/db\" # from environment variable WAYBILL_DATABASE__URL",
         "writers = 3 # from --set",
         "workers = 2 # from --set",
-        "max_in_flight = 2048",
+        "max_in_flight = 4096",
         "log_format = \"json\" # from standard error, not a terminal",
     ] {
         assert!(stdout.lines().any(|shown| shown == line), "{line}\n{stdout}");
