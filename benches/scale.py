@@ -18,6 +18,9 @@ ON_DISK, IN_MEMORY = 1_500, 1_200
 
 BACKLOG = 50_000
 
+# Enough that much of it is left when the last of several replicas has started.
+LONG_BACKLOG = 300_000
+
 # Orders that are looked up.
 SAMPLE = 200_000
 
@@ -76,10 +79,10 @@ def with_orders(directory, rounds):
 def with_replicas(directory, rounds):
     def several(count):
         def work(server, port):
-            rate, *spent = ingest.drain(server, port, 100_000, replicas=count)
+            rate, *spent = ingest.drain(server, port, LONG_BACKLOG, replicas=count)
             return rate, round(sum(spent), 1)
 
-        return lambda: ingest.backlog(100_000, directory, work)
+        return lambda: ingest.backlog(LONG_BACKLOG, directory, work)
 
     return common.rounds(rounds, {count: several(count) for count in (1, 2, 4)})
 
