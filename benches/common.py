@@ -184,19 +184,31 @@ def replica(broker=None, core=None, log=None, **more):
         yield process, http, admin
 
 
+def move_postgres(core):
+    """Lets Postgres run on one core, where there are several."""
+    if os.cpu_count() > 1:
+        database = postmaster()
+        children = pathlib.Path(f"/proc/{database}/task/{database}/children").read_text().split()
+        for pid in (database, *map(int, children)):
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(pid, {core})
+
+
 @contextlib.contextmanager
-def broker(directory):
+def broker(directory, core=None):
     port = free_port()
     command = [program("nats-streaming-server"), "-a", "127.0.0.1", "-p", str(port)]
     command += ["-cid", CLUSTER, "-mc", "0", "-mm", "0", "-mb", "0", "-msu", "0"]
+    command = command if core is None else on_core(core, *command)
     log = directory / "broker.log"
     ready = lambda: log.exists() and b"Server is ready" in log.read_bytes()
     with running(command, ready, log) as process:
         yield process, port
 
 
-def publish(port, count, *more):
+def publish(port, count, *more, core=None):
     command = [waybill(), "publish", "--generate", str(count), *(more or ("--seed", "1"))]
+    command = command if core is None else on_core(core, *command)
     subprocess.run(
         command, env=settings(port), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -1,4 +1,6 @@
-"""Lookups at a fixed rate, whatever becomes of the ones before, while orders come in."""
+"""Lookups at a fixed rate, whatever becomes of the ones before, while orders come in: the service
+on one core; load, publisher, broker and Postgres on the other.
+"""
 
 import json
 import pathlib
@@ -14,7 +16,7 @@ SECONDS = 10
 
 def vegeta(targets, seconds=SECONDS):
     """The 99th percentile in ms of lookups that all succeeded."""
-    attack = ["nice", "-n", "-15", common.program("vegeta"), "attack", f"-rate={LOOKUPS}", f"-duration={seconds}s"]
+    attack = common.on_core(1, "nice", "-n", "-15", common.program("vegeta"), "attack", f"-rate={LOOKUPS}", f"-duration={seconds}s")
     attack += ["-targets", str(targets), "-connections=64", "-max-workers=64"]
     with subprocess.Popen(attack, stdout=subprocess.PIPE) as attacker:
         report = [common.program("vegeta"), "report", "-type=json"]
@@ -27,9 +29,10 @@ def vegeta(targets, seconds=SECONDS):
 
 def run(rounds=3):
     common.empty_schema()
+    common.move_postgres(1)
     with common.scratch() as scratch:
         directory = pathlib.Path(scratch)
-        with common.broker(directory) as (_, port), common.replica(port) as (_, http, admin):
+        with common.broker(directory, core=1) as (_, port), common.replica(port, core=0) as (_, http, admin):
             common.publish(port, 1_000)
             stored = lambda: common.psql("select count(*) from orders") == "1000"
             common.until(stored, 30, "the orders")
@@ -42,7 +45,7 @@ def run(rounds=3):
 
             def while_orders_come():
                 more = (ORDERS * (SECONDS + 1), "--rate", str(ORDERS), "--seed", str(next(seed)))
-                publisher = threading.Thread(target=common.publish, args=(port, *more))
+                publisher = threading.Thread(target=common.publish, args=(port, *more), kwargs={"core": 1})
                 publisher.start()
                 try:
                     return vegeta(targets)

@@ -18,7 +18,9 @@ def measure(program, directory, busy):
     """Requests a second and µs of its core by wrk; the 99th percentile in ms by vegeta."""
     os.environ["WAYBILL"] = program
     common.empty_schema()
-    with common.broker(directory) as (_, port), common.replica(port, WAYBILL_HTTP__WORKERS="1") as (_, http, _):
+    common.move_postgres(1)
+    workers = {"WAYBILL_HTTP__WORKERS": "1"}
+    with common.broker(directory, core=1) as (_, port), common.replica(port, core=0, **workers) as (_, http, _):
         common.publish(port, 1_000)
         stored = lambda: common.psql("select count(*) from orders") == "1000"
         common.until(stored, 30, "the orders")
@@ -29,7 +31,7 @@ def measure(program, directory, busy):
         if not busy:
             return lookup.wrk(http, f"/api/v1/orders/{uids[0]}")[1], isolation.vegeta(targets)
         more = (ORDERS * 20, "--rate", str(ORDERS), "--seed", "2")
-        publisher = threading.Thread(target=common.publish, args=(port, *more))
+        publisher = threading.Thread(target=common.publish, args=(port, *more), kwargs={"core": 1})
         publisher.start()
         try:
             return lookup.wrk(http, f"/api/v1/orders/{uids[0]}")[1], isolation.vegeta(targets)
