@@ -1,5 +1,7 @@
 # docker build -t waybill:0.1.0 .   (BuildKit or buildah)
 FROM rust:1.94-bookworm AS build
+ARG REVISION=unknown
+ENV WAYBILL_COMMIT=$REVISION
 WORKDIR /src
 COPY . .
 # Linked statically, resolver included (glibc 2.34 and later need no plug-ins for DNS), so that the

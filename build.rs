@@ -1,5 +1,33 @@
-//! Makes cargo notice new migrations, which are embedded into the binary.
+//! Makes cargo notice new migrations, which are embedded into the binary, and tells the binary the
+//! commit it is built from: `WAYBILL_COMMIT`, else what git says, else `unknown`.
+
+use std::process::Command;
 
 fn main() {
     println!("cargo:rerun-if-changed=migrations");
+    println!("cargo:rerun-if-env-changed=WAYBILL_COMMIT");
+    // Else every commit would build everything anew for those who develop.
+    let is_release = std::env::var("PROFILE").is_ok_and(|profile| profile == "release");
+    let commit = match std::env::var("WAYBILL_COMMIT") {
+        Ok(commit) => commit,
+        Err(_) if is_release => commit().unwrap_or_else(|| "unknown".to_owned()),
+        Err(_) => "dev".to_owned(),
+    };
+    println!("cargo:rustc-env=WAYBILL_COMMIT={commit}");
+}
+
+/// The commit that is checked out.
+fn commit() -> Option<String> {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    // A commit changes the second, a checkout both.
+    for file in ["HEAD", "logs/HEAD"] {
+        let path = git(&["rev-parse", "--git-path", file])?;
+        if std::fs::exists(&path).is_ok_and(|exists| exists) {
+            println!("cargo:rerun-if-changed={path}");
+        }
+    }
+    git(&["rev-parse", "--short=12", "HEAD"])
 }

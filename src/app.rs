@@ -28,6 +28,7 @@ use parts::Parts;
 pub async fn serve(settings: &Settings, signals: Signals) -> anyhow::Result<()> {
     let lifecycle = Lifecycle::new(signals);
     let metrics = Metrics::new();
+    metrics.runtime.watch_main();
     let (site_port, admin_port) = bind(settings, &metrics)?;
     let parts = Parts::new(settings, metrics)?;
     // Nothing is started when a part cannot be made.

@@ -10,6 +10,7 @@ mod ingest;
 mod lag;
 mod measured;
 mod rejects;
+mod runtime;
 mod session;
 
 use std::ops::Deref;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    CounterVec, Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
     IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use stan::Monitor;
@@ -32,6 +33,7 @@ pub use lag::Lag;
 use lag::LagMetrics;
 use measured::MeasuredGauge;
 use rejects::RejectsMetrics;
+use runtime::RuntimeMetrics;
 use session::SessionMetrics;
 
 /// All metrics. Clones share them.
@@ -54,10 +56,14 @@ pub struct Inner {
     pub lag: LagMetrics,
     /// What could not become an order.
     pub rejects: RejectsMetrics,
+    /// How busy the threads are.
+    pub runtime: RuntimeMetrics,
     session: SessionMetrics,
     ready: IntGauge,
     connections: IntGaugeVec,
     max_connections: IntGauge,
+    /// How long those who ask Postgres wait for a connection.
+    pub acquire: Histogram,
 }
 
 impl Deref for Metrics {
@@ -79,8 +85,9 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Self {
         let maker = Maker(Registry::new());
-        let build = maker.gauges("build_info", "Always 1; the labels tell the build", &["version"]);
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let labels = &["version", "commit"];
+        let build = maker.gauges("build_info", "Always 1; the labels tell the build", labels);
+        build.with_label_values(&[env!("CARGO_PKG_VERSION"), env!("WAYBILL_COMMIT")]).set(1);
         let process = prometheus::process_collector::ProcessCollector::for_self();
         maker.register(process);
         let connections =
@@ -95,11 +102,17 @@ impl Metrics {
             http: HttpMetrics::new(&maker),
             lag: LagMetrics::new(&maker),
             rejects: RejectsMetrics::new(&maker),
+            runtime: RuntimeMetrics::new(&maker),
             session: SessionMetrics::new(&maker),
             ready: maker.gauge("ready", "1 when lookups are welcome here"),
             connections,
             max_connections: maker
                 .gauge("db_pool_max_connections", "Connections to Postgres that there may be"),
+            acquire: maker.histogram(
+                "db_pool_acquire_seconds",
+                "Time to get a connection that lives, opening one included",
+                &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0],
+            ),
             registry: maker.0,
         }))
     }
@@ -118,6 +131,7 @@ impl Metrics {
         self.max_connections.set(connections.max.into());
         self.cache.refresh(cache, health);
         self.ready.set(health.is_ready().into());
+        self.runtime.refresh();
         if let Some(session) = session {
             self.session.refresh(session);
         }
@@ -161,6 +175,10 @@ impl Maker {
 
     fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
         self.kept(IntCounterVec::new(Self::opts(name, help), labels))
+    }
+
+    fn float_counters(&self, name: &str, help: &str, labels: &[&str]) -> CounterVec {
+        self.kept(CounterVec::new(Self::opts(name, help), labels))
     }
 
     fn gauge(&self, name: &str, help: &str) -> IntGauge {

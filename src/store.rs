@@ -23,6 +23,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 pub use compare::{Claim, Standing};
+use connection::OnAcquire;
 use copy_in::CopyGate;
 pub use copy_in::copy_stream;
 pub use error::{Class, Error, classify};
@@ -40,6 +41,7 @@ use warnings::Warnings;
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
+    acquired: OnAcquire,
     warnings: Warnings,
     copy_gate: CopyGate,
 }
@@ -58,7 +60,18 @@ impl Store {
             .test_before_acquire(true)
             .after_connect(|connection, _| Box::pin(session::prepare_for_pool(connection)))
             .connect_lazy_with(connect_options(url)?);
-        Ok(Self { pool, warnings: Warnings::new(), copy_gate: CopyGate::default() })
+        Ok(Self {
+            pool,
+            acquired: OnAcquire::default(),
+            warnings: Warnings::new(),
+            copy_gate: CopyGate::default(),
+        })
+    }
+
+    /// Tells `observe` how long each wait for a connection took, whether there was one or not.
+    #[must_use]
+    pub fn on_acquire(self, observe: impl Fn(Duration) + Send + Sync + 'static) -> Self {
+        Self { acquired: OnAcquire::new(observe), ..self }
     }
 
     /// Opens connections from now on by another URL: the password was changed. Those that are

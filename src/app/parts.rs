@@ -40,6 +40,8 @@ impl<'a> Parts<'a> {
         let url = database.url()?;
         let store = Store::new(url.expose(), database.max_connections, database.connect_timeout)
             .context("`database.url`")?;
+        let acquire = metrics.acquire.clone();
+        let store = store.on_acquire(move |took| acquire.observe(took.as_secs_f64()));
         Ok(Self {
             settings,
             metrics,

@@ -111,6 +111,7 @@ fn serve_on_this_thread(
     let served = runtime.and_then(|runtime| {
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener)?;
+            shared.metrics.runtime.watch_http();
             accept::serve(listener, respond, shared, stop).await;
             Ok(())
         })

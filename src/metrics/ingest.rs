@@ -60,7 +60,7 @@ impl IngestMetrics {
             age: maker.histogram(
                 "ingest_end_to_end_seconds",
                 "From the broker's storing a message to our acknowledging it",
-                &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0],
+                &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0, 600.0],
             ),
         }
     }

@@ -1,14 +1,17 @@
 //! The session with the broker, read off its own counters.
 
-use prometheus::{IntCounter, IntGauge};
+use prometheus::{IntCounter, IntGauge, IntGaugeVec};
 use stan::{Monitor, SessionState};
 
 use super::Maker;
+
+const STATES: [&str; 5] = ["connecting", "live", "lost", "retrying", "closed"];
 
 /// The session with the broker.
 #[derive(Debug)]
 pub(super) struct SessionMetrics {
     connected: IntGauge,
+    state: IntGaugeVec,
     queue_messages: IntGauge,
     queue_bytes: IntGauge,
     in_hand: IntGauge,
@@ -20,7 +23,16 @@ pub(super) struct SessionMetrics {
 
 impl SessionMetrics {
     pub(super) fn new(maker: &Maker) -> Self {
+        let state = maker.gauges(
+            "stan_session_state",
+            "1 for the state that the session is in, 0 for the others",
+            &["state"],
+        );
+        for name in STATES {
+            state.with_label_values(&[name]);
+        }
         Self {
+            state,
             connected: maker.gauge("stan_connected", "1 while the session is live"),
             queue_messages: maker.gauge("ingest_queue_messages", "Messages waiting for a writer"),
             queue_bytes: maker.gauge("ingest_queue_bytes", "Payload waiting for a writer"),
@@ -41,7 +53,17 @@ impl SessionMetrics {
     pub(super) fn refresh(&self, session: &Monitor) {
         let (stats, depth) = (session.stats(), session.depth());
         let whole = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        self.connected.set((*session.state().borrow() == SessionState::Live).into());
+        let current = match *session.state().borrow() {
+            SessionState::Connecting => "connecting",
+            SessionState::Live => "live",
+            SessionState::Lost(_) => "lost",
+            SessionState::Retrying(_) => "retrying",
+            SessionState::Closed => "closed",
+        };
+        self.connected.set((current == "live").into());
+        for name in STATES {
+            self.state.with_label_values(&[name]).set((name == current).into());
+        }
         self.queue_messages.set(whole(depth.messages));
         self.queue_bytes.set(whole(depth.bytes));
         self.in_hand.set(whole(depth.in_hand));

@@ -1,7 +1,9 @@
 //! Connections borrowed from the pool, to which only sound ones return.
 
+use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, Postgres};
@@ -19,6 +21,28 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(40);
 pub(super) struct Lease {
     connection: PoolConnection<Postgres>,
     is_sound: bool,
+}
+
+/// Who is told how long it took to get a connection.
+#[derive(Clone, Default)]
+pub(super) struct OnAcquire(Option<Arc<dyn Fn(Duration) + Send + Sync>>);
+
+impl OnAcquire {
+    pub(super) fn new(observe: impl Fn(Duration) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(observe)))
+    }
+
+    fn tell(&self, took: Duration) {
+        if let Some(observe) = &self.0 {
+            observe(took);
+        }
+    }
+}
+
+impl fmt::Debug for OnAcquire {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("OnAcquire").field(&self.0.is_some()).finish()
+    }
 }
 
 impl Store {
@@ -52,7 +76,9 @@ impl Store {
 
     /// Borrows a connection that does not return to the pool.
     pub(super) async fn lease(&self) -> Result<Lease, Error> {
+        let began = Instant::now();
         let (connection, refused) = session::refusing(self.pool.acquire()).await;
+        self.acquired.tell(began.elapsed());
         let lease = connection.map(|connection| Lease { connection, is_sound: false });
         match refused {
             // The lease, if there is one, closes the connection.

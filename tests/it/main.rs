@@ -15,6 +15,7 @@ mod gaps;
 mod healthcheck;
 mod hostile;
 mod lookup_many;
+mod metrics_reference;
 mod openapi;
 mod publish;
 mod reconcile;

@@ -24,7 +24,7 @@ impl Limits {
     }
 }
 
-/// What a connection is doing and since when; milliseconds since it began, zero for "not".
+/// What a connection is doing and since when; microseconds since it began, zero for "not".
 #[derive(Debug)]
 pub(super) struct Activity {
     began: Instant,
@@ -54,7 +54,7 @@ impl Activity {
 
     fn now(&self) -> u64 {
         // Never zero, which stands for "not".
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX).max(1)
     }
 
     /// A whole head has come, and a body comes after it or none does.
@@ -68,6 +68,11 @@ impl Activity {
     pub(super) fn answer_made(&self) {
         self.answering.store(false, Ordering::Relaxed);
         self.moved_at.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// When bytes last went either way.
+    pub(super) fn read_at(&self) -> Instant {
+        self.began + Duration::from_micros(self.moved_at.load(Ordering::Relaxed))
     }
 
     /// The body of the request was read to its end.
@@ -99,7 +104,7 @@ impl Activity {
 
     /// When the connection has expired, if nothing more happens.
     fn due(&self, limits: Limits) -> Instant {
-        let at = |since: u64, limit| self.began + Duration::from_millis(since) + limit;
+        let at = |since: u64, limit| self.began + Duration::from_micros(since) + limit;
         let head_since = self.head_since.load(Ordering::Relaxed);
         if self.answering.load(Ordering::Relaxed) {
             // Our own work has limits of its own; this one only has to be later than those.

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::time::Instant;
 
 use super::deadline::Activity;
 
@@ -13,6 +14,7 @@ use super::deadline::Activity;
 #[derive(Debug)]
 pub struct RequestBody {
     incoming: Incoming,
+    read_at: Instant,
     /// None once there is nothing more to tell.
     activity: Option<Arc<Activity>>,
 }
@@ -21,14 +23,21 @@ impl RequestBody {
     pub(super) fn new(incoming: Incoming, activity: &Arc<Activity>) -> Self {
         let has_body = !incoming.is_end_stream();
         activity.request_began(has_body);
-        Self { incoming, activity: has_body.then(|| Arc::clone(activity)) }
+        let watched = has_body.then(|| Arc::clone(activity));
+        Self { incoming, read_at: activity.read_at(), activity: watched }
+    }
+
+    /// When the last bytes of the request's head were read.
+    #[must_use]
+    pub fn read_at(&self) -> Instant {
+        self.read_at
     }
 }
 
 impl From<Incoming> for RequestBody {
     /// A body of a connection that is served elsewhere, and is not told.
     fn from(incoming: Incoming) -> Self {
-        Self { incoming, activity: None }
+        Self { incoming, read_at: Instant::now(), activity: None }
     }
 }
 

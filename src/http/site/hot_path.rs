@@ -48,7 +48,7 @@ impl HotPath {
     }
 
     /// The answer to a request for an order in memory.
-    fn hit<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
+    fn hit(&self, request: &Request<RequestBody>) -> Option<Response<Body>> {
         if *request.method() != Method::GET {
             return None;
         }
@@ -63,6 +63,8 @@ impl HotPath {
             StatusCode::OK => metrics.lookup_hit.inc(),
             _ => metrics.lookup_unchanged.inc(),
         }
+        let took = request.body().read_at().elapsed();
+        metrics.lookup_duration.observe(took.as_secs_f64());
         Some(response)
     }
 
