@@ -5,6 +5,7 @@
 
 mod apply;
 mod batch;
+mod batch_span;
 mod consume;
 mod lag;
 mod losses;
@@ -24,6 +25,7 @@ use crate::cache::{Cache, Prepared};
 use crate::metrics::Metrics;
 use crate::retry;
 use crate::store::{Class, Error, NewReject, Store};
+use crate::telemetry::within;
 pub(crate) use apply::Applied;
 pub(crate) use batch::{Batch, Reject, rows};
 pub use consume::{Consumer, Watch};
@@ -74,7 +76,8 @@ impl Writer {
             if messages.is_empty() {
                 return;
             }
-            self.write(messages, &stop).await;
+            let span = batch_span::batch(&self.channel, &messages);
+            within(span, self.write(messages, &stop)).await;
         }
     }
 
@@ -82,35 +85,54 @@ impl Writer {
         let timer = self.metrics.ingest.start_batch(messages.len());
         let redelivered = messages.iter().filter(|message| message.redelivered).count();
         self.metrics.ingest.redelivered.inc_by(redelivered as u64);
+        let parsing = batch_span::step("parse");
         let Batch { orders, mut rejects } = Batch::parse(messages, self.limits.max_message_bytes);
+        drop(parsing);
         let rows = rows(&orders);
-        let inserted = match redelivered {
-            0 => self.persist(stop, || self.store.insert_orders(&rows)).await,
-            _ => self.persist(stop, || self.store.insert_orders_again(&rows)).await,
-        };
+        let inserted = within(batch_span::step("write"), async {
+            match redelivered {
+                0 => self.persist(stop, || self.store.insert_orders(&rows)).await,
+                _ => self.persist(stop, || self.store.insert_orders_again(&rows)).await,
+            }
+        })
+        .await;
         let Some(outcomes) = inserted else {
             let kept = orders.into_iter().map(|(message, _)| message);
             let kept = kept.chain(rejects.into_iter().map(|reject| reject.message));
             return kept.for_each(|message| self.settle(message, Verdict::Keep));
         };
         drop(rows);
-        let applied = Applied::new(orders, outcomes);
-        for (message, order) in applied.stored {
-            self.cache.insert(Prepared::new(order.uid(), order.document()));
-            self.settle(message, Verdict::Stored);
-        }
-        for (uid, document) in applied.winners {
-            self.cache.insert(Prepared::new(&uid, &document));
-        }
-        for (message, _) in applied.duplicates {
-            self.settle(message, Verdict::Duplicate);
-        }
-        for (message, _) in applied.indeterminate {
-            self.settle(message, Verdict::Keep);
-        }
-        rejects.extend(applied.rejects);
+        let mut applied = Applied::new(orders, outcomes);
+        rejects.append(&mut applied.rejects);
+        self.insert_into_cache(&applied);
+        self.acknowledge(applied);
         self.reject(rejects, stop).await;
         timer.observe_duration();
+    }
+
+    fn insert_into_cache(&self, applied: &Applied<Message>) {
+        let _span = batch_span::step("cache");
+        for (_, order) in &applied.stored {
+            self.cache.insert(Prepared::new(order.uid(), order.document()));
+        }
+        for (uid, document) in &applied.winners {
+            self.cache.insert(Prepared::new(uid, document));
+        }
+    }
+
+    fn acknowledge(&self, applied: Applied<Message>) {
+        let settled = applied.stored.len() + applied.duplicates.len();
+        let _span = batch_span::acknowledge(&self.channel, settled);
+        for (orders, verdict, key) in [
+            (applied.stored, Verdict::Stored, batch_span::STORED),
+            (applied.duplicates, Verdict::Duplicate, batch_span::DUPLICATE),
+            (applied.indeterminate, Verdict::Keep, batch_span::KEPT),
+        ] {
+            batch_span::note(key, orders.len());
+            for (message, _) in orders {
+                self.settle(message, verdict);
+            }
+        }
     }
 
     /// Keeps what is no order, whole, and only then acknowledges it.
@@ -120,8 +142,16 @@ impl Writer {
         }
         let rows: Vec<NewReject<'_>> =
             rejects.iter().map(|reject| reject.row(&self.channel)).collect();
-        let kept = self.persist(stop, || self.store.insert_rejects(&rows)).await;
+        let kept = within(
+            batch_span::step("write rejects"),
+            self.persist(stop, || self.store.insert_rejects(&rows)),
+        )
+        .await;
         drop(rows);
+        if kept.is_some() {
+            batch_span::note(batch_span::REJECTED, rejects.len());
+        }
+        let _span = batch_span::acknowledge(&self.channel, rejects.len());
         for Reject { message, reason, .. } in rejects {
             let verdict = match (kept, reason) {
                 (None, _) => Verdict::Keep,

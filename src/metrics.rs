@@ -12,6 +12,7 @@ mod measured;
 mod rejects;
 mod runtime;
 mod session;
+mod traces;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use measured::MeasuredGauge;
 use rejects::RejectsMetrics;
 use runtime::RuntimeMetrics;
 use session::SessionMetrics;
+use traces::TraceMetrics;
 
 /// All metrics. Clones share them.
 #[derive(Debug, Clone)]
@@ -59,6 +61,7 @@ pub struct Inner {
     /// How busy the threads are.
     pub runtime: RuntimeMetrics,
     session: SessionMetrics,
+    traces: TraceMetrics,
     ready: IntGauge,
     connections: IntGaugeVec,
     max_connections: IntGauge,
@@ -104,6 +107,7 @@ impl Metrics {
             rejects: RejectsMetrics::new(&maker),
             runtime: RuntimeMetrics::new(&maker),
             session: SessionMetrics::new(&maker),
+            traces: TraceMetrics::new(&maker),
             ready: maker.gauge("ready", "1 when lookups are welcome here"),
             connections,
             max_connections: maker
@@ -130,6 +134,7 @@ impl Metrics {
         self.connections.with_label_values(&["in_use"]).set(connections.in_use.into());
         self.max_connections.set(connections.max.into());
         self.cache.refresh(cache, health);
+        self.traces.refresh();
         self.ready.set(health.is_ready().into());
         self.runtime.refresh();
         if let Some(session) = session {
@@ -264,6 +269,7 @@ mod tests {
             "waybill_stan_connected 0",
             "waybill_stan_channel_resets_total 0",
             "waybill_ready 0",
+            "waybill_trace_spans_dropped_total 0",
         ] {
             assert!(text.contains(series), "{series} is missing in\n{text}");
         }

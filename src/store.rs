@@ -15,6 +15,7 @@ mod reach;
 mod rejects;
 mod replication;
 mod session;
+mod traced;
 mod warm_up;
 mod warnings;
 
@@ -93,19 +94,17 @@ impl Store {
     }
 
     /// Asks Postgres for a sign of life, and whether the orders may be read.
-    #[tracing::instrument(name = "store.ping", skip_all)]
     pub async fn ping(&self) -> Result<(), Error> {
         let query = sqlx::query!("select from orders limit 1");
-        self.run(async |connection| query.execute(connection).await).await?;
+        self.run("SELECT orders", async |connection| query.execute(connection).await).await?;
         Ok(())
     }
 
     /// Says whether this login can do what the service does: read, and if `writes`, write.
-    #[tracing::instrument(name = "store.check_access", skip_all)]
     pub async fn check_access(&self, writes: bool) -> Result<(), Error> {
         let connect_timeout = self.pool.options().get_acquire_timeout();
         session::refuse_shared(&self.pool.connect_options(), connect_timeout).await?;
-        self.run(async |connection| {
+        self.run("SELECT", async |connection| {
             migrate::refuse_other_encodings(connection).await?;
             grants::check(connection, writes).await
         })

@@ -7,16 +7,17 @@ mod rejects;
 use std::future::Future;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{Request, StatusCode};
 use tower::Service as _;
 
 use super::Body;
 use super::conditional::without_false_length;
-use super::server::{RequestBody, Respond};
+use super::server::{RequestBody, Respond, ServerSpan, matched};
 use crate::cache::Cache;
 use crate::health::Health;
 use crate::ingest;
@@ -54,6 +55,10 @@ impl Admin {
                 .route("/readyz", get(readiness::readyz))
                 .route("/metrics", get(metrics))
                 .merge(rejects::router(self.store.clone()))
+                .layer(from_fn(async |request: Request, next: Next| {
+                    matched(&request);
+                    next.run(request).await
+                }))
                 .with_state(self),
         )
     }
@@ -66,13 +71,14 @@ struct Routed(Router);
 impl Respond for Routed {
     fn respond(
         &self,
-        request: Request<RequestBody>,
+        request: http::Request<RequestBody>,
     ) -> impl Future<Output = http::Response<Body>> + Send + use<> {
+        let span = ServerSpan::begin(&request);
         let routed = self.0.clone().call(request.map(axum::body::Body::new));
-        async move {
+        ServerSpan::around(span, async move {
             let Ok(response) = routed.await;
             without_false_length(response).map(Body::Routed)
-        }
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 mod accept;
 mod deadline;
 mod request_body;
+mod span;
 mod timed_io;
 
 use std::io;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use accept::Respond;
 pub use request_body::RequestBody;
+pub use span::{ServerSpan, matched};
 
 use crate::config;
 use crate::metrics::Metrics;

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use opentelemetry::context::FutureExt as _;
 use order::OrderUid;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
@@ -99,7 +100,8 @@ impl SingleFlight {
                 entry.insert(result.clone());
                 drop(in_flight);
                 let run = Arc::clone(&self.0).run(uid.clone(), query(), result_tx);
-                self.0.runtime.spawn(run);
+                // In the trace of whoever asked first.
+                self.0.runtime.spawn(run.with_current_context());
                 Some(result)
             }
         }

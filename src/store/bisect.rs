@@ -6,8 +6,7 @@ use sqlx::postgres::{PgBindIterExt, PgConnection};
 
 use super::connection::with_timeout;
 use super::copy_in::{CopyGate, copy_in};
-use super::warnings::Warnings;
-use super::{Class, Error, NewOrder, classify};
+use super::{Class, Error, NewOrder, Store, classify};
 
 /// What became of a batch of distinct orders. Who is in neither was there before.
 #[derive(Debug, Default)]
@@ -51,14 +50,15 @@ impl Stored<'_> {
 /// When the content is refused, the batch is halved until the orders at fault stand alone. One
 /// is blamed only after failing alone twice, and only while most of the batch is well.
 pub(super) async fn insert<'a>(
+    store: &Store,
     connection: &mut PgConnection,
-    warnings: &Warnings,
     gate: Option<&CopyGate>,
     orders: &[&NewOrder<'a>],
 ) -> Result<Insertion<'a>, Error> {
     let mut insertion = Insertion::default();
     if let Some(gate) = gate.filter(|gate| gate.is_open(orders.len())) {
-        let (copied, warned) = warnings.capture(copy_all(connection, gate, orders)).await;
+        let copy = copy_all(store, connection, gate, orders);
+        let (copied, warned) = store.warnings.capture(copy).await;
         insertion.warned |= warned;
         if copied? {
             insertion.stored = Stored::All;
@@ -69,7 +69,8 @@ pub(super) async fn insert<'a>(
     let mut parts = vec![orders];
     let mut alone_before = None;
     while let Some(part) = parts.pop() {
-        let (answer, warned) = warnings.capture(insert_once(connection, part)).await;
+        let insert = store.traced("INSERT orders", insert_once(connection, part));
+        let (answer, warned) = store.warnings.capture(insert).await;
         insertion.warned |= warned;
         let error = match answer {
             Ok(uids) => {
@@ -100,11 +101,12 @@ pub(super) async fn insert<'a>(
 
 /// Whether all orders were inserted, which they are not when Postgres objects to one of them.
 async fn copy_all(
+    store: &Store,
     connection: &mut PgConnection,
     gate: &CopyGate,
     orders: &[&NewOrder<'_>],
 ) -> Result<bool, Error> {
-    let copied = match copy_in(connection, orders).await {
+    let copied = match store.traced("COPY orders", copy_in(connection, orders)).await {
         // Fewer when a trigger left some out.
         Ok(rows) => rows == orders.len() as u64,
         Err(error) if classify(&error) == Class::Content => false,

@@ -35,14 +35,14 @@ pub enum Standing {
 impl Store {
     /// Says of each message of `channel` what is kept of it, as a primary knows it: that
     /// something is missing is never concluded from a standby, which may be behind.
-    #[tracing::instrument(name = "store.compare", skip_all, fields(rows = claims.len()))]
     pub async fn compare(
         &self,
         channel: &str,
         claims: &[Claim<'_>],
     ) -> Result<Vec<Standing>, Error> {
-        let (orders, rejects) =
-            self.run(async |connection| traces(connection, channel, claims).await).await?;
+        let (orders, rejects) = self
+            .run("SELECT orders", async |connection| traces(connection, channel, claims).await)
+            .await?;
         let standing = |claim: &Claim<'_>| match is_stored(claim, &orders) {
             Some(true) => Standing::Stored,
             _ if rejects.contains(&(bigint(claim.sequence), claim.sha256)) => Standing::Rejected,
@@ -54,12 +54,11 @@ impl Store {
 
     /// Those of these SHA-256 whose message is kept as a reject, whatever channel it came from,
     /// as a primary knows it.
-    #[tracing::instrument(name = "store.rejected_among", skip_all, fields(rows = sha256s.len()))]
     pub async fn rejected_among(
         &self,
         sha256s: &[Sha256Digest],
     ) -> Result<HashSet<Sha256Digest>, Error> {
-        let kept = self.run(async |connection| {
+        let kept = self.run("SELECT rejected_messages", async |connection| {
             on_primary(connection).await?;
             let kept = sqlx::query_scalar!(
                 "select distinct sha256 as \"sha256: Sha256Digest\" from rejected_messages \

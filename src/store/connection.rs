@@ -47,20 +47,26 @@ impl fmt::Debug for OnAcquire {
 
 impl Store {
     /// Runs `work`, whose statements are to be answered within 40 s in all, on a connection of
-    /// the pool, a new one if none is idle. After an error the connection is closed.
+    /// the pool, a new one if none is idle. After an error the connection is closed. It is one
+    /// span, as [`Store::traced`], with the wait for the connection.
     pub(super) async fn run<T, E>(
         &self,
+        summary: &'static str,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
     ) -> Result<T, Error>
     where
         E: From<sqlx::Error>,
         Error: From<E>,
     {
-        self.run_unbounded(async |connection| with_timeout(work(connection)).await).await
+        self.traced(
+            summary,
+            self.run_unbounded(async |connection| with_timeout(work(connection)).await),
+        )
+        .await
     }
 
     /// Like [`Store::run`] for work of any number of statements, which wraps each of them in
-    /// [`with_timeout`] itself.
+    /// [`with_timeout`] and [`Store::traced`] itself.
     pub(super) async fn run_unbounded<T, E>(
         &self,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,

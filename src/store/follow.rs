@@ -24,7 +24,6 @@ pub struct Followed {
 
 impl Store {
     /// The place of now: whatever is committed later will be seen from here.
-    #[tracing::instrument(name = "store.cursor_now", skip_all)]
     pub async fn cursor_now(&self) -> Result<Cursor, Error> {
         let nowhere = Cursor { unseen_from: i64::MAX, under_way: Vec::new() };
         Ok(self.committed_since(&nowhere, 0).await?.next)
@@ -33,13 +32,14 @@ impl Store {
     /// The highest sequence among the newest 100 orders: where their channel was by then. None if
     /// there are no orders. The newest alone would not do, for of two writers the one with the
     /// earlier messages may commit last.
-    #[tracing::instrument(name = "store.newest_sequence", skip_all)]
     pub async fn newest_sequence(&self) -> Result<Option<u64>, Error> {
         let newest = sqlx::query_scalar!(
             "select max(channel_sequence) \
              from (select channel_sequence from orders order by tx desc limit 100) as newest",
         );
-        let newest = self.run(async |connection| newest.fetch_one(connection).await).await?;
+        let newest = self
+            .run("SELECT orders", async |connection| newest.fetch_one(connection).await)
+            .await?;
         Ok(newest.map(i64::unsigned_abs))
     }
 
@@ -48,7 +48,6 @@ impl Store {
     ///
     /// After a restore that turned the ids of transactions back there is nothing to see, and
     /// the next cursor is the restored server's.
-    #[tracing::instrument(name = "store.committed_since", skip_all)]
     pub async fn committed_since(&self, cursor: &Cursor, cap: u32) -> Result<Followed, Error> {
         // The two ranges stand apart so that each is a short walk over the index. The upper
         // bound is for rows restored from another server, whose transactions are yet to come.
@@ -77,7 +76,8 @@ impl Store {
             // One more than asked for tells whether there is more.
             i64::from(cap) + 1,
         );
-        let fresh = self.run(async |connection| fresh.fetch_one(connection).await).await?;
+        let fresh =
+            self.run("SELECT orders", async |connection| fresh.fetch_one(connection).await).await?;
         let (unseen_from, under_way, mut uids) = (fresh.unseen_from, fresh.under_way, fresh.uids);
         let cap = usize::try_from(cap).unwrap_or(usize::MAX);
         let skipped = uids.len() > cap;
@@ -87,11 +87,10 @@ impl Store {
 
     /// The documents of those `uids` that are stored, in no particular order. All are held in
     /// memory at once, so the caller asks for few at a time.
-    #[tracing::instrument(name = "store.documents", skip_all, fields(rows = uids.len()))]
     pub async fn documents(&self, uids: &[String]) -> Result<Vec<(String, Vec<u8>)>, Error> {
         let documents =
             sqlx::query!("select order_uid, document from orders where order_uid = any($1)", uids)
                 .map(|order| (order.order_uid, order.document));
-        self.run(async |connection| documents.fetch_all(connection).await).await
+        self.run("SELECT orders", async |connection| documents.fetch_all(connection).await).await
     }
 }

@@ -15,7 +15,6 @@ pub enum Found {
 
 impl Store {
     /// Looks an order up. The caller bounds the waiting: to drop this is safe at any time.
-    #[tracing::instrument(name = "store.find", skip_all)]
     pub async fn find(&self, uid: &str) -> Result<Found, Error> {
         // A transaction that began during recovery stays read-only when a promotion ends it, and
         // saw no more than the standby had.
@@ -26,7 +25,8 @@ impl Store {
                  as \"is_standby!\"",
             uid,
         );
-        let found = self.run(async |connection| query.fetch_one(connection).await).await?;
+        let found =
+            self.run("SELECT orders", async |connection| query.fetch_one(connection).await).await?;
         Ok(match found.document {
             Some(document) => Found::Document(document),
             None if found.is_standby => Found::UnknownOnStandby,

@@ -61,7 +61,6 @@ impl Store {
         self.write(batch, None).await
     }
 
-    #[tracing::instrument(name = "store.insert_orders", skip_all, fields(rows = batch.len()))]
     async fn write(
         &self,
         batch: &[NewOrder<'_>],
@@ -72,13 +71,18 @@ impl Store {
             return Ok(Vec::new());
         }
         let insertion = self.run_unbounded(async |connection| {
-            let insertion =
-                bisect::insert(&mut *connection, &self.warnings, gate, &first_per_uid).await?;
+            let insertion = bisect::insert(self, &mut *connection, gate, &first_per_uid).await?;
             let is_older = |uid: &&str| {
                 !insertion.stored.contains(uid) && !insertion.refused.contains_key(uid)
             };
-            let older = first_per_uid.iter().map(|first| first.uid).filter(is_older).collect();
-            let kept = with_timeout(fetch(&mut *connection, older)).await?;
+            let older: Vec<_> =
+                first_per_uid.iter().map(|first| first.uid).filter(is_older).collect();
+            let kept = if older.is_empty() {
+                HashMap::new()
+            } else {
+                let kept = with_timeout(fetch(&mut *connection, older));
+                self.traced("SELECT orders", kept).await?
+            };
             if insertion.warned || !kept.is_empty() {
                 self.until_replicated(connection).await?;
             }
@@ -96,11 +100,11 @@ impl Store {
 
     /// Says what would become of each order of a batch now, and stores none of them. What
     /// Postgres would refuse for its content is not foreseen.
-    #[tracing::instrument(name = "store.dry_run_orders", skip_all, fields(rows = batch.len()))]
     pub async fn dry_run_orders(&self, batch: &[NewOrder<'_>]) -> Result<Vec<Outcome>, Error> {
         let first_per_uid = first_per_uid(batch);
         let uids = first_per_uid.iter().map(|first| first.uid).collect();
-        let kept = self.run(async |connection| fetch(connection, uids).await).await?;
+        let kept =
+            self.run("SELECT orders", async |connection| fetch(connection, uids).await).await?;
 
         let new = first_per_uid.iter().filter(|first| !kept.contains_key(first.uid));
         let stored = Stored::Some(new.map(|first| first.uid).collect());

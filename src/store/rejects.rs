@@ -48,7 +48,6 @@ pub struct NewReject<'a> {
 impl Store {
     /// Keeps a batch of rejects. One that is kept already, from an earlier delivery, stays as
     /// it is. They are committed when this returns without an error.
-    #[tracing::instrument(name = "store.insert_rejects", skip_all, fields(rows = batch.len()))]
     pub async fn insert_rejects(&self, batch: &[NewReject<'_>]) -> Result<(), Error> {
         if batch.is_empty() {
             return Ok(());
@@ -73,6 +72,7 @@ impl Store {
                 rejects.iter().map(|(_, reject)| reject.payload).bind_iter() as _,
             );
             let insertion = with_timeout(insertion.execute(&mut *connection));
+            let insertion = self.traced("INSERT rejected_messages", insertion);
             let (inserted, warned) = self.warnings.capture(insertion).await;
             let all_are_new = inserted?.rows_affected() == rejects.len() as u64;
             if warned || !all_are_new {
@@ -84,10 +84,11 @@ impl Store {
     }
 
     /// How many rejects are kept.
-    #[tracing::instrument(name = "store.count_rejects", skip_all)]
     pub async fn count_rejects(&self) -> Result<u64, Error> {
         let count = sqlx::query_scalar!("select count(*) as \"count!\" from rejected_messages");
-        let count = self.run(async |connection| count.fetch_one(connection).await).await?;
+        let count = self
+            .run("SELECT rejected_messages", async |connection| count.fetch_one(connection).await)
+            .await?;
         Ok(count.unsigned_abs())
     }
 }

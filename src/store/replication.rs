@@ -20,13 +20,13 @@ impl Store {
         let backend = sqlx::query_scalar!(
             "select pg_backend_pid() as \"pid!\" where current_setting('synchronous_standby_names') <> ''",
         );
-        let Some(backend) = with_timeout(backend.fetch_optional(&mut *connection)).await? else {
-            return Ok(());
-        };
+        let backend = with_timeout(backend.fetch_optional(&mut *connection));
+        let Some(backend) = self.traced("SELECT", backend).await? else { return Ok(()) };
         // A transaction that writes nothing to the log would not wait.
         let message =
             sqlx::query!("select pg_logical_emit_message(true, 'waybill', '') is null as written");
         let message = with_timeout(message.fetch_one(connection));
+        let message = self.traced("SELECT pg_logical_emit_message", message);
         let (answer, warned) = self.warnings.capture(message).await;
         if let Err(error) = answer {
             self.end_wait_of(backend).await;
@@ -46,6 +46,10 @@ impl Store {
             backend,
         );
         // If it cannot be reached, the server ends the wait with the connection it belongs to.
-        let _ = self.run(async |connection| end.fetch_optional(connection).await).await;
+        let _ = self
+            .run("SELECT pg_terminate_backend", async |connection| {
+                end.fetch_optional(connection).await
+            })
+            .await;
     }
 }

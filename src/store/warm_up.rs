@@ -73,8 +73,14 @@ impl Store {
     /// Hands every order, the newest pages of the table first, to `sink` until that breaks.
     /// The sink is called from several tasks at once and must not block. Orders stored since
     /// the call may be missing: take a cursor before, and follow from there.
-    #[tracing::instrument(name = "store.warm_up", skip_all)]
     pub async fn warm_up<F>(&self, progress: Arc<Progress>, sink: F) -> Result<WarmUp, Error>
+    where
+        F: Fn(&str, &[u8]) -> ControlFlow<()> + Send + Sync + 'static,
+    {
+        self.traced("COPY orders", self.read_table(progress, sink)).await
+    }
+
+    async fn read_table<F>(&self, progress: Arc<Progress>, sink: F) -> Result<WarmUp, Error>
     where
         F: Fn(&str, &[u8]) -> ControlFlow<()> + Send + Sync + 'static,
     {
@@ -106,7 +112,8 @@ impl Store {
             "select pg_relation_size('orders') / current_setting('block_size')::bigint \
              as \"pages!\"",
         );
-        let pages = self.run(async |connection| pages.fetch_one(connection).await).await?;
+        let pages =
+            self.run("SELECT", async |connection| pages.fetch_one(connection).await).await?;
         Ok(pages.unsigned_abs())
     }
 }

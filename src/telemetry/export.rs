@@ -17,6 +17,8 @@ use opentelemetry_sdk::{
 };
 use tokio::runtime::Handle;
 
+use super::backlog::Backlog;
+
 /// One batch, retries included; below the time left for the last one.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -26,12 +28,18 @@ const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) struct Exporter {
     otlp: Arc<SpanExporter>,
     runtime: Handle,
+    backlog: Arc<Backlog>,
     /// Whether the last batch was lost, so that an outage is logged once.
     failing: AtomicBool,
 }
 
 impl Exporter {
-    pub(super) fn new(endpoint: &str, runtime: Handle) -> anyhow::Result<Self> {
+    /// Tells `backlog` of the spans that it is given, and of those that it cannot send.
+    pub(super) fn new(
+        endpoint: &str,
+        runtime: Handle,
+        backlog: Arc<Backlog>,
+    ) -> anyhow::Result<Self> {
         let endpoint = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
         let otlp = SpanExporter::builder()
             .with_http()
@@ -39,18 +47,23 @@ impl Exporter {
             .with_timeout(EXPORT_TIMEOUT)
             .build()
             .context("cannot send traces to telemetry.otlp_endpoint")?;
-        Ok(Self { otlp: Arc::new(otlp), runtime, failing: AtomicBool::new(false) })
+        Ok(Self { otlp: Arc::new(otlp), runtime, backlog, failing: AtomicBool::new(false) })
     }
 }
 
 impl trace::SpanExporter for Exporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let spans = batch.len();
+        self.backlog.leave(spans);
         let otlp = Arc::clone(&self.otlp);
         let result = self
             .runtime
             .spawn(async move { otlp.export(batch).await })
             .await
             .unwrap_or_else(|error| Err(OTelSdkError::InternalFailure(error.to_string())));
+        if result.is_err() {
+            self.backlog.lose(spans);
+        }
         let failed_before = self.failing.swap(result.is_err(), Ordering::Relaxed);
         match &result {
             Err(error) if !failed_before => {

@@ -13,12 +13,15 @@ use super::problem::Problem;
 use crate::cache::Prepared;
 use crate::http::body::Body;
 use crate::http::conditional::{names, without_false_length};
-use crate::http::server::{RequestBody, Respond};
+use crate::http::server::{RequestBody, Respond, ServerSpan};
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
 
 /// Where orders are served as they were published.
 pub(super) const ORDERS: &str = "/api/v1/orders/";
+
+/// The route that the router has for it.
+pub(super) const ORDER_ROUTE: &str = "/api/v1/orders/{*uid}";
 
 /// The longest path and query that is looked at, in bytes.
 const MAX_TARGET: usize = 2_048;
@@ -78,12 +81,19 @@ impl Respond for HotPath {
         &self,
         request: Request<RequestBody>,
     ) -> impl Future<Output = Response<Body>> + Send + use<> {
+        let span = ServerSpan::begin(&request);
         if let Some(hit) = self.hit(&request) {
+            if let Some(span) = span {
+                span.end(request.method(), Some(ORDER_ROUTE), hit.status());
+            }
             return Either::Left(ready(hit));
         }
         if Self::too_long(&request) {
             let problem =
                 axum::response::IntoResponse::into_response(Problem::uri_too_long(MAX_TARGET));
+            if let Some(span) = span {
+                span.end(request.method(), None, problem.status());
+            }
             return Either::Left(ready(problem.map(Body::Routed)));
         }
         let mut request = request.map(axum::body::Body::new);
@@ -91,11 +101,11 @@ impl Respond for HotPath {
             *request.uri_mut() = uri;
         }
         let routed = self.0.router.clone().call(request);
-        Either::Right(async move {
+        Either::Right(ServerSpan::around(span, async move {
             let answered: Result<_, Infallible> = routed.await;
             let Ok(response) = answered;
             without_false_length(response).map(Body::Routed)
-        })
+        }))
     }
 }
 

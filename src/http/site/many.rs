@@ -12,6 +12,7 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::future::join_all;
 use futures_util::stream::unfold;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use opentelemetry::context::FutureExt as _;
 use order::OrderUid;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -60,7 +61,9 @@ pub(super) async fn lookup(State(site): State<Site>, body: Body) -> Response {
         (CACHE_CONTROL, "no-store"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    (headers, Body::from_stream(unfold(answers, Answers::next_piece))).into_response()
+    // The pieces are made after this has returned, and belong to the same span.
+    let pieces = unfold(answers, Answers::next_piece).with_current_context();
+    (headers, Body::from_stream(pieces)).into_response()
 }
 
 async fn read(body: Body) -> Result<Vec<String>, Problem> {

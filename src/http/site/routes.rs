@@ -14,10 +14,10 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::hot_path::{ORDERS, order_response};
+use super::hot_path::{ORDER_ROUTE, ORDERS, order_response};
 use super::problem::Problem;
 use super::{Site, many};
-use crate::http::assets;
+use crate::http::{assets, server};
 use crate::lookup::Answer;
 
 /// Where orders are shown to people.
@@ -35,7 +35,7 @@ pub(super) fn router(site: Site) -> Router {
         .route("/orders/", html(get(to_order_page)))
         .route("/orders/{*uid}", html(get(order_page)))
         .route("/api/v1/orders/", json(get(order)))
-        .route("/api/v1/orders/{*uid}", json(get(order)))
+        .route(ORDER_ROUTE, json(get(order)))
         // `lookup` is also a valid id, of which GET asks.
         .route("/api/v1/orders/lookup", api(get(order).post(many::lookup), "GET, HEAD, POST"))
         .route("/api/v1/openapi.json", json(get(async |h: HeaderMap| assets::openapi(&h))))
@@ -52,6 +52,7 @@ pub(super) fn router(site: Site) -> Router {
                 let began = Instant::now();
                 let method = request.method().clone();
                 let route = request.extensions().get::<MatchedPath>().cloned();
+                server::matched(&request);
                 let response = next.run(request).await;
                 let route = route.as_ref().map_or("other", |route| name(route.as_str()));
                 metrics.http.observe(&method, route, response.status(), began.elapsed());
@@ -66,7 +67,7 @@ fn name(route: &str) -> &'static str {
     match route {
         "/" => "index",
         "/orders" | "/orders/" | "/orders/{*uid}" => "order_page",
-        "/api/v1/orders/" | "/api/v1/orders/{*uid}" => "order_api",
+        "/api/v1/orders/" | ORDER_ROUTE => "order_api",
         "/api/v1/orders/lookup" => "orders_lookup",
         _ => "static",
     }

@@ -36,7 +36,6 @@ macro_rules! moment {
 
 impl Store {
     /// How many rejects match and what they span; of more than `limit`, only the oldest.
-    #[tracing::instrument(name = "store.reject_span", skip_all)]
     pub async fn reject_span(
         &self,
         filter: &RejectFilter,
@@ -54,12 +53,12 @@ impl Store {
         );
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let span = bind(sqlx::query_as(sql), filter).bind(limit);
-        self.run(async |connection| span.fetch_one(connection).await).await
+        self.run("SELECT rejected_messages", async |connection| span.fetch_one(connection).await)
+            .await
     }
 
     /// Removes some of the rejects that match, up to the id `last_id`, and says how many;
     /// 0 means that none is left.
-    #[tracing::instrument(name = "store.prune_rejects", skip_all)]
     pub async fn prune_rejects(&self, filter: &RejectFilter, last_id: i64) -> Result<u64, Error> {
         let sql = concat!(
             "with removed as (delete from rejected_messages where id = any(array( \
@@ -69,21 +68,22 @@ impl Store {
         );
         let removal = bind(sqlx::query_as::<_, (i64,)>(sql), filter);
         let removal = removal.bind(last_id).bind(ROWS_AT_ONCE);
-        let (removed,) = self.run(async |connection| removal.fetch_one(connection).await).await?;
+        let (removed,) = self
+            .run("DELETE rejected_messages", async |connection| removal.fetch_one(connection).await)
+            .await?;
         Ok(removed.unsigned_abs())
     }
 
     /// Removes the rejects that are orders now. The caller has seen their orders committed.
-    #[tracing::instrument(name = "store.remove_rejects", skip_all, fields(rows = ids.len()))]
     pub async fn remove_rejects(&self, ids: &[i64]) -> Result<(), Error> {
         let removal = sqlx::query!("delete from rejected_messages where id = any($1)", ids);
-        self.run(async |connection| removal.execute(connection).await).await?;
+        self.run("DELETE rejected_messages", async |connection| removal.execute(connection).await)
+            .await?;
         Ok(())
     }
 
     /// Removes some rejects first seen more than `age_seconds` ago, unless another replica is at
     /// it right now, and says how many; fewer than asked for mean that there are no more.
-    #[tracing::instrument(name = "store.expire_rejects", skip_all)]
     pub async fn expire_rejects(&self, age_seconds: f64, most_rows: u32) -> Result<u64, Error> {
         // The lock is the transaction's, which is this one statement: nothing can be left held.
         let removal = sqlx::query_scalar!(
@@ -96,7 +96,9 @@ impl Store {
             age_seconds,
             i64::from(most_rows),
         );
-        let removed = self.run(async |connection| removal.fetch_one(connection).await).await?;
+        let removed = self
+            .run("DELETE rejected_messages", async |connection| removal.fetch_one(connection).await)
+            .await?;
         Ok(removed.unsigned_abs())
     }
 }

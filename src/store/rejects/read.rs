@@ -81,7 +81,6 @@ macro_rules! page {
 
 impl Store {
     /// The next `limit` rejects that match.
-    #[tracing::instrument(name = "store.rejects", skip_all)]
     pub async fn rejects(
         &self,
         filter: &RejectFilter,
@@ -93,12 +92,12 @@ impl Store {
             Direction::OldestAbove(id) => (page!(" and id > $6 order by id limit $7"), id),
         };
         let page = bind(sqlx::query_as(sql), filter).bind(from).bind(i64::from(limit));
-        self.run(async |connection| page.fetch_all(connection).await).await
+        self.run("SELECT rejected_messages", async |connection| page.fetch_all(connection).await)
+            .await
     }
 
     /// The payloads of those `ids` that are still kept, in no particular order, each up to its
     /// first `most_bytes` bytes. All are held in memory at once.
-    #[tracing::instrument(name = "store.reject_payloads", skip_all, fields(rows = ids.len()))]
     pub async fn reject_payloads(
         &self,
         ids: &[i64],
@@ -111,7 +110,10 @@ impl Store {
             i32::try_from(most_bytes).unwrap_or(i32::MAX),
         )
         .map(|reject| (reject.id, reject.payload));
-        self.run(async |connection| payloads.fetch_all(connection).await).await
+        self.run("SELECT rejected_messages", async |connection| {
+            payloads.fetch_all(connection).await
+        })
+        .await
     }
 }
 

@@ -18,7 +18,6 @@ pub struct RejectsMeasured {
 impl Store {
     /// Measures what is kept. Space that removed rows have left is not counted, unlike the
     /// table's size on disk, so that an alarm ends when somebody prunes.
-    #[tracing::instrument(name = "store.measure_rejects", skip_all)]
     pub async fn measure_rejects(&self) -> Result<RejectsMeasured, Error> {
         let measured = sqlx::query!(
             "with sampled as ( \
@@ -35,6 +34,9 @@ impl Store {
             PAGES,
         )
         .map(|sum| RejectsMeasured { rows: sum.rows.unsigned_abs(), bytes: sum.bytes.unsigned_abs() });
-        self.run(async |connection| measured.fetch_one(connection).await).await
+        self.run("SELECT rejected_messages", async |connection| {
+            measured.fetch_one(connection).await
+        })
+        .await
     }
 }
