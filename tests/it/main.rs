@@ -28,4 +28,5 @@ mod settings;
 mod signals;
 mod site;
 mod store;
+mod tracing;
 mod verify;
