@@ -19,18 +19,24 @@ use crate::metrics::Metrics;
 use crate::schema;
 use crate::shutdown::{Lifecycle, Reason};
 use crate::signals::Signals;
+use crate::telemetry::LogFilter;
 use parts::Parts;
 
-/// Runs the service until one of `signals` asks it to stop.
+/// Runs the service until one of `signals` asks it to stop. `log_filter` can be changed on the
+/// admin port.
 ///
 /// # Errors
 /// A port that cannot be bound, a wrong setting found out later, or a task that ended on its own.
-pub async fn serve(settings: &Settings, signals: Signals) -> anyhow::Result<()> {
+pub async fn serve(
+    settings: &Settings,
+    log_filter: LogFilter,
+    signals: Signals,
+) -> anyhow::Result<()> {
     let lifecycle = Lifecycle::new(signals);
     let metrics = Metrics::new();
     metrics.runtime.watch_main();
     let (site_port, admin_port) = bind(settings, &metrics)?;
-    let parts = Parts::new(settings, metrics)?;
+    let parts = Parts::new(settings, metrics, log_filter)?;
     // Nothing is started when a part cannot be made.
     let consumer = parts.consumer()?;
     let (schema_is_there, schema) = watch::channel(false);

@@ -5,6 +5,7 @@ mod assets;
 mod body;
 mod conditional;
 mod html;
+mod problem;
 pub mod server;
 pub mod site;
 

@@ -2,6 +2,7 @@
 
 mod backlog;
 mod export;
+mod log_filter;
 mod log_format;
 mod span;
 mod traces;
@@ -10,10 +11,11 @@ use std::io;
 
 use anyhow::Context;
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+    EnvFilter, Layer, Registry, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt,
 };
 
 use crate::config::{LogFormat, Telemetry};
+pub use log_filter::{InvalidFilter, LogFilter};
 use log_format::WithTraceIds;
 pub use span::dropped_spans;
 pub(crate) use span::{is_tracing, span, span_below, within};
@@ -33,6 +35,8 @@ type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 /// that is wrong or away is no error.
 pub fn init(settings: &Telemetry, instance: &str) -> anyhow::Result<Guard> {
     let filter = EnvFilter::try_new(&settings.log_filter).context("telemetry.log_filter")?;
+    let (filter, handle) = reload::Layer::new(filter);
+    let log_filter = LogFilter::new(&settings.log_filter, move |filter| handle.reload(filter));
     let traces = match &settings.otlp_endpoint {
         Some(endpoint) => Some(Traces::new(endpoint, settings.trace_sample_ratio, instance)?),
         None => None,
@@ -42,7 +46,7 @@ pub fn init(settings: &Telemetry, instance: &str) -> anyhow::Result<Guard> {
     if let Some(traces) = &traces {
         span::start_tracing(traces);
     }
-    Ok(Guard { traces })
+    Ok(Guard { log_filter, traces })
 }
 
 /// Sends the last traces when it is dropped, within five seconds. Keep it until
@@ -50,6 +54,8 @@ pub fn init(settings: &Telemetry, instance: &str) -> anyhow::Result<Guard> {
 #[must_use = "traces end when this is dropped"]
 #[derive(Debug)]
 pub struct Guard {
+    /// What is logged, which can be changed.
+    pub log_filter: LogFilter,
     traces: Option<Traces>,
 }
 

@@ -16,6 +16,7 @@ use crate::lookup::Lookup;
 use crate::metrics::Metrics;
 use crate::rejects::{RejectRetention, RejectUsage};
 use crate::store::Store;
+use crate::telemetry::LogFilter;
 
 /// What several parts share; each method makes one part.
 pub(super) struct Parts<'a> {
@@ -30,12 +31,17 @@ pub(super) struct Parts<'a> {
     losses: LossTracker,
     monitor: MonitorState,
     rejects: RejectUsage,
+    log_filter: LogFilter,
 }
 
 impl<'a> Parts<'a> {
     /// # Errors
     /// A database URL that cannot be read or used.
-    pub(super) fn new(settings: &'a Settings, metrics: Metrics) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        settings: &'a Settings,
+        metrics: Metrics,
+        log_filter: LogFilter,
+    ) -> anyhow::Result<Self> {
         let database = &settings.database;
         let url = database.url()?;
         let store = Store::new(url.expose(), database.max_connections, database.connect_timeout)
@@ -53,6 +59,7 @@ impl<'a> Parts<'a> {
             losses: LossTracker::default(),
             monitor: MonitorState::default(),
             rejects: RejectUsage::new(&settings.rejects),
+            log_filter,
         })
     }
 
@@ -84,6 +91,7 @@ impl<'a> Parts<'a> {
             rejects: self.rejects.clone(),
             monitor: self.monitor.clone(),
             losses: self.losses.clone(),
+            log_filter: self.log_filter.clone(),
         }
     }
 

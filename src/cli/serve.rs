@@ -16,7 +16,7 @@ pub(super) fn run(
     signals: Signals,
 ) -> anyhow::Result<ExitCode> {
     let telemetry = telemetry::init(&settings.telemetry, &settings.broker.client_id)?;
-    let served = runtime.block_on(app::serve(settings, signals));
+    let served = runtime.block_on(app::serve(settings, telemetry.log_filter.clone(), signals));
     drop(runtime);
     // After the runtime, so that the last spans are among what is sent.
     telemetry.shutdown();

@@ -1,5 +1,6 @@
 //! The admin port: health for the orchestrator, metrics for Prometheus, rejects for operators.
 
+mod log_filter;
 mod readiness;
 mod reject_pages;
 mod rejects;
@@ -24,6 +25,7 @@ use crate::ingest;
 use crate::metrics::Metrics;
 use crate::rejects::RejectUsage;
 use crate::store::Store;
+use crate::telemetry::LogFilter;
 
 /// What the admin port tells about.
 #[derive(Debug, Clone)]
@@ -44,6 +46,8 @@ pub struct Admin {
     pub monitor: ingest::MonitorState,
     /// What the broker deleted before anybody took it.
     pub losses: ingest::LossTracker,
+    /// What is logged, which can be changed here.
+    pub log_filter: LogFilter,
 }
 
 impl Admin {
@@ -54,6 +58,7 @@ impl Admin {
                 .route("/livez", get(async || text(StatusCode::OK, "ok\n".to_owned())))
                 .route("/readyz", get(readiness::readyz))
                 .route("/metrics", get(metrics))
+                .route("/log-filter", get(log_filter::show).put(log_filter::change))
                 .merge(rejects::router(self.store.clone()))
                 .layer(from_fn(async |request: Request, next: Next| {
                     matched(&request);

@@ -6,11 +6,10 @@
 mod hot_path;
 mod many;
 mod page;
-mod problem;
 mod routes;
 
 #[cfg(test)]
-pub(super) use problem::tests::transcript;
+pub(super) use super::problem::tests::transcript;
 
 use std::sync::Arc;
 

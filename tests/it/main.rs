@@ -14,6 +14,7 @@ mod faults;
 mod gaps;
 mod healthcheck;
 mod hostile;
+mod log_filter;
 mod lookup_many;
 mod metrics_reference;
 mod openapi;

@@ -9,10 +9,10 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use tower::Service as _;
 
-use super::problem::Problem;
 use crate::cache::Prepared;
 use crate::http::body::Body;
 use crate::http::conditional::{names, without_false_length};
+use crate::http::problem::Problem;
 use crate::http::server::{RequestBody, Respond, ServerSpan};
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;

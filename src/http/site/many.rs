@@ -18,7 +18,7 @@ use serde::Deserialize;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Site;
-use super::problem::Problem;
+use crate::http::problem::Problem;
 use crate::lookup::{Answer, Lookup};
 
 /// Ids in one request.

@@ -15,8 +15,8 @@ use tokio::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::hot_path::{ORDER_ROUTE, ORDERS, order_response};
-use super::problem::Problem;
 use super::{Site, many};
+use crate::http::problem::Problem;
 use crate::http::{assets, server};
 use crate::lookup::Answer;
 

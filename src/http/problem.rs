@@ -1,4 +1,4 @@
-//! What the API answers when it has no order to give: RFC 9457 problem details.
+//! What a program gets that cannot get what it asked for: RFC 9457 problem details.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-/// An error of the API, `application/problem+json` on the wire.
+/// An error of the API or of the admin port, `application/problem+json` on the wire.
 ///
 /// The type is always `about:blank`: the status says it all, and its reason phrase is the title.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +62,11 @@ impl Problem {
     /// 400: the request's body is not what it must be; `detail` says what.
     pub(super) fn bad_body(detail: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, format!("not a list of ids: {detail}"))
+    }
+
+    /// 400: the request's body is not a filter of the log; `detail` says what is wrong.
+    pub(super) fn bad_log_filter(detail: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, format!("the log filter is not changed: {detail}"))
     }
 
     /// 408: the request's body took longer than `limit` to arrive.
@@ -162,6 +167,7 @@ pub(in crate::http) mod tests {
             Problem::method_not_allowed("GET, HEAD"),
             Problem::uri_too_long(8192),
             Problem::bad_body("trailing characters at line 1 column 3"),
+            Problem::bad_log_filter("it is empty"),
             Problem::body_too_slow(Duration::from_secs(10)),
             Problem::body_too_large(262_144),
             Problem::no_such_address(),
