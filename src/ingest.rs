@@ -10,28 +10,29 @@ mod consume;
 mod lag;
 mod losses;
 mod monitor_state;
+mod persist;
+mod refusal_log;
 mod replay;
 mod verdict;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use backon::BackoffBuilder as _;
 use order::Reason;
 use stan::{Message, Messages};
 use tokio_util::sync::CancellationToken;
 
 use crate::cache::{Cache, Prepared};
 use crate::metrics::Metrics;
-use crate::retry;
-use crate::store::{Class, Error, NewReject, Store};
+use crate::store::{Error, NewReject, Store};
 use crate::telemetry::within;
 pub(crate) use apply::Applied;
 pub(crate) use batch::{Batch, Reject, rows};
 pub use consume::{Consumer, Watch};
 pub use lag::LagWatch;
 pub use losses::LossTracker;
-pub use monitor_state::MonitorState;
+pub use monitor_state::{MonitorReply, MonitorState};
+pub use persist::WriteFailures;
+pub use refusal_log::RefusalLog;
 pub use replay::{Replay, Replayed, Retried};
 pub use verdict::Verdict;
 
@@ -61,6 +62,10 @@ pub struct Writer {
     pub metrics: Metrics,
     /// How much is written with one statement, and what may be an order.
     pub limits: Limits,
+    /// What the log says of writes that fail.
+    pub failures: WriteFailures,
+    /// What the log says of messages that are refused.
+    pub refusals: RefusalLog,
 }
 
 impl Writer {
@@ -159,13 +164,7 @@ impl Writer {
                 (Some(()), reason) => Verdict::Refused(reason),
             };
             if kept.is_some() {
-                let (sequence, reason) = (message.sequence, reason.as_str());
-                // The detail may name a uid, which has no place in the log.
-                tracing::info!(
-                    message.sequence = sequence,
-                    reason,
-                    "Message {sequence} is refused and kept"
-                );
+                self.refusals.refused(reason, message.sequence);
             }
             self.settle(message, verdict);
         }
@@ -180,50 +179,11 @@ impl Writer {
         }
     }
 
-    /// Retries until Postgres has done it, however long it is away; `None` when `stop` came and the
-    /// attempt under way failed or did not end. The same batch may be sent again: what is stored stays stored.
+    /// Retries until Postgres has done it, however long it is away; `None` when `stop` came first.
     async fn persist<T, F>(&self, stop: &CancellationToken, attempt: impl Fn() -> F) -> Option<T>
     where
         F: Future<Output = Result<T, Error>>,
     {
-        let mut delays = retry::exponential(FIRST_DELAY, LONGEST_DELAY).with_jitter().build();
-        loop {
-            let outcome = tokio::select! {
-                outcome = attempt() => outcome,
-                () = overdue(stop) => return None,
-            };
-            let error = match outcome {
-                Ok(done) => return Some(done),
-                Err(error) => error,
-            };
-            self.metrics.ingest.count_error(error.class());
-            let delay = if error.class() == Class::Transient {
-                let delay = delays.next().unwrap_or(LONGEST_DELAY);
-                tracing::warn!(%error, ?delay, "A batch is not written yet");
-                delay
-            } else {
-                tracing::error!(%error, delay = ?SLOW, "A batch is not written; an operator has to act");
-                SLOW
-            };
-            stop.run_until_cancelled(tokio::time::sleep(delay)).await?;
-        }
+        persist::until_done(&self.metrics, &self.failures, stop, attempt).await
     }
-}
-
-/// Delays while Postgres is away, to which jitter adds up to as much again.
-const FIRST_DELAY: Duration = Duration::from_millis(50);
-const LONGEST_DELAY: Duration = Duration::from_millis(400);
-
-/// Delay after what only an operator can mend.
-const SLOW: Duration = Duration::from_secs(10);
-
-/// How long the attempt under way may go on once a stop is asked for: much longer than a commit
-/// takes, and short enough that the rest of the stop has its time.
-const LAST_ATTEMPT: Duration = Duration::from_secs(5);
-
-/// Ends when `stop` came so long ago that an attempt is not waited for any more. Whether it was
-/// committed is not known then; its messages come again and turn out to be there, or not.
-async fn overdue(stop: &CancellationToken) {
-    stop.cancelled().await;
-    tokio::time::sleep(LAST_ATTEMPT).await;
 }

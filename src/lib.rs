@@ -38,6 +38,7 @@ pub mod telemetry;
 // Small things that several of them use.
 pub mod digest;
 mod http_client;
+mod log_limit;
 mod ranges;
 mod receipt;
 mod retry;

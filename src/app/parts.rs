@@ -11,7 +11,10 @@ use crate::config::{Secret, Settings};
 use crate::health::Health;
 use crate::http::admin::Admin;
 use crate::http::site::{Pages, Site};
-use crate::ingest::{Consumer, LagWatch, Limits, LossTracker, MonitorState, Watch, Writer};
+use crate::ingest::{
+    Consumer, LagWatch, Limits, LossTracker, MonitorState, RefusalLog, Watch,
+    WriteFailures, Writer,
+};
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
 use crate::rejects::{RejectRetention, RejectUsage};
@@ -160,6 +163,16 @@ impl<'a> Parts<'a> {
         };
         let (store, cache) = (self.store.clone(), self.cache.clone());
         let metrics = self.metrics.clone();
-        move |messages| Writer { messages, channel, store, cache, metrics, limits }
+        let (failures, refusals) = (WriteFailures::default(), RefusalLog::default());
+        move |messages| Writer {
+            messages,
+            channel,
+            store,
+            cache,
+            metrics,
+            limits,
+            failures,
+            refusals,
+        }
     }
 }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Cache, Prepared};
 use crate::health::{Health, Phase};
+use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
 use crate::retry::{self, until_done};
 use crate::store::{Cursor, Error, Progress, Store, WarmUp};
@@ -50,13 +51,13 @@ impl CacheSync {
     }
 
     async fn warm_up_and_follow(&self) {
-        let delays = retry::every(RETRY);
-        let cursor = until_done(
-            delays,
-            || self.read_all(),
-            |error| tracing::warn!(%error, "The cache cannot be filled yet"),
-        );
-        let cursor = cursor.await;
+        let (delays, limit) = (retry::every(RETRY), LogLimit::default());
+        let report = |error: &Error| {
+            if let Some(held_back) = limit.due() {
+                tracing::warn!(%error, held_back, "The cache cannot be filled yet");
+            }
+        };
+        let cursor = until_done(delays, || self.read_all(), report).await;
         self.health.enter(Phase::Ready);
         if self.follow_interval.is_zero() {
             return std::future::pending().await;
@@ -64,12 +65,13 @@ impl CacheSync {
         let cursor = match cursor {
             Some(cursor) => cursor,
             None => {
-                until_done(
-                    delays,
-                    || self.store.cursor_now(),
-                    |error| tracing::warn!(%error, "The table cannot be followed yet"),
-                )
-                .await
+                let limit = LogLimit::default();
+                let report = |error: &Error| {
+                    if let Some(held_back) = limit.due() {
+                        tracing::warn!(%error, held_back, "The table cannot be followed yet");
+                    }
+                };
+                until_done(delays, || self.store.cursor_now(), report).await
             }
         };
         self.follow(cursor).await;
@@ -111,19 +113,17 @@ impl CacheSync {
     async fn follow(&self, mut cursor: Cursor) {
         let mut rounds = interval(self.follow_interval);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut away = false;
+        let limit = LogLimit::default();
         loop {
             rounds.tick().await;
             match self.follow_once(&cursor).await {
-                Ok(next) => {
-                    cursor = next;
-                    away = false;
-                }
-                Err(error) if away => tracing::debug!(%error, "The table cannot be followed"),
-                Err(error) => {
-                    away = true;
-                    tracing::warn!(%error, "The table cannot be followed for now");
-                }
+                Ok(next) => cursor = next,
+                Err(error) => match limit.due() {
+                    Some(held_back) => {
+                        tracing::warn!(%error, held_back, "The table cannot be followed for now");
+                    }
+                    None => tracing::debug!(%error, "The table cannot be followed"),
+                },
             }
         }
     }

@@ -106,7 +106,7 @@ impl Database {
         if let Some(note) = note(setting, &url)
             && self.logged.lock().unwrap_or_else(PoisonError::into_inner).insert(note.clone())
         {
-            tracing::warn!("{note}");
+            tracing::warn!(note, "Parameters of a URL of Postgres are ignored");
         }
         url.for_driver
     }

@@ -40,6 +40,10 @@ impl<W: FnOnce(Messages) -> Writer + Send> Consumer<W> {
         // Set once, here; a second consumer would be a second watch.
         let _ = self.watch.set(session.monitor());
         let writer = (self.writer)(session.messages());
+        let refusals = writer.refusals.clone();
+        // It ends when this does.
+        let mut observers = JoinSet::new();
+        observers.spawn(refusals.clone().summarise_every_minute());
         let mut writers = JoinSet::new();
         for _ in 0..self.writers {
             writers.spawn(writer.clone().run(stop.clone()));
@@ -52,6 +56,7 @@ impl<W: FnOnce(Messages) -> Writer + Send> Consumer<W> {
                 Err(Ok(panic)) => resume_unwind(panic),
             }
         }
+        refusals.summarise();
         session.close().await;
     }
 }

@@ -78,8 +78,9 @@ impl LagWatch {
             let looked = timeout(INTERVAL, self.monitor.channel()).await;
             match looked.context("no answer in time").and_then(|looked| looked) {
                 Ok(channel) => {
-                    self.state.answers();
-                    self.take(&channel);
+                    let lag = self.take(&channel);
+                    self.metrics.lag.set(Some(lag));
+                    self.state.answers(lag);
                 }
                 Err(error) => {
                     self.metrics.lag.set(None);
@@ -90,7 +91,8 @@ impl LagWatch {
         }
     }
 
-    fn take(&self, channel: &Channel) {
+    /// Notes and logs what is lost; where the group stands.
+    fn take(&self, channel: &Channel) -> Lag {
         let members: Vec<&Member> = self.monitor.members(channel).collect();
         let new = self.losses.observe(channel, last_sent(&members));
         if !new.reset.is_empty() {
@@ -117,7 +119,7 @@ impl LagWatch {
                 new.perhaps
             );
         }
-        self.metrics.lag.set(Some(lag(channel, &members, self.losses.counts())));
+        lag(channel, &members, self.losses.counts())
     }
 }
 
@@ -152,6 +154,27 @@ fn lag(channel: &Channel, members: &[&Member], (lost, perhaps_lost): (u64, u64))
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Settings;
+    use crate::log_limit::tests::LoggedLines;
+
+    /// Nothing listens on port 1, so that every look fails.
+    #[tokio::test(start_paused = true)]
+    async fn an_hour_without_the_monitor_is_one_line() {
+        let logged = LoggedLines::collect();
+        let monitor = ["broker.monitor_url=http://127.0.0.1:1".to_owned()];
+        let settings = Settings::load(None, &monitor, std::iter::empty()).expect("settings");
+        let store = Store::new("postgres://127.0.0.1:1/none", 1, INTERVAL).expect("a store");
+        let (state, losses) = (MonitorState::default(), LossTracker::default());
+        let watch = LagWatch::new(&settings.broker, store, state.clone(), losses, Metrics::new());
+        let watch = watch.expect("a monitor is configured").run(CancellationToken::new());
+        timeout(Duration::from_hours(1), watch).await.expect_err("it looks without end");
+        let lines = logged.take();
+        assert_eq!(lines.len(), 1, "{lines:#?}");
+        assert!(lines[0].starts_with("WARN The broker's monitor does not answer"), "{lines:#?}");
+        assert!(state.describe().is_err());
+        state.answers(Lag::default());
+        assert_eq!(logged.take(), ["INFO The broker's monitor answers again"]);
+    }
 
     #[test]
     fn the_groups_position_is_that_of_its_foremost_member() {

@@ -67,7 +67,8 @@ impl LossTracker {
     }
 
     /// How many messages are lost, and how many perhaps.
-    pub(super) fn counts(&self) -> (u64, u64) {
+    #[must_use]
+    pub fn counts(&self) -> (u64, u64) {
         let tracked = self.tracked();
         (tracked.lost.count(), tracked.perhaps.count())
     }

@@ -1,56 +1,73 @@
 //! Whether the broker's monitor answers.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use humantime::format_rfc3339_seconds;
 
+use crate::metrics::Lag;
+
 /// Whether the broker's monitor answers, as last seen. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct MonitorState(Arc<Mutex<State>>);
+pub struct MonitorState(Arc<Mutex<MonitorReply>>);
 
-#[derive(Debug, Default)]
-enum State {
+/// What came of the last look at the broker's monitor.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum MonitorReply {
+    /// The settings name no monitor.
     #[default]
     NotConfigured,
+    /// Nobody has looked yet.
     NotAsked,
-    Answers,
+    /// It answers: where the group stands.
+    Answers(Lag),
+    /// It does not answer.
     Silent {
+        /// When it first did not.
         since: SystemTime,
+        /// What came of the last attempt.
         why: String,
     },
 }
 
 impl MonitorState {
-    fn replace(&self, next: State) -> State {
+    fn lock(&self) -> MutexGuard<'_, MonitorReply> {
         // Nothing in the critical sections panics half way, so a poisoned state is whole.
-        std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), next)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What came of the last look.
+    #[must_use]
+    pub fn reply(&self) -> MonitorReply {
+        self.lock().clone()
     }
 
     /// There is one, which was not asked yet.
     pub(super) fn configured(&self) {
-        self.replace(State::NotAsked);
+        *self.lock() = MonitorReply::NotAsked;
     }
 
     /// Notes an answer; the first one after a silence is told in the log.
-    pub(super) fn answers(&self) {
-        if let State::Silent { .. } = self.replace(State::Answers) {
+    pub(super) fn answers(&self, lag: Lag) {
+        let before = std::mem::replace(&mut *self.lock(), MonitorReply::Answers(lag));
+        if let MonitorReply::Silent { .. } = before {
             tracing::info!("The broker's monitor answers again");
         }
     }
 
     /// Notes that there was no answer; the first time in a row is told in the log.
     pub(super) fn silent(&self, why: String) {
-        let since = if let State::Silent { since, .. } = self.replace(State::NotAsked) {
-            since
-        } else {
-            tracing::warn!(
-                error = why,
-                "The broker's monitor does not answer; until it does, lag and losses are not known"
-            );
-            SystemTime::now()
-        };
-        self.replace(State::Silent { since, why });
+        let mut reply = self.lock();
+        if let MonitorReply::Silent { why: last, .. } = &mut *reply {
+            *last = why;
+            return;
+        }
+        *reply = MonitorReply::Silent { since: SystemTime::now(), why: why.clone() };
+        drop(reply);
+        tracing::warn!(
+            error = why,
+            "The broker's monitor does not answer; until it does, lag and losses are not known"
+        );
     }
 
     /// The state in words.
@@ -58,12 +75,12 @@ impl MonitorState {
     /// # Errors
     /// Since when it does not answer, and why.
     pub fn describe(&self) -> Result<String, String> {
-        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            State::NotConfigured => Ok("not configured (broker.monitor_url)".to_owned()),
-            State::NotAsked => Ok("not asked yet".to_owned()),
-            State::Answers => Ok("answers".to_owned()),
-            State::Silent { since, why } => {
-                Err(format!("no answer since {}: {why}", format_rfc3339_seconds(*since)))
+        match self.reply() {
+            MonitorReply::NotConfigured => Ok("not configured (broker.monitor_url)".to_owned()),
+            MonitorReply::NotAsked => Ok("not asked yet".to_owned()),
+            MonitorReply::Answers(_) => Ok("answers".to_owned()),
+            MonitorReply::Silent { since, why } => {
+                Err(format!("no answer since {}: {why}", format_rfc3339_seconds(since)))
             }
         }
     }

@@ -15,6 +15,8 @@ mod gaps;
 mod healthcheck;
 mod hostile;
 mod log_filter;
+mod log_storms;
+mod logging;
 mod lookup_many;
 mod metrics_reference;
 mod openapi;

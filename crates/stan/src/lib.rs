@@ -38,6 +38,7 @@ mod connection;
 mod corpus;
 mod deliveries;
 mod error;
+mod log_limit;
 mod message;
 mod messages;
 mod name;

@@ -14,7 +14,7 @@ use crate::state::SessionState;
 use crate::stats::{Counters, Stats};
 use crate::transport::Transport;
 
-use supervisor::Supervisor;
+use supervisor::{Limits, Supervisor};
 
 mod supervisor;
 
@@ -110,6 +110,7 @@ impl Session {
             counters,
             state: state_sender,
             stop: stop.clone(),
+            limits: Limits::default(),
         };
         Ok(Self {
             messages: Messages::new(Arc::clone(&deliveries)),

@@ -127,7 +127,7 @@ impl WireSubscription {
         deliveries.detach();
         let within = registration.options.request_timeout;
         if !self.acks.is_finished() && timeout(within, &mut self.acks).await.is_err() {
-            tracing::warn!("Some acks could not be sent in time; those messages will come again");
+            tracing::warn!("Some acks could not be sent in time; those messages come again");
         }
         registration.check()?;
         // The server handles the acks sent earlier on this link before it handles this.

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use super::reject_pages as page;
 use crate::http::assets;
+use crate::log_limit::LogLimit;
 use crate::store::{Direction, Error, KeptReject, RejectFilter, Store};
 
 /// How long a page may wait for its turn and for Postgres.
@@ -32,6 +33,7 @@ const SHOWN_BYTES: usize = 64 << 10;
 struct Rejects {
     store: Store,
     turns: Arc<Semaphore>,
+    limit: Arc<LogLimit>,
 }
 
 /// The routes; their state is their own, so they fit into any router.
@@ -43,7 +45,7 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(store: Store) -> Router<S
         .route("/rejects/{id}/payload", get(payload))
         .route("/static/style.css", get(async |h: HeaderMap| assets::stylesheet(&h)))
         .route("/static/icon.svg", get(async |h: HeaderMap| assets::icon(&h)))
-        .with_state(Rejects { store, turns })
+        .with_state(Rejects { store, turns, limit: Arc::default() })
 }
 
 #[derive(Debug, Deserialize)]
@@ -132,7 +134,9 @@ impl Rejects {
             match question.await {
                 Ok(answer) => Some(answer),
                 Err(error) => {
-                    tracing::warn!(%error, "The rejects cannot be shown");
+                    if let Some(held_back) = self.limit.due() {
+                        tracing::warn!(%error, held_back, "The rejects cannot be shown");
+                    }
                     None
                 }
             }

@@ -11,6 +11,7 @@ use crate::backoff::Backoff;
 use crate::cause::Chain;
 use crate::deliveries::Deliveries;
 use crate::error::{Error, ErrorKind, Lost};
+use crate::log_limit::LogLimit;
 use crate::options::{Options, SubscriptionOptions};
 use crate::registration::Registration;
 use crate::state::{self, ConnectionState, SessionState};
@@ -36,6 +37,15 @@ pub(super) struct Supervisor {
     pub(super) counters: Arc<Counters>,
     pub(super) state: watch::Sender<SessionState>,
     pub(super) stop: CancellationToken,
+    pub(super) limits: Limits,
+}
+
+/// A session may come and go many times a minute.
+#[derive(Debug, Default)]
+pub(super) struct Limits {
+    live: LogLimit,
+    lost: LogLimit,
+    not_live: LogLimit,
 }
 
 /// How a live time ended.
@@ -192,11 +202,14 @@ impl Supervisor {
                 .await?;
         *wire = Some(opened);
         self.set_state(SessionState::Live);
-        tracing::info!(
-            channel = self.subscription.channel,
-            client_id = self.options.client_id,
-            "The session is live"
-        );
+        if let Some(held_back) = self.limits.live.due() {
+            tracing::info!(
+                channel = self.subscription.channel,
+                client_id = self.options.client_id,
+                held_back,
+                "The session is live"
+            );
+        }
         Ok(())
     }
 
@@ -221,15 +234,20 @@ impl Supervisor {
     }
 
     fn report_loss(&self, lost: Lost) {
-        tracing::warn!(reason = %lost, "The session is lost; registering anew");
+        if let Some(held_back) = self.limits.lost.due() {
+            tracing::warn!(reason = %lost, held_back, "The session is lost; registering anew");
+        }
         self.state.send_replace(SessionState::Lost(lost));
     }
 
-    /// Logs a failure once, however often the same one follows.
+    /// Logs a failure once, however often the same one follows, and a few times a minute if
+    /// others follow.
     fn report_failure(&self, error: &Error) {
         let error = Chain(error).to_string();
-        if state::replace(&self.state, SessionState::Retrying(error.clone())) {
-            tracing::warn!(%error, "The session is not live yet; retrying");
+        if state::replace(&self.state, SessionState::Retrying(error.clone()))
+            && let Some(held_back) = self.limits.not_live.due()
+        {
+            tracing::warn!(%error, held_back, "The session is not live yet; retrying");
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_nats::Event;
 use tokio::sync::watch;
 
+use crate::log_limit::LogLimit;
 use crate::options::Options;
 use crate::stats::Counters;
 
@@ -37,6 +38,7 @@ pub(super) fn prepare(
     let (sender, link) = watch::channel(before);
     let sender = Arc::new(sender);
     let counters = Arc::clone(counters);
+    let limits = Arc::new(Limits::default());
     let nats = options
         .nats
         .clone()
@@ -47,7 +49,7 @@ pub(super) fn prepare(
         .connection_timeout(options.request_timeout)
         .reconnect_delay_callback(reconnect_delay)
         .event_callback(move |event| {
-            note(&event, &sender, &counters);
+            note(&event, &sender, &counters, &limits);
             std::future::ready(())
         });
     (nats, link)
@@ -68,21 +70,37 @@ pub(super) fn attempts_for(time: Duration) -> usize {
     steady.saturating_add(DOUBLINGS as usize + 1)
 }
 
-fn note(event: &Event, link: &watch::Sender<Link>, counters: &Counters) {
+/// A link may come and go many times a second.
+#[derive(Debug, Default)]
+struct Limits {
+    back: LogLimit,
+    down: LogLimit,
+    server_error: LogLimit,
+}
+
+fn note(event: &Event, link: &watch::Sender<Link>, counters: &Counters, limits: &Limits) {
     match event {
         Event::Connected => {
             link.send_modify(|link| *link = Link { up: true, times: link.times + 1 });
             if link.borrow().times > 1 {
                 counters.reconnects.add(1);
-                tracing::info!("The NATS link is back");
+                if let Some(held_back) = limits.back.due() {
+                    tracing::info!(held_back, "The NATS link is back");
+                }
             }
         }
         Event::Disconnected => {
             link.send_modify(|link| link.up = false);
-            tracing::warn!("The NATS link is down; reconnecting");
+            if let Some(held_back) = limits.down.due() {
+                tracing::warn!(held_back, "The NATS link is down; reconnecting");
+            }
         }
         Event::SlowConsumer(_) => counters.slow_consumer_drops.add(1),
-        Event::ServerError(error) => tracing::warn!(%error, "The NATS server reports an error"),
+        Event::ServerError(error) => {
+            if let Some(held_back) = limits.server_error.due() {
+                tracing::warn!(%error, held_back, "The NATS server reports an error");
+            }
+        }
         other => tracing::debug!(event = %other, "A NATS event"),
     }
 }

@@ -10,6 +10,7 @@ use prost::Message as _;
 use tokio::sync::mpsc;
 
 use crate::deliveries::Deliveries;
+use crate::log_limit::LogLimit;
 use crate::protocol::{Ack, MsgProto};
 
 /// Puts what comes for `channel` into the queue and counts what is no delivery of it.
@@ -19,19 +20,29 @@ pub(super) async fn receive(
     deliveries: Arc<Deliveries>,
 ) {
     let garbled = &deliveries.counters().garbled;
+    let (other_channel, no_delivery) = (LogLimit::default(), LogLimit::default());
     while let Some(message) = messages.next().await {
         match MsgProto::decode(message.payload) {
             Ok(delivery) if delivery.subject == channel => deliveries.offer(delivery),
             Ok(delivery) => {
                 garbled.add(1);
-                tracing::warn!(
-                    sequence = delivery.sequence,
-                    "A delivery for another channel was dropped"
-                );
+                if let Some(held_back) = other_channel.due() {
+                    tracing::warn!(
+                        sequence = delivery.sequence,
+                        held_back,
+                        "A delivery for another channel was dropped"
+                    );
+                }
             }
             Err(error) => {
                 garbled.add(1);
-                tracing::warn!(%error, "A delivery that is no STAN message was dropped");
+                if let Some(held_back) = no_delivery.due() {
+                    tracing::warn!(
+                        %error,
+                        held_back,
+                        "A delivery that is no STAN message was dropped"
+                    );
+                }
             }
         }
     }
