@@ -1,5 +1,6 @@
 //! Makes cargo notice new migrations, which are embedded into the binary, and tells the binary the
-//! commit it is built from: `WAYBILL_COMMIT`, else what git says, else `unknown`.
+//! commit it is built from: `WAYBILL_COMMIT`, else what git says, else `unknown`; also the profile
+//! and the compiler, empty if they cannot be known.
 
 use std::process::Command;
 
@@ -14,6 +15,15 @@ fn main() {
         Err(_) => "dev".to_owned(),
     };
     println!("cargo:rustc-env=WAYBILL_COMMIT={commit}");
+    let profile = std::env::var("PROFILE").unwrap_or_default();
+    println!("cargo:rustc-env=WAYBILL_PROFILE={profile}");
+    println!("cargo:rustc-env=WAYBILL_RUSTC={}", rustc().unwrap_or_default());
+}
+
+/// The compiler, such as `rustc 1.94.0 (…)`.
+fn rustc() -> Option<String> {
+    let output = Command::new(std::env::var("RUSTC").ok()?).arg("--version").output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// The commit that is checked out.

@@ -8,6 +8,7 @@ mod publish;
 mod reconcile;
 mod rejects;
 mod serve;
+mod status;
 mod verify;
 
 use std::{
@@ -65,6 +66,7 @@ enum Command {
     Reconcile(reconcile::Args),
     Verify(verify::Args),
     Healthcheck(healthcheck::Args),
+    Status(status::Args),
     Migrate(migrate::Args),
     /// List, show, export, replay or prune what could not become an order
     #[command(subcommand)]
@@ -79,7 +81,7 @@ impl Command {
     /// is all that it does.
     fn unread(&self) -> ExitCode {
         match self {
-            Self::Config(_) => ExitCode::SUCCESS,
+            Self::Config(_) | Self::Status(_) => ExitCode::SUCCESS,
             Self::Rejects(command) if command.only_shows() => ExitCode::SUCCESS,
             _ => ExitCode::FAILURE,
         }
@@ -129,6 +131,7 @@ fn run(sources: &Sources, command: &Command) -> anyhow::Result<ExitCode> {
             Command::Reconcile(args) => reconcile::run(args, &settings, &signals).await,
             Command::Verify(args) => verify::run(args, &settings, &signals).await,
             Command::Healthcheck(args) => healthcheck::run(args, &settings).await,
+            Command::Status(args) => status::run(args, &settings).await,
             Command::Rejects(command) => rejects::run(command, &settings, &signals).await,
             Command::Config(command) => config::run(command, &settings),
             Command::Migrate(args) => migrate::run(args, &settings).await,

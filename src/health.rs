@@ -77,6 +77,17 @@ impl Health {
         matches!(self.0.borrow().phase, Phase::Ready | Phase::Draining)
     }
 
+    /// The name of the phase: `preparing`, `warming`, `ready` or `draining`.
+    #[must_use]
+    pub fn phase(&self) -> &'static str {
+        match self.0.borrow().phase {
+            Phase::Preparing(_) => "preparing",
+            Phase::Warming(_) => "warming",
+            Phase::Ready => "ready",
+            Phase::Draining => "draining",
+        }
+    }
+
     /// The state in words, such as `warming 43 %` or `ready, cache not warmed: warming 43 %`.
     #[must_use]
     pub fn describe(&self) -> String {

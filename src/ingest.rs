@@ -11,9 +11,11 @@ mod lag;
 mod losses;
 mod monitor_state;
 mod persist;
+mod recent;
 mod refusal_log;
 mod replay;
 mod verdict;
+mod watch;
 
 use std::sync::Arc;
 
@@ -27,14 +29,18 @@ use crate::store::{Error, NewReject, Store};
 use crate::telemetry::within;
 pub(crate) use apply::Applied;
 pub(crate) use batch::{Batch, Reject, rows};
-pub use consume::{Consumer, Watch};
+pub use consume::Consumer;
 pub use lag::LagWatch;
 pub use losses::LossTracker;
 pub use monitor_state::{MonitorReply, MonitorState};
 pub use persist::WriteFailures;
+pub use recent::{RecentBatches, SettledBatch, Verdicts};
 pub use refusal_log::RefusalLog;
 pub use replay::{Replay, Replayed, Retried};
 pub use verdict::Verdict;
+pub use watch::Watch;
+
+use recent::OpenBatch;
 
 /// How much goes into one batch, and what may be an order.
 #[derive(Debug, Clone)]
@@ -66,6 +72,8 @@ pub struct Writer {
     pub failures: WriteFailures,
     /// What the log says of messages that are refused.
     pub refusals: RefusalLog,
+    /// The batches that were settled last.
+    pub recent: RecentBatches,
 }
 
 impl Writer {
@@ -82,11 +90,13 @@ impl Writer {
                 return;
             }
             let span = batch_span::batch(&self.channel, &messages);
-            within(span, self.write(messages, &stop)).await;
+            let mut batch = OpenBatch::begin();
+            within(span, self.write(messages, &mut batch, &stop)).await;
+            self.recent.add(&batch);
         }
     }
 
-    async fn write(&self, messages: Vec<Message>, stop: &CancellationToken) {
+    async fn write(&self, messages: Vec<Message>, batch: &mut OpenBatch, stop: &CancellationToken) {
         let timer = self.metrics.ingest.start_batch(messages.len());
         let redelivered = messages.iter().filter(|message| message.redelivered).count();
         self.metrics.ingest.redelivered.inc_by(redelivered as u64);
@@ -104,14 +114,14 @@ impl Writer {
         let Some(outcomes) = inserted else {
             let kept = orders.into_iter().map(|(message, _)| message);
             let kept = kept.chain(rejects.into_iter().map(|reject| reject.message));
-            return kept.for_each(|message| self.settle(message, Verdict::Keep));
+            return kept.for_each(|message| self.settle(message, Verdict::Keep, batch));
         };
         drop(rows);
         let mut applied = Applied::new(orders, outcomes);
         rejects.append(&mut applied.rejects);
         self.insert_into_cache(&applied);
-        self.acknowledge(applied);
-        self.reject(rejects, stop).await;
+        self.acknowledge(applied, batch);
+        self.reject(rejects, batch, stop).await;
         timer.observe_duration();
     }
 
@@ -125,7 +135,7 @@ impl Writer {
         }
     }
 
-    fn acknowledge(&self, applied: Applied<Message>) {
+    fn acknowledge(&self, applied: Applied<Message>, batch: &mut OpenBatch) {
         let settled = applied.stored.len() + applied.duplicates.len();
         let _span = batch_span::acknowledge(&self.channel, settled);
         for (orders, verdict, key) in [
@@ -135,13 +145,13 @@ impl Writer {
         ] {
             batch_span::note(key, orders.len());
             for (message, _) in orders {
-                self.settle(message, verdict);
+                self.settle(message, verdict, batch);
             }
         }
     }
 
     /// Keeps what is no order, whole, and only then acknowledges it.
-    async fn reject(&self, rejects: Vec<Reject>, stop: &CancellationToken) {
+    async fn reject(&self, rejects: Vec<Reject>, batch: &mut OpenBatch, stop: &CancellationToken) {
         if rejects.is_empty() {
             return;
         }
@@ -166,12 +176,13 @@ impl Writer {
             if kept.is_some() {
                 self.refusals.refused(reason, message.sequence);
             }
-            self.settle(message, verdict);
+            self.settle(message, verdict, batch);
         }
     }
 
     /// Gives the verdict: the only place where a message is acknowledged or left to the broker.
-    fn settle(&self, message: Message, verdict: Verdict) {
+    fn settle(&self, message: Message, verdict: Verdict, batch: &mut OpenBatch) {
+        batch.count(verdict);
         self.metrics.ingest.count(verdict.as_str(), verdict.reason());
         if verdict.is_committed() {
             self.metrics.ingest.observe_age(message.timestamp);

@@ -33,6 +33,7 @@ pub mod metrics;
 mod schema;
 pub mod shutdown;
 pub mod signals;
+pub mod status;
 pub mod telemetry;
 
 // Small things that several of them use.

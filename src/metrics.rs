@@ -9,6 +9,7 @@ mod http;
 mod ingest;
 mod lag;
 mod measured;
+mod objectives;
 mod rejects;
 mod runtime;
 mod session;
@@ -19,8 +20,8 @@ use std::sync::Arc;
 
 use prometheus::core::Collector;
 use prometheus::{
-    CounterVec, Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    CounterVec, Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter,
+    IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use stan::Monitor;
 
@@ -33,6 +34,7 @@ use ingest::IngestMetrics;
 pub use lag::Lag;
 use lag::LagMetrics;
 use measured::MeasuredGauge;
+pub use objectives::Counted;
 use rejects::RejectsMetrics;
 use runtime::RuntimeMetrics;
 use session::SessionMetrics;

@@ -36,12 +36,24 @@ impl RejectUsage {
         Self { measured: Arc::new(watch::Sender::new(None)), alarm_bytes }
     }
 
+    /// What was measured last; none if Postgres was not asked yet, or does not answer.
+    #[must_use]
+    pub fn measured(&self) -> Option<RejectsMeasured> {
+        *self.measured.borrow()
+    }
+
+    /// Over so many bytes of payload the alarm is raised.
+    #[must_use]
+    pub fn alarm_bytes(&self) -> u64 {
+        self.alarm_bytes
+    }
+
     /// The usage in words; an error when it is over the alarm.
     ///
     /// # Errors
     /// What is too much, and what to do about it.
     pub fn describe(&self) -> Result<String, String> {
-        let Some(measured) = *self.measured.borrow() else {
+        let Some(measured) = self.measured() else {
             return Ok("not known: Postgres was not asked yet, or does not answer".to_owned());
         };
         let kept = format!("{} kept, {}", measured.rows, HumanBytes(measured.bytes));

@@ -1,6 +1,7 @@
 //! The parts of a replica, made of the settings and of what several of them share.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 use stan::Messages;
@@ -12,7 +13,7 @@ use crate::health::Health;
 use crate::http::admin::Admin;
 use crate::http::site::{Pages, Site};
 use crate::ingest::{
-    Consumer, LagWatch, Limits, LossTracker, MonitorState, RefusalLog, Watch,
+    Consumer, LagWatch, Limits, LossTracker, MonitorState, RecentBatches, RefusalLog, Watch,
     WriteFailures, Writer,
 };
 use crate::lookup::Lookup;
@@ -34,7 +35,9 @@ pub(super) struct Parts<'a> {
     losses: LossTracker,
     monitor: MonitorState,
     rejects: RejectUsage,
+    batches: RecentBatches,
     log_filter: LogFilter,
+    started_at: SystemTime,
 }
 
 impl<'a> Parts<'a> {
@@ -62,7 +65,9 @@ impl<'a> Parts<'a> {
             losses: LossTracker::default(),
             monitor: MonitorState::default(),
             rejects: RejectUsage::new(&settings.rejects),
+            batches: RecentBatches::default(),
             log_filter,
+            started_at: SystemTime::now(),
         })
     }
 
@@ -94,7 +99,10 @@ impl<'a> Parts<'a> {
             rejects: self.rejects.clone(),
             monitor: self.monitor.clone(),
             losses: self.losses.clone(),
+            batches: self.batches.clone(),
             log_filter: self.log_filter.clone(),
+            settings: Arc::new(self.settings.clone()),
+            started_at: self.started_at,
         }
     }
 
@@ -162,7 +170,7 @@ impl<'a> Parts<'a> {
             max_message_bytes: ingest.max_message_bytes.bytes(),
         };
         let (store, cache) = (self.store.clone(), self.cache.clone());
-        let metrics = self.metrics.clone();
+        let (metrics, recent) = (self.metrics.clone(), self.batches.clone());
         let (failures, refusals) = (WriteFailures::default(), RefusalLog::default());
         move |messages| Writer {
             messages,
@@ -173,6 +181,7 @@ impl<'a> Parts<'a> {
             limits,
             failures,
             refusals,
+            recent,
         }
     }
 }

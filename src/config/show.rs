@@ -13,12 +13,7 @@ impl Settings {
     pub fn to_toml(&self) -> String {
         let mut lines = Vec::new();
         let mut section = "";
-        for setting in &self.effective {
-            // Not in force, and setting both would be refused.
-            let is_url = setting.section == "database" && setting.key == "url";
-            if is_url && self.database.url_file.is_some() {
-                continue;
-            }
+        for setting in self.in_force() {
             if setting.section != section {
                 if !section.is_empty() {
                     lines.push(String::new());
@@ -30,6 +25,23 @@ impl Settings {
         }
         lines.push(String::new());
         lines.join("\n")
+    }
+
+    /// Each setting in force: its name, such as `broker.url`, its value with passwords masked,
+    /// and where it came from if that is not the built-in defaults.
+    pub fn shown(&self) -> impl Iterator<Item = (String, &str, Option<String>)> {
+        self.in_force().map(|setting| {
+            let name = format!("{}.{}", setting.section, setting.key);
+            (name, setting.text.as_str(), setting.origin.as_deref().map(printable))
+        })
+    }
+
+    fn in_force(&self) -> impl Iterator<Item = &Effective> {
+        self.effective.iter().filter(|setting| {
+            // Setting both would be refused.
+            let is_url = setting.section == "database" && setting.key == "url";
+            !is_url || self.database.url_file.is_none()
+        })
     }
 }
 

@@ -4,8 +4,12 @@ mod log_filter;
 mod readiness;
 mod reject_pages;
 mod rejects;
+mod status_page;
+mod statusz;
 
 use std::future::Future;
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -20,6 +24,7 @@ use super::Body;
 use super::conditional::without_false_length;
 use super::server::{RequestBody, Respond, ServerSpan, matched};
 use crate::cache::Cache;
+use crate::config::Settings;
 use crate::health::Health;
 use crate::ingest;
 use crate::metrics::Metrics;
@@ -46,8 +51,14 @@ pub struct Admin {
     pub monitor: ingest::MonitorState,
     /// What the broker deleted before anybody took it.
     pub losses: ingest::LossTracker,
+    /// The batches that were settled last.
+    pub batches: ingest::RecentBatches,
     /// What is logged, which can be changed here.
     pub log_filter: LogFilter,
+    /// The settings in force; shown with their secrets masked.
+    pub settings: Arc<Settings>,
+    /// When the process started.
+    pub started_at: SystemTime,
 }
 
 impl Admin {
@@ -59,6 +70,7 @@ impl Admin {
                 .route("/readyz", get(readiness::readyz))
                 .route("/metrics", get(metrics))
                 .route("/log-filter", get(log_filter::show).put(log_filter::change))
+                .merge(statusz::router(self.clone()))
                 .merge(rejects::router(self.store.clone()))
                 .layer(from_fn(async |request: Request, next: Next| {
                     matched(&request);

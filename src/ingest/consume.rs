@@ -1,16 +1,12 @@
 //! The session with the broker and the writers that empty it.
 
 use std::panic::resume_unwind;
-use std::sync::{Arc, OnceLock};
 
-use stan::{Messages, Monitor, Options, Session, SubscriptionOptions};
+use stan::{Messages, Options, Session, SubscriptionOptions};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::Writer;
-
-/// Where to look at the session from outside; empty until it begins.
-pub type Watch = Arc<OnceLock<Monitor>>;
+use super::{Watch, Writer};
 
 /// Takes orders off the channel.
 pub struct Consumer<W> {
@@ -37,12 +33,12 @@ impl<W: FnOnce(Messages) -> Writer + Send> Consumer<W> {
                 return tracing::error!(error, "The session with the broker cannot even begin");
             }
         };
-        // Set once, here; a second consumer would be a second watch.
-        let _ = self.watch.set(session.monitor());
+        self.watch.set(session.monitor());
         let writer = (self.writer)(session.messages());
         let refusals = writer.refusals.clone();
-        // It ends when this does.
+        // They tell of what happens, and end when this does.
         let mut observers = JoinSet::new();
+        observers.spawn(self.watch.follow());
         observers.spawn(refusals.clone().summarise_every_minute());
         let mut writers = JoinSet::new();
         for _ in 0..self.writers {

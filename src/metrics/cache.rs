@@ -5,6 +5,7 @@ use std::time::Duration;
 use prometheus::{Gauge, HistogramVec, IntCounter, IntGauge};
 
 use super::Maker;
+use super::objectives::{Counted, LOOKUP_WITHIN, at_most};
 use crate::health::Health;
 
 /// How much is in memory at one moment.
@@ -66,6 +67,13 @@ impl CacheMetrics {
         self.warmup_duration.set(took.as_secs_f64());
     }
 
+    /// Orders read by the warm-up and how long it took; none before its end.
+    #[must_use]
+    pub fn warm_up(&self) -> Option<(u64, Duration)> {
+        let took = Duration::from_secs_f64(self.warmup_duration.get());
+        (!took.is_zero()).then(|| (self.warmup_rows.get(), took))
+    }
+
     pub(super) fn refresh(&self, size: CacheSize, health: &Health) {
         let whole = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         self.entries.set(whole(size.entries));
@@ -75,6 +83,9 @@ impl CacheMetrics {
         self.warmup_progress.set(health.warm_ratio());
     }
 }
+
+/// The last is no answer.
+const RESULTS: [&str; 3] = ["found", "absent", "cannot_tell"];
 
 /// How long lookups took that asked Postgres, by result.
 #[derive(Debug)]
@@ -90,10 +101,20 @@ impl LookupMetrics {
             "result",
             &[0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 2.5],
         );
-        for result in ["found", "absent", "cannot_tell"] {
+        for result in RESULTS {
             duration.with_label_values(&[result]);
         }
         Self { duration }
+    }
+
+    /// Lookups that were answered in time, and all of them.
+    pub(super) fn in_time(&self) -> Counted {
+        let counted = RESULTS.map(|result| {
+            let duration = self.duration.with_label_values(&[result]);
+            let (in_time, all) = at_most(&duration, LOOKUP_WITHIN);
+            (if result == "cannot_tell" { 0 } else { in_time }, all)
+        });
+        counted.into_iter().fold((0, 0), |sum, counted| (sum.0 + counted.0, sum.1 + counted.1))
     }
 
     /// Notes how a lookup ended: `found`, `absent` or `cannot_tell`.

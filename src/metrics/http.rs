@@ -6,9 +6,12 @@ use ::http::{Method, StatusCode};
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
 
 use super::Maker;
+use super::objectives::Counted;
 
 const METHODS: [&str; 4] = ["get", "head", "post", "other"];
 const ROUTES: [&str; 6] = ["order_api", "orders_lookup", "order_page", "index", "static", "other"];
+/// Those where orders are asked for.
+const ORDER_ROUTES: [&str; 3] = ["order_api", "orders_lookup", "order_page"];
 const CODES: [&str; 12] =
     ["200", "303", "304", "400", "404", "405", "408", "413", "414", "500", "503", "other"];
 
@@ -41,8 +44,8 @@ impl HttpMetrics {
             "Time to make an answer, from reading the head of the request",
             "route",
             &[
-                0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5,
-                2.5,
+                0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005,
+                0.01, 0.025, 0.1, 0.5, 2.5,
             ],
         );
         for route in ROUTES {
@@ -65,6 +68,21 @@ impl HttpMetrics {
             requests,
             duration,
         }
+    }
+
+    /// Requests for orders that were answered with a 5xx, and all of them.
+    pub(super) fn failed(&self) -> Counted {
+        let (mut failed, mut all) = (0, 0);
+        for route in ORDER_ROUTES {
+            for method in METHODS {
+                for code in CODES {
+                    let count = self.requests.with_label_values(&[method, route, code]).get();
+                    all += count;
+                    failed += if code.starts_with('5') { count } else { 0 };
+                }
+            }
+        }
+        (failed, all)
     }
 
     /// Notes a request that went through the routes.

@@ -6,6 +6,7 @@ use order::Reason;
 use prometheus::{Histogram, HistogramTimer, IntCounter, IntCounterVec};
 
 use super::Maker;
+use super::objectives::{Counted, SETTLED_WITHIN, at_most};
 use crate::store::Class;
 
 /// Messages by what became of them, and how long that took.
@@ -84,6 +85,11 @@ impl IngestMetrics {
     /// Counts a write that failed.
     pub fn count_error(&self, class: Class) {
         self.errors.with_label_values(&[class.as_str()]).inc();
+    }
+
+    /// Messages that were settled in time, and all that were.
+    pub(super) fn in_time(&self) -> Counted {
+        at_most(&self.age, SETTLED_WITHIN)
     }
 
     /// Notes how old a message is; `stored_at` in nanoseconds since 1970, by the broker's clock.

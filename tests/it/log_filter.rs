@@ -7,10 +7,11 @@ use testbed::eventually;
 use crate::service::{MODEL_UID, PATIENCE, Replica, Reply, World};
 
 async fn put(replica: &Replica, body: impl Into<Vec<u8>>) -> Reply {
+    let body: Vec<u8> = body.into();
     let request = Request::builder()
         .method("PUT")
         .uri(format!("http://{}/log-filter", replica.admin))
-        .body(body.into().into())
+        .body(body.into())
         .expect("a request");
     replica.request(request).await.expect("an answer")
 }

@@ -30,6 +30,7 @@ mod service;
 mod settings;
 mod signals;
 mod site;
+mod status;
 mod store;
 mod tracing;
 mod verify;

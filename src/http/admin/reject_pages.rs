@@ -21,7 +21,7 @@ const DUMPED_BYTES: usize = 4 << 10;
 const DETAIL_CHARS: usize = 160;
 
 /// The admin port has no other path.
-const BASE: &str = "";
+pub(super) const BASE: &str = "";
 
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 

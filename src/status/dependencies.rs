@@ -1,0 +1,106 @@
+//! What a replica leans on: the broker and Postgres.
+
+use serde::{Deserialize, Serialize};
+
+/// The session with the broker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// `not_begun`, `connecting`, `live`, `lost`, `retrying` or `closed`.
+    pub state: String,
+    /// Why it is not live, if that is known.
+    pub detail: Option<String>,
+    /// Since when it is in that state.
+    pub since: Option<String>,
+    /// Messages taken and not settled yet, those in the queue included.
+    pub in_hand_messages: u64,
+    /// Messages waiting for a writer.
+    pub queue_messages: u64,
+    /// Payload waiting for a writer.
+    pub queue_bytes: u64,
+    /// Messages that the broker had sent before.
+    pub redelivered_total: u64,
+    /// Redeliveries of messages that were still in hand, dropped.
+    pub duplicates_suppressed_total: u64,
+    /// Messages dropped unacknowledged over `ingest.queue_max_bytes`; they come again.
+    pub shed_total: u64,
+    /// Registrations built anew after a loss.
+    pub rebuilds_total: u64,
+    /// Times the link came back.
+    pub reconnects_total: u64,
+}
+
+/// How far the group is behind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lag {
+    /// `not_configured`, `not_asked`, `answers` or `silent`. The numbers below are those of the
+    /// last look, and `null` while there is no answer.
+    pub monitor: String,
+    /// Why there is no answer.
+    pub detail: Option<String>,
+    /// Since when there is none.
+    pub silent_since: Option<String>,
+    /// Number of the channel's newest message.
+    pub channel_last_sequence: Option<u64>,
+    /// Number of the newest message that was sent to the group.
+    pub last_sent_sequence: Option<u64>,
+    /// Messages not sent to the group yet.
+    pub undelivered_messages: Option<u64>,
+    /// Messages sent to the group and not acknowledged.
+    pub pending_messages: Option<u64>,
+    /// Messages that the broker deleted before the group got them, since the start of the
+    /// process; `null` without a monitor.
+    pub lost_messages: Option<u64>,
+    /// Messages deleted between two looks, of which nobody can tell whether the group got them.
+    pub perhaps_lost_messages: Option<u64>,
+    /// How and when the channel began anew, if that was seen.
+    pub channel_reset: Option<String>,
+}
+
+/// Whether Postgres answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Postgres {
+    /// Whether it answered within half a second; `null` when it was not asked, because others
+    /// who want the status ask right now.
+    pub answers: Option<bool>,
+    /// Why not.
+    pub detail: Option<String>,
+    /// The connections to it.
+    pub pool: Pool,
+}
+
+/// The connections to Postgres.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pool {
+    /// Open and waiting for work.
+    pub idle_connections: u32,
+    /// Lent to somebody who asks or writes.
+    pub in_use_connections: u32,
+    /// How many there may be (`database.max_connections`).
+    pub max_connections: u32,
+}
+
+/// What could not become an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejects {
+    /// How many are kept, as last measured within the last minute; many are an estimate.
+    pub kept_rows: Option<u64>,
+    /// Sum of their payloads.
+    pub kept_bytes: Option<u64>,
+    /// Over which the alarm is raised (`rejects.alarm_bytes`).
+    pub alarm_bytes: u64,
+    /// The newest first, five at the most; `null` if Postgres did not tell in time.
+    pub newest: Option<Vec<Reject>>,
+}
+
+/// A reject, without its payload and what was found in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reject {
+    /// Its name in commands and pages.
+    pub id: i64,
+    /// Its sequence in its channel.
+    pub sequence: u64,
+    /// Why, from the closed list.
+    pub reason: String,
+    /// When it was first refused.
+    pub first_seen_at: String,
+}
