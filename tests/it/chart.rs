@@ -6,6 +6,7 @@ mod names;
 mod network;
 mod platforms;
 mod pods;
+mod rules;
 mod settings;
 mod small;
 
