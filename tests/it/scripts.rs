@@ -123,6 +123,8 @@ fn a_cluster_test_changes_nothing_outside_its_namespace() {
     // The lookups are over at once here, so that no step can have been looked at.
     assert_eq!(ran.code, 1, "{}", ran.said);
     assert!(ran.said.contains("the lookups were over before this was"), "{}", ran.said);
+    // Its image is not on the nodes.
+    assert!(ran.said.contains("SKIPPED: what Prometheus sees"), "{}", ran.said);
 }
 
 #[test]
