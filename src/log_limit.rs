@@ -36,7 +36,7 @@ impl LogLimit {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::fmt;
+    use std::fmt::{self, Write as _};
     use std::sync::Arc;
 
     use tracing::field::{Field, Visit};
@@ -86,9 +86,10 @@ pub(crate) mod tests {
     impl Visit for Line {
         fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
             let field = field.name();
-            self.0 += &match field {
-                "message" => format!(" {value:?}"),
-                _ => format!(" {field}={value:?}"),
+            // Writing to a string cannot fail.
+            let _ = match field {
+                "message" => write!(self.0, " {value:?}"),
+                _ => write!(self.0, " {field}={value:?}"),
             };
         }
     }

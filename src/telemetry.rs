@@ -11,7 +11,7 @@ use std::io;
 
 use anyhow::Context;
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt,
+    Layer, Registry, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt,
 };
 
 use crate::config::{LogFormat, Telemetry};
@@ -34,7 +34,7 @@ type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 /// When logging was started before, or a thread cannot be started. A collector
 /// that is wrong or away is no error.
 pub fn init(settings: &Telemetry, instance: &str) -> anyhow::Result<Guard> {
-    let filter = EnvFilter::try_new(&settings.log_filter).context("telemetry.log_filter")?;
+    let filter = log_filter::parse(&settings.log_filter).context("telemetry.log_filter")?;
     let (filter, handle) = reload::Layer::new(filter);
     let log_filter = LogFilter::new(&settings.log_filter, move |filter| handle.reload(filter));
     let traces = match &settings.otlp_endpoint {

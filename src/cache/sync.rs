@@ -62,17 +62,16 @@ impl CacheSync {
         if self.follow_interval.is_zero() {
             return std::future::pending().await;
         }
-        let cursor = match cursor {
-            Some(cursor) => cursor,
-            None => {
-                let limit = LogLimit::default();
-                let report = |error: &Error| {
-                    if let Some(held_back) = limit.due() {
-                        tracing::warn!(%error, held_back, "The table cannot be followed yet");
-                    }
-                };
-                until_done(delays, || self.store.cursor_now(), report).await
-            }
+        let cursor = if let Some(cursor) = cursor {
+            cursor
+        } else {
+            let limit = LogLimit::default();
+            let report = |error: &Error| {
+                if let Some(held_back) = limit.due() {
+                    tracing::warn!(%error, held_back, "The table cannot be followed yet");
+                }
+            };
+            until_done(delays, || self.store.cursor_now(), report).await
         };
         self.follow(cursor).await;
     }
@@ -118,12 +117,13 @@ impl CacheSync {
             rounds.tick().await;
             match self.follow_once(&cursor).await {
                 Ok(next) => cursor = next,
-                Err(error) => match limit.due() {
-                    Some(held_back) => {
+                Err(error) => {
+                    if let Some(held_back) = limit.due() {
                         tracing::warn!(%error, held_back, "The table cannot be followed for now");
+                    } else {
+                        tracing::debug!(%error, "The table cannot be followed");
                     }
-                    None => tracing::debug!(%error, "The table cannot be followed"),
-                },
+                }
             }
         }
     }

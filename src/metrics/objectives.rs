@@ -44,7 +44,7 @@ pub(super) fn at_most(histogram: &Histogram, bound: f64) -> Counted {
     let histogram = metric.get_histogram();
     let mut buckets = histogram.get_bucket().iter();
     let bucket = buckets.find(|bucket| (bucket.upper_bound() - bound).abs() < f64::EPSILON);
-    (bucket.map_or(0, |bucket| bucket.cumulative_count()), histogram.get_sample_count())
+    (bucket.map_or(0, prometheus::proto::Bucket::cumulative_count), histogram.get_sample_count())
 }
 
 #[cfg(test)]

@@ -87,15 +87,24 @@ impl fmt::Debug for LogFilter {
     }
 }
 
-/// Reads each directive by itself: the error of them all does not name the one at fault.
-fn parse(directives: &str) -> Result<EnvFilter, InvalidFilter> {
+/// At `INFO` this crate logs each of the attempts to connect that an outage is full of, and
+/// nothing that `stan` does not log with a bound.
+const CHATTY: &str = "async_nats";
+
+/// Reads each directive by itself: the error of them all does not name the one at fault. What is
+/// chatty logs warnings only, unless it is named.
+pub(super) fn parse(directives: &str) -> Result<EnvFilter, InvalidFilter> {
     let parts = directives.split(',').map(str::trim).filter(|part| !part.is_empty());
-    let parts: Vec<&str> = parts.collect();
+    let mut parts: Vec<&str> = parts.collect();
     if parts.is_empty() {
         return Err(InvalidFilter::Empty);
     }
     if let Some(wrong) = parts.iter().find(|part| part.parse::<Directive>().is_err()) {
         return Err(InvalidFilter::Directive((*wrong).to_owned()));
+    }
+    // Where nothing else would be logged, neither is this.
+    if !directives.contains(CHATTY) && parts != ["off"] && parts != ["error"] {
+        parts.push("async_nats=warn");
     }
     EnvFilter::try_new(parts.join(",")).map_err(|_| InvalidFilter::Directive(parts.join(",")))
 }
@@ -103,6 +112,14 @@ fn parse(directives: &str) -> Result<EnvFilter, InvalidFilter> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_chatty_is_asked_for_by_name() {
+        let shown = |filter: &str| parse(filter).expect(filter).to_string();
+        assert_eq!(shown("info"), "async_nats=warn,info");
+        assert_eq!(shown("info,async_nats=debug"), "async_nats=debug,info");
+        assert_eq!(shown("off"), "off");
+    }
 
     #[test]
     fn what_is_wrong_is_named() {

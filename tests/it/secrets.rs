@@ -41,7 +41,7 @@ async fn no_secret_is_logged_at_any_level() {
         .env("WAYBILL_BROKER__MONITOR_URL", world.broker.monitor_url())
         .env("WAYBILL_TELEMETRY__OTLP_ENDPOINT", "http://127.0.0.1:1")
         .env("WAYBILL_TELEMETRY__TRACE_SAMPLE_RATIO", "1")
-        .env("WAYBILL_TELEMETRY__LOG_FILTER", "trace");
+        .env("WAYBILL_TELEMETRY__LOG_FILTER", "trace,async_nats=trace");
     let mut replica = world.launch("verbose", command).await;
     replica.until_ready().await;
     eventually("the session is live", PATIENCE, async || {

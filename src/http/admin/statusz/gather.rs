@@ -90,7 +90,7 @@ impl Statusz {
             Some(SessionState::Retrying(why)) => ("retrying", Some(why)),
             Some(SessionState::Closed) => ("closed", None),
         };
-        let stats = watch.get().map(stan::Monitor::stats).unwrap_or_default();
+        let counters = watch.get().map(stan::Monitor::stats).unwrap_or_default();
         let depth = watch.get().map(stan::Monitor::depth).unwrap_or_default();
         Session {
             state: state.to_owned(),
@@ -100,10 +100,10 @@ impl Statusz {
             queue_messages: depth.messages as u64,
             queue_bytes: depth.bytes as u64,
             redelivered_total: self.admin.metrics.ingest.redelivered.get(),
-            duplicates_suppressed_total: stats.duplicates_suppressed,
-            shed_total: stats.shed,
-            rebuilds_total: stats.session_rebuilds,
-            reconnects_total: stats.reconnects,
+            duplicates_suppressed_total: counters.duplicates_suppressed,
+            shed_total: counters.shed,
+            rebuilds_total: counters.session_rebuilds,
+            reconnects_total: counters.reconnects,
         }
     }
 
