@@ -1,7 +1,7 @@
 //! The Helm chart: what it renders for each file of values in `charts/waybill/ci`.
 
 mod backup;
-mod dashboards;
+pub(crate) mod dashboards;
 mod names;
 mod network;
 mod platforms;

@@ -1,6 +1,11 @@
 //! Dashboards, alerts and runbooks speak of metrics and commands that exist.
 
+mod links;
+mod lint;
+mod promql;
+
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
@@ -38,66 +43,70 @@ fn assert_exposed(text: &str, whose: &str) {
     }
 }
 
-fn dashboards() -> Vec<(String, Value)> {
-    let dashboards: Vec<_> = files("dashboards")
-        .map(|path| {
-            let text = std::fs::read_to_string(&path).expect("a dashboard");
-            (path.display().to_string(), serde_json::from_str(&text).expect("JSON"))
+/// A dashboard as Grafana reads it.
+pub(crate) struct Dashboard {
+    pub(crate) title: String,
+    json: Value,
+}
+
+/// A panel with queries.
+pub(crate) struct Panel<'a> {
+    pub(crate) title: &'a str,
+    json: &'a Value,
+}
+
+impl Dashboard {
+    /// All of them, in no order.
+    pub(crate) fn all() -> Vec<Self> {
+        let is_json = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "json");
+        files("dashboards")
+            .filter(is_json)
+            .map(|path| {
+                let text = std::fs::read_to_string(&path).expect("a dashboard");
+                let json: Value = serde_json::from_str(&text).expect("JSON");
+                let title = json["title"].as_str().expect("a title").to_owned();
+                Self { title, json }
+            })
+            .collect()
+    }
+
+    /// The panels, without the rows, which are headings.
+    pub(crate) fn panels(&self) -> impl Iterator<Item = Panel<'_>> {
+        let panels = self.json["panels"].as_array().expect("panels").iter();
+        panels
+            .filter(|panel| panel["type"] != "row")
+            .map(|json| Panel { title: json["title"].as_str().expect("a title"), json })
+    }
+
+    /// The queries of the annotations, by name.
+    pub(crate) fn annotations(&self) -> impl Iterator<Item = (&str, &str)> {
+        let list = self.json["annotations"]["list"].as_array().expect("annotations").iter();
+        list.map(|annotation| {
+            let text = |key: &str| annotation[key].as_str().expect("a text");
+            (text("name"), text("expr"))
         })
-        .collect();
-    assert!(!dashboards.is_empty());
-    dashboards
+    }
+}
+
+impl<'a> Panel<'a> {
+    /// Its queries, each with its legend.
+    pub(crate) fn queries(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        let targets = self.json["targets"].as_array().into_iter().flatten();
+        targets.map(|target| {
+            let text = |key: &str| target[key].as_str().expect("a text");
+            (text("expr"), text("legendFormat"))
+        })
+    }
 }
 
 #[test]
 fn dashboards_show_metrics_that_there_are() {
-    for (name, dashboard) in dashboards() {
-        for panel in dashboard["panels"].as_array().expect("panels") {
-            for target in panel["targets"].as_array().expect("targets") {
-                let expr = target["expr"].as_str().expect("a query");
-                assert_exposed(expr, &name);
-                assert!(!words(expr, "waybill_").is_empty() || !words(expr, "process_").is_empty());
-                let selectors = expr.matches(r#"{job=~"$job", instance=~"$instance""#).count();
-                let series = words_in_order(expr);
-                assert_eq!(
-                    selectors, series,
-                    "{name}: every series is selected by job and instance: {expr}"
-                );
-                assert!(!expr.contains("rate(") || expr.contains("[$__rate_interval]"), "{expr}");
-            }
-        }
-    }
-}
-
-/// How many series a query names, one named twice counted twice.
-fn words_in_order(expr: &str) -> usize {
-    expr.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-        .filter(|word| word.starts_with("waybill_") || word.starts_with("process_"))
-        .count()
-}
-
-#[test]
-fn every_panel_says_what_it_shows_and_asks_the_chosen_data_source() {
-    let mut uids = BTreeSet::new();
-    for (name, dashboard) in dashboards() {
-        assert!(uids.insert(dashboard["uid"].as_str().expect("a uid").to_owned()), "{name}");
-        assert_eq!(dashboard["editable"], false, "{name}");
-        assert!(dashboard["__inputs"].is_null(), "{name}: provisioning cannot fill in inputs");
-        let variables: Vec<_> = dashboard["templating"]["list"]
-            .as_array()
-            .expect("variables")
-            .iter()
-            .map(|variable| variable["name"].as_str().expect("a name"))
-            .collect();
-        assert_eq!(variables, ["datasource", "job", "instance"], "{name}");
-        for panel in dashboard["panels"].as_array().expect("panels") {
-            let title = panel["title"].as_str().expect("a title");
-            assert!(
-                panel["description"].as_str().is_some_and(|text| !text.is_empty()),
-                "{name}: {title}"
-            );
-            assert!(panel["fieldConfig"]["defaults"]["unit"].is_string(), "{name}: {title}");
-            assert_eq!(panel["datasource"]["uid"], "$datasource", "{name}: {title}");
+    let dashboards = Dashboard::all();
+    assert_eq!(dashboards.len(), 5);
+    for dashboard in &dashboards {
+        let queries = dashboard.panels().flat_map(|panel| panel.queries());
+        for (expr, _) in queries.chain(dashboard.annotations().map(|(_, expr)| (expr, ""))) {
+            assert_exposed(expr, &dashboard.title);
         }
     }
 }
