@@ -2,6 +2,7 @@
 #
 # Ports of `make up`, for example `make up HTTP_PORT=9090`:
 # HTTP_PORT ADMIN_PORT BROKER_PORT MONITOR_PORT POSTGRES_PORT
+# and of `make observe` besides: PROMETHEUS_PORT GRAFANA_PORT
 
 CARGO ?= cargo
 target := $(or $(CARGO_TARGET_DIR),target)
@@ -22,8 +23,13 @@ up: ## Start the service with its broker and Postgres under ./.waybill, and publ
 	  $(call port,HTTP,http) $(call port,ADMIN,admin) $(call port,BROKER,broker) \
 	  $(call port,MONITOR,monitor) $(call port,POSTGRES,postgres)
 
+.PHONY: observe
+observe: up ## Start Prometheus, and Grafana where it is installed, beside it
+	@scripts/install-tools --observe
+	@$(testbed) observe $(call port,ADMIN,admin) $(call port,PROMETHEUS,prometheus) $(call port,GRAFANA,grafana)
+
 .PHONY: down
-down: | $(testbed) ## Stop what `make up` started, and keep the data
+down: | $(testbed) ## Stop what `make up` and `make observe` started, and keep the data
 	@$(testbed) down
 
 .PHONY: logs

@@ -1,4 +1,4 @@
-//! Starts real Postgres, PgBouncer and nats-streaming-server, for tests, benches and `make up`.
+//! Starts real Postgres, PgBouncer, nats-streaming-server and Prometheus, for tests, benches and `make up`.
 //!
 //! What a test starts ends with the test process, however that ends: see [`process`].
 //! The servers are found on the machine; `scripts/install-tools` installs them.
@@ -10,6 +10,7 @@ pub mod nginx;
 pub mod pgbouncer;
 pub mod postgres;
 pub mod process;
+pub mod prometheus;
 pub mod proxy;
 pub mod wait;
 
@@ -28,5 +29,6 @@ pub use pgbouncer::{PgBouncer, PoolMode};
 pub use port::Port;
 pub use postgres::{Database, Postgres};
 pub use process::{Process, Signal};
+pub use prometheus::Prometheus;
 pub use proxy::{Direction, Held, Proxy, Publication, Tap};
 pub use wait::eventually;

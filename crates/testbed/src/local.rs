@@ -13,14 +13,17 @@ use crate::process::Process;
 
 mod daemon;
 mod layout;
+mod observe;
 mod servers;
 mod service;
 
 use daemon::{Daemon, Wanted};
 use layout::Layout;
+pub use observe::{ObservePorts, observe};
 
-/// In the order in which they are started.
-const DAEMONS: [Daemon; 3] = [Daemon::Postgres, Daemon::Broker, Daemon::Waybill];
+/// In the order in which they are started, the last two by [`observe`] alone.
+const DAEMONS: [Daemon; 5] =
+    [Daemon::Postgres, Daemon::Broker, Daemon::Waybill, Daemon::Prometheus, Daemon::Grafana];
 
 /// The ports on 127.0.0.1, each also a variable of `make up`: `make up HTTP_PORT=9090`.
 #[derive(Debug, Clone, Args)]
@@ -65,7 +68,7 @@ pub async fn up(waybill: &Path, ports: &Ports) -> Result<()> {
     result
 }
 
-/// Stops the service, the broker and Postgres, as far as they run.
+/// Stops the service, its servers and what observes it, as far as they run.
 pub async fn down() -> Result<()> {
     let Some(layout) = Layout::find()? else {
         say("Nothing runs");
@@ -150,6 +153,17 @@ async fn bring_up(
     Ok(())
 }
 
+/// Starts a daemon that does not run as it is wanted; nothing when it does.
+async fn start_anew(layout: &Layout, wanted: &Wanted) -> Result<Option<Process>> {
+    stop_others(layout, std::slice::from_ref(wanted)).await?;
+    if wanted.daemon.running(layout).is_some() {
+        say(&format!("{}: already up", wanted.daemon));
+        return Ok(None);
+    }
+    check_ports(wanted)?;
+    wanted.start(layout).map(Some)
+}
+
 /// Stops what runs with another program or other settings than wanted.
 async fn stop_others(layout: &Layout, wanted: &[Wanted]) -> Result<()> {
     for wanted in wanted.iter().rev() {
@@ -166,8 +180,9 @@ fn check_ports(wanted: &Wanted) -> Result<()> {
         ensure!(
             port::is_free(*port),
             "port {port} on 127.0.0.1 is in use, and {} needs it: \
-             choose another with `make up {variable}=PORT`",
-            wanted.daemon
+             choose another with `make {} {variable}=PORT`",
+            wanted.daemon,
+            wanted.daemon.target()
         );
     }
     Ok(())

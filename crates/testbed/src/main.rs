@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Result, ensure};
 use clap::Parser;
 use testbed::Postgres;
-use testbed::local::{self, Ports};
+use testbed::local::{self, ObservePorts, Ports};
 
 /// Runs the service with a real broker and Postgres under ./.waybill, for `make up`, and tools
 /// with a Postgres of their own
@@ -21,6 +21,11 @@ enum Command {
         waybill: PathBuf,
         #[command(flatten)]
         ports: Ports,
+    },
+    /// Starts Prometheus, and Grafana where it is installed, beside what `up` started
+    Observe {
+        #[command(flatten)]
+        ports: ObservePorts,
     },
     /// Stops everything and keeps the data
     Down,
@@ -40,6 +45,7 @@ enum Command {
 async fn main() -> ExitCode {
     let result = match Command::parse() {
         Command::Up { waybill, ports } => local::up(&waybill, &ports).await,
+        Command::Observe { ports } => local::observe(&ports).await,
         Command::Down => local::down().await,
         Command::Status => local::status(),
         Command::CleanData => local::clean_data().await,

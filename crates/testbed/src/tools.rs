@@ -46,6 +46,19 @@ pub(crate) fn nginx() -> Result<PathBuf> {
         .context("no nginx was found: run scripts/install-tools --chart")
 }
 
+/// The `prometheus` program.
+pub(crate) fn prometheus() -> Result<PathBuf> {
+    on_path("prometheus")
+        .chain(in_tools("prometheus")?)
+        .find(|program| program.is_file())
+        .context("no Prometheus was found: run scripts/install-tools --observe")
+}
+
+/// The `grafana-server` program, if Grafana is installed; nothing here installs it.
+pub(crate) fn grafana() -> Option<PathBuf> {
+    on_path("grafana-server").next()
+}
+
 /// Where `scripts/install-tools` puts a program, for this directory or one above it.
 fn in_tools(program: &str) -> Result<Vec<PathBuf>> {
     let here = std::env::current_dir().context("the working directory is gone")?;
@@ -116,5 +129,6 @@ mod tests {
         assert!(postgres_bin().unwrap().join("initdb").is_file());
         assert!(broker().unwrap().is_file());
         assert!(pgbouncer().unwrap().is_file());
+        assert!(prometheus().unwrap().is_file());
     }
 }

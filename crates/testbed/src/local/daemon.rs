@@ -20,6 +20,8 @@ pub(super) enum Daemon {
     Postgres,
     Broker,
     Waybill,
+    Prometheus,
+    Grafana,
 }
 
 /// How a daemon is to run.
@@ -28,7 +30,7 @@ pub(super) struct Wanted {
     pub(super) command: Command,
     /// Changes when the daemon must start anew though its command is the same.
     pub(super) version: String,
-    /// The ports it needs on 127.0.0.1, and the variable of `make up` that changes each.
+    /// The ports it needs on 127.0.0.1, and the variable of make that changes each.
     pub(super) ports: Vec<(u16, &'static str)>,
 }
 
@@ -63,6 +65,16 @@ impl Daemon {
             Self::Postgres => "postgres",
             Self::Broker => "broker",
             Self::Waybill => "waybill",
+            Self::Prometheus => "prometheus",
+            Self::Grafana => "grafana",
+        }
+    }
+
+    /// The target of the Makefile that starts it.
+    pub(super) fn target(self) -> &'static str {
+        match self {
+            Self::Postgres | Self::Broker | Self::Waybill => "up",
+            Self::Prometheus | Self::Grafana => "observe",
         }
     }
 
@@ -97,8 +109,8 @@ impl Daemon {
         match self {
             // Ends the sessions; SIGTERM would wait for them to end on their own.
             Self::Postgres => (Signal::INT, Duration::from_secs(30)),
-            Self::Broker => (Signal::TERM, Duration::from_secs(10)),
-            Self::Waybill => (Signal::TERM, Duration::from_secs(30)),
+            Self::Broker | Self::Grafana => (Signal::TERM, Duration::from_secs(10)),
+            Self::Waybill | Self::Prometheus => (Signal::TERM, Duration::from_secs(30)),
         }
     }
 }
