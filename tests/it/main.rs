@@ -19,6 +19,7 @@ mod log_storms;
 mod logging;
 mod lookup_many;
 mod metrics_reference;
+mod observe;
 mod openapi;
 mod publish;
 mod reconcile;
