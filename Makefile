@@ -102,6 +102,13 @@ bench-plots: ## Draw what `make bench-scale` measured into docs
 	@scripts/install-tools --plots
 	@.tools/python/bin/python benches/plot
 
+.PHONY: dashboards
+dashboards: ## Draw dashboards/*.json into docs/dashboards, as they show a service under load; takes 5 min
+	@scripts/install-tools --plots
+	@scripts/install-tools --observe
+	$(CARGO) build --release --locked -p waybill -p testbed
+	@WAYBILL=$(abspath $(target))/release/waybill TESTBED=$(abspath $(testbed)) .tools/python/bin/python scripts/draw-dashboards
+
 .PHONY: bench-guard
 bench-guard: ## Count the instructions of single operations, and fail where they are more than benches/limits.json says
 	@CARGO=$(CARGO) benches/guard
