@@ -46,6 +46,8 @@ fn arguments(text: &str) -> &str {
 /// The message of a call: its last string literal, its lines joined and its blanks single, up to
 /// the first value in it.
 fn message(arguments: &str) -> String {
+    // The name of a variable is a literal too, and no message.
+    let arguments = arguments.replace("env!(\"CARGO_PKG_VERSION\")", "");
     let arguments = arguments.trim_end().trim_end_matches(',');
     // A literal is the last argument, or before the values that it is formatted with.
     let mut literals = Vec::new();
