@@ -15,8 +15,8 @@ pub(super) const LOOKUP_WITHIN: f64 = 0.01;
 pub(super) const SETTLED_WITHIN: f64 = 2.0;
 
 impl Metrics {
-    /// Lookups answered within 10 ms, and all lookups. Those in memory take microseconds and are
-    /// not timed; an answer of "cannot tell" is none.
+    /// Lookups answered within 10 ms, and all lookups. Those in memory take microseconds and count
+    /// as in time; an answer of "cannot tell" is none.
     #[must_use]
     pub fn lookups_in_time(&self) -> Counted {
         let hits = self.cache.hits.get();
