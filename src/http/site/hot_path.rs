@@ -21,7 +21,7 @@ use crate::metrics::Metrics;
 pub(super) const ORDERS: &str = "/api/v1/orders/";
 
 /// The route that the router has for it.
-pub(super) const ORDER_ROUTE: &str = "/api/v1/orders/{*uid}";
+const ORDER_ROUTE: &str = "/api/v1/orders/{*uid}";
 
 /// The longest path and query that is looked at, in bytes.
 const MAX_TARGET: usize = 2_048;

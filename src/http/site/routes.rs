@@ -14,7 +14,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::hot_path::{ORDER_ROUTE, ORDERS, order_response};
+use super::hot_path::{ORDERS, order_response};
 use super::{Site, many};
 use crate::http::problem::Problem;
 use crate::http::{assets, server};
@@ -35,7 +35,7 @@ pub(super) fn router(site: Site) -> Router {
         .route("/orders/", html(get(to_order_page)))
         .route("/orders/{*uid}", html(get(order_page)))
         .route("/api/v1/orders/", json(get(order)))
-        .route(ORDER_ROUTE, json(get(order)))
+        .route("/api/v1/orders/{*uid}", json(get(order)))
         // `lookup` is also a valid id, of which GET asks.
         .route("/api/v1/orders/lookup", api(get(order).post(many::lookup), "GET, HEAD, POST"))
         .route("/api/v1/openapi.json", json(get(async |h: HeaderMap| assets::openapi(&h))))
@@ -67,7 +67,7 @@ fn name(route: &str) -> &'static str {
     match route {
         "/" => "index",
         "/orders" | "/orders/" | "/orders/{*uid}" => "order_page",
-        "/api/v1/orders/" | ORDER_ROUTE => "order_api",
+        "/api/v1/orders/" | "/api/v1/orders/{*uid}" => "order_api",
         "/api/v1/orders/lookup" => "orders_lookup",
         _ => "static",
     }
