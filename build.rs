@@ -22,22 +22,23 @@ fn main() {
 
 /// The compiler, such as `rustc 1.94.0 (…)`.
 fn rustc() -> Option<String> {
-    let output = Command::new(std::env::var("RUSTC").ok()?).arg("--version").output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    output_of(&std::env::var("RUSTC").ok()?, &["--version"])
 }
 
 /// The commit that is checked out.
 fn commit() -> Option<String> {
-    let git = |arguments: &[&str]| {
-        let output = Command::new("git").args(arguments).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
     // A commit changes the second, a checkout both.
     for file in ["HEAD", "logs/HEAD"] {
-        let path = git(&["rev-parse", "--git-path", file])?;
+        let path = output_of("git", &["rev-parse", "--git-path", file])?;
         if std::fs::exists(&path).is_ok_and(|exists| exists) {
             println!("cargo:rerun-if-changed={path}");
         }
     }
-    git(&["rev-parse", "--short=12", "HEAD"])
+    output_of("git", &["rev-parse", "--short=12", "HEAD"])
+}
+
+/// What a program prints, if it can be run and succeeds.
+fn output_of(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
