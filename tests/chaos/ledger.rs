@@ -225,8 +225,12 @@ impl Ledger {
         if !kind.is_empty() {
             history.tally.violation(kind, format!("{replica} serves {whose} as {uid}"));
         }
+        if history.failover_window {
+            // It may come from the memory of a replica that has yet to be restarted.
+            return;
+        }
         let first = history.served.entry(uid.to_owned()).or_insert_with(|| body.clone());
-        if first != body && !history.failover_window {
+        if first != body {
             history
                 .tally
                 .violation("changed", format!("{replica} serves {uid} otherwise than before"));
@@ -265,16 +269,15 @@ impl Ledger {
         self.history().tally.no_answer += 1;
     }
 
-    /// The new primary lacks what these uids name: what was served of them may come out
-    /// otherwise, because another of two conflicting orders may be the first to be put back.
+    /// The new primary has only what these uids name: of the others, acknowledged or not yet, what
+    /// was served may come out otherwise, because another of two conflicting orders may be the
+    /// first to be put back.
     pub(crate) fn lost_with_a_primary(&self, present: &HashSet<String>) {
         let mut history = self.history();
         let history = &mut *history;
         history.failed_over = true;
-        for uid in history.acked_uids.difference(present) {
-            history.served.remove(uid);
-            history.tally.lost_and_repaired += 1;
-        }
+        history.served.retain(|uid, _| present.contains(uid));
+        history.tally.lost_and_repaired += history.acked_uids.difference(present).count() as u64;
     }
 
     pub(crate) fn violation(&self, kind: &'static str, what: String) {
