@@ -29,6 +29,7 @@ pub mod cli;
 pub mod config;
 pub mod credentials;
 pub mod health;
+pub mod load;
 pub mod metrics;
 mod schema;
 pub mod shutdown;
