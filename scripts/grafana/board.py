@@ -36,7 +36,7 @@ VARIABLES = [
 ]
 
 
-def annotation(name, color, query, title):
+def annotation(name, color, query, title, step="60s"):
     return {
         "name": name,
         "datasource": SOURCE,
@@ -44,7 +44,7 @@ def annotation(name, color, query, title):
         "iconColor": color,
         "expr": query,
         "titleFormat": title,
-        "step": "60s",
+        "step": step,
     }
 
 
@@ -82,7 +82,8 @@ def laid_out(rows):
     return [{"id": number, **panel} for number, panel in enumerate(panels, 1)]
 
 
-def dashboard(name, description, rows):
+def dashboard(name, description, rows, marks=()):
+    """`marks` are annotations besides those that all dashboards have."""
     return {
         "uid": f"waybill-{name}",
         "title": f"waybill / {name}",
@@ -96,7 +97,7 @@ def dashboard(name, description, rows):
         "timezone": "browser",
         "graphTooltip": 1,
         "templating": {"list": VARIABLES},
-        "annotations": {"list": ANNOTATIONS},
+        "annotations": {"list": [*ANNOTATIONS, *marks]},
         "links": LINKS,
         "panels": laid_out(rows),
     }

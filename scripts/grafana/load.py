@@ -1,7 +1,7 @@
 """A load test as the service sees it: what came, what was answered, how fast, at what cost."""
 
 import objectives
-from board import dashboard
+from board import annotation, dashboard
 from panels import REPLICA, graph, heatmap, quantile, quantiles, rate, series, share, stat, steps, total
 
 REQUESTS = "waybill_http_requests_total"
@@ -76,13 +76,24 @@ COST = [
     ),
 ]
 
+# Its pods are none of the replicas that the other variables choose among. The rate becomes a label,
+# which the title can show.
+STAGES = annotation(
+    "Stages",
+    "green",
+    'count_values by (kind) ("rate", max by (kind) (waybill_load_stage_rate{namespace=~"$namespace"}) > 0)',
+    "{{kind}}: {{rate}} a second",
+    step="5s",
+)
+
 DASHBOARD = dashboard(
     "load",
-    "A load test as the service sees it; load/attack.sh and the chart's Job make one.",
+    "A load test as the service sees it, with the stages of a run of the chart's Job marked.",
     [
         ("At a glance", SUMMARY),
         ("Offered and answered", ANSWERS),
         ("Latency", LATENCY),
         ("What it costs", COST),
     ],
+    marks=[STAGES],
 )
