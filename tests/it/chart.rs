@@ -2,6 +2,7 @@
 
 mod backup;
 pub(crate) mod dashboards;
+mod load;
 mod names;
 mod network;
 mod platforms;
@@ -10,7 +11,7 @@ mod rules;
 mod settings;
 mod small;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -178,10 +179,13 @@ fn every_service_and_every_budget_selects_pods_and_names_their_ports() {
             let selected: Vec<_> =
                 pods.iter().filter(|pod| selects(selector, &pod.labels)).collect();
             let what = format!("{case}: {} {}", object.kind(), object.name());
-            assert_eq!(selected.len(), 1, "{what} selects one kind of pod");
+            let kinds: BTreeSet<_> = selected.iter().map(|pod| pod.component()).collect();
+            assert_eq!(kinds.len(), 1, "{what} selects one kind of pod: {kinds:?}");
             for port in object.at("/spec/ports").as_array().into_iter().flatten() {
                 let target = &port["targetPort"];
-                assert!(selected[0].ports().any(|port| port["name"] == *target), "{what} {target}");
+                for pod in &selected {
+                    assert!(pod.ports().any(|port| port["name"] == *target), "{what} {target}");
+                }
             }
         }
     }

@@ -82,11 +82,11 @@ fn references(object: &Object) -> Vec<(&'static str, &str)> {
             "configMap" | "configMapRef" => "ConfigMap",
             "claimName" => "PersistentVolumeClaim",
             "serviceAccountName" => "ServiceAccount",
-            "service" | "serviceName" => "Service",
+            "service" | "serviceName" | "subdomain" => "Service",
             "scaleTargetRef" => "Deployment",
             _ => "",
         };
-        let given = ["more", "broker-ca", "waybill-tls"];
+        let given = ["more", "broker-ca", "waybill-tls", "reports"];
         found.extend(
             name.filter(|name| !kind.is_empty() && !given.contains(name)).map(|n| (kind, n)),
         );

@@ -17,10 +17,19 @@ fn milli_cpus(container: &Value) -> u64 {
     }
 }
 
-/// As the scheduler counts: init containers run one after the other.
+/// As the scheduler counts: init containers run one after the other, but for those that stay.
 fn request(pod: &Pod) -> u64 {
-    let of = |list: &str| pod.spec[list].as_array().into_iter().flatten().map(milli_cpus);
-    of("containers").sum::<u64>().max(of("initContainers").max().unwrap_or(0))
+    let (mut staying, mut most) = (0, 0);
+    for container in pod.spec["initContainers"].as_array().into_iter().flatten() {
+        let milli_cpus = milli_cpus(container);
+        if container["restartPolicy"] == "Always" {
+            staying += milli_cpus;
+        } else {
+            most = most.max(staying + milli_cpus);
+        }
+    }
+    let containers = pod.spec["containers"].as_array().into_iter().flatten();
+    most.max(staying + containers.map(milli_cpus).sum::<u64>())
 }
 
 /// All pods of these objects by the kind of what makes them, as thousandths of a CPU.
@@ -52,10 +61,11 @@ fn all_steps_fit_into_two_cpus_beside_each_other() {
     // While it is rolled out there is one more.
     let used =
         installed + replica + once(&objects, "waybill-load") + once(&objects, "waybill-test");
-    // That of the cluster test is scaled to three and rolled out, and it publishes and looks up.
-    let publisher = 50;
+    // That of the cluster test is scaled to three and rolled out, and it publishes and looks up;
+    // or it is looked up by three workers.
+    let (publisher, worker) = (50, once(&objects, "waybill-load"));
     assert!(text("scripts/cluster-test").contains("requests: {cpu: 50m,"));
-    let tested = installed + 2 * replica + publisher + once(&objects, "waybill-load");
+    let tested = installed + (2 * replica + publisher + worker).max(3 * worker);
     let watching: u64 = ["prometheus", "grafana"]
         .iter()
         .map(|name| {
