@@ -2,6 +2,7 @@
 
 mod config;
 mod healthcheck;
+mod load;
 mod migrate;
 mod progress;
 mod publish;
@@ -71,6 +72,9 @@ enum Command {
     /// List, show, export, replay or prune what could not become an order
     #[command(subcommand)]
     Rejects(rejects::Command),
+    /// Put load on a running service and measure how it does
+    #[command(subcommand)]
+    Load(load::Command),
     /// Show or check the settings
     #[command(subcommand)]
     Config(config::Command),
@@ -90,7 +94,7 @@ impl Command {
     /// How long it may take to end in order after a signal.
     fn grace(&self) -> Duration {
         match self {
-            Self::Publish(_) | Self::Reconcile(_) | Self::Verify(_) => GRACE,
+            Self::Publish(_) | Self::Reconcile(_) | Self::Verify(_) | Self::Load(_) => GRACE,
             Self::Rejects(command) if command.ends_in_order() => GRACE,
             // What only shows has shown it, and a migration that is cut off Postgres takes back.
             _ => Duration::ZERO,
@@ -133,6 +137,7 @@ fn run(sources: &Sources, command: &Command) -> anyhow::Result<ExitCode> {
             Command::Healthcheck(args) => healthcheck::run(args, &settings).await,
             Command::Status(args) => status::run(args, &settings).await,
             Command::Rejects(command) => rejects::run(command, &settings, &signals).await,
+            Command::Load(command) => load::run(command, &settings, &signals).await,
             Command::Config(command) => config::run(command, &settings),
             Command::Migrate(args) => migrate::run(args, &settings).await,
             Command::Serve => Ok(ExitCode::SUCCESS),

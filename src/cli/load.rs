@@ -1,0 +1,39 @@
+//! `waybill load`: load tests of a running service, from outside.
+
+mod ingest;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::config::Settings;
+use crate::signals::Signals;
+
+/// It could not be measured, which says nothing about the service.
+const NOT_MEASURED: u8 = 2;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    // Described where their arguments are: a doc comment here would replace that one.
+    Ingest(ingest::Args),
+}
+
+/// Runs one of the commands. A failure to measure has an exit code of its own, because 1 is a
+/// verdict on the service.
+pub(super) async fn run(
+    command: &Command,
+    settings: &Settings,
+    signals: &Signals,
+) -> anyhow::Result<ExitCode> {
+    let outcome = match command {
+        Command::Ingest(args) => ingest::run(args, settings, signals).await,
+    };
+    match outcome {
+        Err(error) if !super::is_broken_pipe(&error) => {
+            writeln!(io::stderr(), "error: {error:#}")?;
+            Ok(ExitCode::from(NOT_MEASURED))
+        }
+        outcome => outcome,
+    }
+}

@@ -1,0 +1,3 @@
+//! Load tests of a running service, from outside.
+
+pub(crate) mod ingest;

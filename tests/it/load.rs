@@ -1,0 +1,3 @@
+//! `waybill load` against real replicas.
+
+mod ingest;
