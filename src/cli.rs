@@ -37,7 +37,7 @@ const GRACE: Duration = Duration::from_secs(8);
 ///
 /// SIGTERM, SIGINT and SIGHUP end every command with what it has done written out, a second one
 /// ends it at once. The exit code is then 128 and the number of the signal: 143, 130 or 129;
-/// that of `serve` is 0 when it has stopped in order.
+/// that of `serve` is 0 when it has stopped in order, that of `load watch` always.
 #[derive(Debug, Parser)]
 #[command(name = "waybill", version)]
 struct Arguments {

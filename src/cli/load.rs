@@ -1,6 +1,7 @@
 //! `waybill load`: load tests of a running service, from outside.
 
 mod ingest;
+mod watch;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ const NOT_MEASURED: u8 = 2;
 pub(super) enum Command {
     // Described where their arguments are: a doc comment here would replace that one.
     Ingest(ingest::Args),
+    Watch(watch::Args),
 }
 
 /// Runs one of the commands. A failure to measure has an exit code of its own, because 1 is a
@@ -28,6 +30,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitCode> {
     let outcome = match command {
         Command::Ingest(args) => ingest::run(args, settings, signals).await,
+        Command::Watch(args) => watch::run(args, settings, signals).await,
     };
     match outcome {
         Err(error) if !super::is_broken_pipe(&error) => {
