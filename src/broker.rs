@@ -1,5 +1,6 @@
 //! What the settings say to the STAN client, and what the broker's monitor says to us.
 
+pub(crate) mod link;
 pub mod monitor;
 
 use std::fs;

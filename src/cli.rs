@@ -37,7 +37,7 @@ const GRACE: Duration = Duration::from_secs(8);
 ///
 /// SIGTERM, SIGINT and SIGHUP end every command with what it has done written out, a second one
 /// ends it at once. The exit code is then 128 and the number of the signal: 143, 130 or 129;
-/// that of `serve` is 0 when it has stopped in order.
+/// that of `serve` is 0 when it has stopped in order, that of `load watch` always.
 #[derive(Debug, Parser)]
 #[command(name = "waybill", version)]
 struct Arguments {
@@ -69,12 +69,12 @@ enum Command {
     Healthcheck(healthcheck::Args),
     Status(status::Args),
     Migrate(migrate::Args),
-    /// Load the service, and judge what came of it
-    #[command(subcommand)]
-    Load(load::Command),
     /// List, show, export, replay or prune what could not become an order
     #[command(subcommand)]
     Rejects(rejects::Command),
+    /// Put load on a running service and measure how it does
+    #[command(subcommand)]
+    Load(load::Command),
     /// Show or check the settings
     #[command(subcommand)]
     Config(config::Command),
@@ -96,6 +96,7 @@ impl Command {
         match self {
             Self::Publish(_) | Self::Reconcile(_) | Self::Verify(_) => GRACE,
             Self::Rejects(command) if command.ends_in_order() => GRACE,
+            Self::Load(command) if command.ends_in_order() => GRACE,
             // What only shows has shown it, and a migration that is cut off Postgres takes back.
             _ => Duration::ZERO,
         }
@@ -136,8 +137,8 @@ fn run(sources: &Sources, command: &Command) -> anyhow::Result<ExitCode> {
             Command::Verify(args) => verify::run(args, &settings, &signals).await,
             Command::Healthcheck(args) => healthcheck::run(args, &settings).await,
             Command::Status(args) => status::run(args, &settings).await,
-            Command::Load(command) => load::run(command).await,
             Command::Rejects(command) => rejects::run(command, &settings, &signals).await,
+            Command::Load(command) => load::run(command, &settings, &signals).await,
             Command::Config(command) => config::run(command, &settings),
             Command::Migrate(args) => migrate::run(args, &settings).await,
             Command::Serve => Ok(ExitCode::SUCCESS),

@@ -1,3 +1,5 @@
-//! Load tests: what `waybill load` does, one module a subcommand.
+//! Load tests of a running service, from outside.
 
 pub mod gather;
+pub(crate) mod ingest;
+pub(crate) mod watch;

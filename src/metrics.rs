@@ -8,6 +8,7 @@ mod cache;
 mod http;
 mod ingest;
 mod lag;
+mod load;
 mod measured;
 mod objectives;
 mod rejects;
@@ -33,6 +34,7 @@ use http::HttpMetrics;
 use ingest::IngestMetrics;
 pub use lag::Lag;
 use lag::LagMetrics;
+pub use load::LoadStages;
 use measured::MeasuredGauge;
 pub use objectives::Counted;
 use rejects::RejectsMetrics;
@@ -147,12 +149,16 @@ impl Metrics {
     /// The text that Prometheus scrapes, format 0.0.4.
     #[must_use]
     pub fn render(&self) -> String {
-        let mut text = Vec::new();
-        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
-            tracing::error!(%error, "The metrics cannot be rendered");
-        }
-        String::from_utf8_lossy(&text).into_owned()
+        encode(&self.registry)
     }
+}
+
+fn encode(registry: &Registry) -> String {
+    let mut text = Vec::new();
+    if let Err(error) = TextEncoder::new().encode(&registry.gather(), &mut text) {
+        tracing::error!(%error, "The metrics cannot be rendered");
+    }
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// Makes metrics under the service's prefix. Names and labels are constants of this module, so

@@ -1,22 +1,54 @@
-//! `waybill load`: load tests and their reports.
+//! `waybill load`: load tests of a running service, from outside.
 
 mod gather;
+mod ingest;
+mod watch;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Subcommand;
+
+use crate::config::Settings;
+use crate::signals::Signals;
+
+/// It could not be measured, which says nothing about the service.
+const NOT_MEASURED: u8 = 2;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     // Described where their arguments are: a doc comment here would replace that one.
     Barrier(gather::BarrierArgs),
+    Ingest(ingest::Args),
+    Watch(watch::Args),
     Gather(gather::GatherArgs),
 }
 
-/// Runs one of the commands.
-pub(super) async fn run(command: &Command) -> anyhow::Result<ExitCode> {
-    match command {
+impl Command {
+    /// Whether it has something to finish and to tell when it is interrupted.
+    pub(super) fn ends_in_order(&self) -> bool {
+        matches!(self, Self::Ingest(_) | Self::Watch(_))
+    }
+}
+
+/// Runs one of the commands. A failure to measure has an exit code of its own, because 1 is a
+/// verdict on the service.
+pub(super) async fn run(
+    command: &Command,
+    settings: &Settings,
+    signals: &Signals,
+) -> anyhow::Result<ExitCode> {
+    let outcome = match command {
         Command::Barrier(args) => gather::barrier(args).await,
+        Command::Ingest(args) => ingest::run(args, settings, signals).await,
+        Command::Watch(args) => watch::run(args, settings, signals).await,
         Command::Gather(args) => gather::gather(args).await,
+    };
+    match outcome {
+        Err(error) if !super::is_broken_pipe(&error) => {
+            writeln!(io::stderr(), "error: {error:#}")?;
+            Ok(ExitCode::from(NOT_MEASURED))
+        }
+        outcome => outcome,
     }
 }

@@ -8,25 +8,22 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use backon::Retryable as _;
 use indicatif::HumanCount;
 use order::generate::{Generator, Mix};
 use tokio::sync::mpsc;
 
 use self::deliver::{Report, Stop, Tally, WINDOW, deliver};
 use self::input::Message;
-use self::link::Link;
 use self::outage::Outage;
 use self::pace::Pace;
 use self::receipt::Receipt;
 use super::progress::Progress;
+use crate::broker::link::Link;
 use crate::config::Settings;
-use crate::retry;
 use crate::signals::Signals;
 
 mod deliver;
 mod input;
-mod link;
 mod outage;
 mod pace;
 mod receipt;
@@ -37,9 +34,6 @@ const QUEUE: usize = 64;
 /// How long to wait for each answer of the broker, the first one included: in its first seconds a
 /// pod may not be let through yet, and a call that was lost is repeated after 1 s, 3 s and 7 s.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The pause between two attempts to connect at the start.
-const CONNECT_PAUSE: Duration = Duration::from_millis(500);
 
 /// What to send, and how fast.
 #[derive(Debug, clap::Args)]
@@ -146,12 +140,8 @@ async fn connect(args: &Args, settings: &Settings) -> anyhow::Result<Link> {
     options.max_pub_acks_in_flight = WINDOW;
     options.request_timeout = REQUEST_TIMEOUT;
     options.pub_ack_timeout = REQUEST_TIMEOUT;
-    let started = Instant::now();
-    let may_pass = |error: &stan::Error| {
-        error.kind() != stan::ErrorKind::Permanent && started.elapsed() < args.retry_for
-    };
     let mut is_told = false;
-    let tell_once = |error: &stan::Error, _| {
+    let tell_once = |error: &stan::Error| {
         if !mem::replace(&mut is_told, true) {
             let allowed = humantime::format_duration(args.retry_for);
             let error = anyhow::Error::from(error.clone());
@@ -159,8 +149,7 @@ async fn connect(args: &Args, settings: &Settings) -> anyhow::Result<Link> {
             let _ = writeln!(io::stderr(), "{error:#}; retrying for {allowed}");
         }
     };
-    let attempts = (|| Link::connect(options.clone(), channel)).retry(retry::every(CONNECT_PAUSE));
-    let link = attempts.when(may_pass).notify(tell_once).await;
+    let link = Link::connect(options, channel, args.retry_for, tell_once).await;
     link.with_context(|| format!("cannot connect to {}", broker.url.addresses))
 }
 

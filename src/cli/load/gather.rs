@@ -11,9 +11,6 @@ use http::uri::Authority;
 use crate::cli::USAGE;
 use crate::load::gather::Worker;
 
-/// Somebody is missing, or results could not be handed over.
-const INCOMPLETE: u8 = 2;
-
 /// Wait until all workers of a distributed load run are here, so that they begin together
 ///
 /// Worker 0 waits for the others to call, the others call it until it is there.
@@ -90,36 +87,28 @@ impl WorkerArgs {
 pub(super) async fn barrier(args: &BarrierArgs) -> anyhow::Result<ExitCode> {
     let worker = match args.workers.worker() {
         Ok(worker) => worker,
-        Err(error) => return failure(USAGE, &error),
+        Err(error) => return misused(&error),
     };
-    match worker.barrier().await {
-        Ok(()) => {
-            writeln!(io::stdout(), "all {} workers are here", worker.workers)?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(error) => failure(INCOMPLETE, &format!("{error:#}")),
-    }
+    worker.barrier().await?;
+    writeln!(io::stdout(), "all {} workers are here", worker.workers)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Gathers.
 pub(super) async fn gather(args: &GatherArgs) -> anyhow::Result<ExitCode> {
     let worker = match args.workers.worker() {
         Ok(worker) => worker,
-        Err(error) => return failure(USAGE, &error),
+        Err(error) => return misused(&error),
     };
-    match worker.gather(&args.dir).await {
-        Ok(()) => {
-            let dir = args.dir.display();
-            writeln!(io::stdout(), "the results of all {} workers are in {dir}", worker.workers)?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(error) => failure(INCOMPLETE, &format!("{error:#}")),
-    }
+    worker.gather(&args.dir).await?;
+    let dir = args.dir.display();
+    writeln!(io::stdout(), "the results of all {} workers are in {dir}", worker.workers)?;
+    Ok(ExitCode::SUCCESS)
 }
 
-fn failure(code: u8, why: &str) -> anyhow::Result<ExitCode> {
+fn misused(why: &str) -> anyhow::Result<ExitCode> {
     writeln!(io::stderr(), "error: {why}")?;
-    Ok(ExitCode::from(code))
+    Ok(ExitCode::from(USAGE))
 }
 
 #[cfg(test)]

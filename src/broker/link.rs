@@ -3,16 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use backon::Retryable as _;
 use bytes::Bytes;
 use stan::{Connection, Error, ErrorKind, Options, PublishError};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::retry;
+
 /// All who wait for a connection share the outcome of an attempt for so long.
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(500);
 
+/// The pause between two attempts to connect at the start.
+const CONNECT_PAUSE: Duration = Duration::from_millis(500);
+
 /// A connection that publishes to one channel, made anew when it is lost.
-pub(super) struct Link {
+pub(crate) struct Link {
     options: Options,
     channel: String,
     state: Mutex<State>,
@@ -25,15 +31,28 @@ enum State {
 }
 
 impl Link {
-    /// Connects and registers, with one attempt.
-    pub(super) async fn connect(options: Options, channel: &str) -> Result<Self, Error> {
-        let connection = connect(&options).await?;
+    /// Connects and registers, and tries again for `retry_for` while the broker is away. Tells
+    /// `failed` of each attempt that failed.
+    ///
+    /// # Errors
+    /// That of the last attempt.
+    pub(crate) async fn connect(
+        options: Options,
+        channel: &str,
+        retry_for: Duration,
+        mut failed: impl FnMut(&Error),
+    ) -> Result<Self, Error> {
+        let started = Instant::now();
+        let may_pass =
+            |error: &Error| error.kind() != ErrorKind::Permanent && started.elapsed() < retry_for;
+        let attempts = (|| connect(&options)).retry(retry::every(CONNECT_PAUSE));
+        let connection = attempts.when(may_pass).notify(|error, _| failed(error)).await?;
         let state = Mutex::new(State::Up(Arc::new(connection)));
         Ok(Self { options, channel: channel.to_owned(), state })
     }
 
     /// Sends a message; the outcome is that of the broker.
-    pub(super) async fn publish(
+    pub(crate) async fn publish(
         &self,
         payload: Bytes,
     ) -> Result<impl Future<Output = Result<(), PublishError>> + use<'_>, PublishError> {
@@ -88,7 +107,7 @@ impl Link {
     }
 
     /// Takes leave of the server, which otherwise finds out by itself.
-    pub(super) async fn close(self) {
+    pub(crate) async fn close(self) {
         if let State::Up(connection) = self.state.into_inner()
             && let Err(error) = connection.close().await
         {

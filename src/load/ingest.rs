@@ -1,0 +1,147 @@
+//! Publishes orders at a steady rate and measures, from outside, when each is served.
+
+mod ask;
+mod results;
+mod stage;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use order::generate::{Generated, Generator, Mix};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::broker::link::Link;
+use crate::config::Settings;
+use crate::verify::Replica;
+use ask::Asker;
+pub(crate) use results::{Results, Sample};
+pub(crate) use stage::Stage;
+
+/// How long the broker and the service may be away before the first stage.
+const START_WITHIN: Duration = Duration::from_mins(1);
+
+/// How long the broker may take to answer. In its first seconds a pod may not be let through yet,
+/// and a call that was lost is repeated after 1 s, 3 s and 7 s.
+const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Orders whose outcome is awaited at the same time. Beyond it sending waits, and the stage gets
+/// fewer orders than it was asked for.
+const MAX_IN_FLIGHT: usize = 65_536;
+
+/// How long sending may go on after the end of a stage to catch up.
+const CATCH_UP: Duration = Duration::from_secs(1);
+
+/// How long a stage waits, after its end, for orders that are not served yet.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// Publishes to a broker and asks a service for what it published.
+pub(crate) struct Ingest {
+    link: Link,
+    asker: Asker,
+}
+
+impl Ingest {
+    /// Connects to the broker of `settings` and waits until `service` answers lookups.
+    ///
+    /// # Errors
+    /// The broker or the service is away for a minute.
+    pub(crate) async fn connect(settings: &Settings, service: Replica) -> anyhow::Result<Self> {
+        let broker = &settings.broker;
+        let mut options = crate::broker::options(broker, "")?;
+        options.request_timeout = BROKER_TIMEOUT;
+        options.pub_ack_timeout = BROKER_TIMEOUT;
+        let link = Link::connect(options, &broker.channel, START_WITHIN, |_| ()).await;
+        let link = link.with_context(|| format!("cannot connect to {}", broker.url.addresses))?;
+        let asker = Asker::new(service);
+        asker.until_reached(START_WITHIN).await?;
+        Ok(Self { link, asker })
+    }
+
+    /// Publishes the orders of a stage, each when it is due whatever became of those before, and
+    /// gives each to `record` as soon as its outcome is known. The number of orders.
+    ///
+    /// # Errors
+    /// Those of `record`.
+    pub(crate) async fn run(
+        &self,
+        stage: Stage,
+        mut record: impl FnMut(Sample) -> anyhow::Result<()>,
+    ) -> anyhow::Result<u64> {
+        let clock = Clock::start();
+        let end = clock.started + stage.duration;
+        let mut orders = Generator::new(fastrand::u64(..), Mix::default()).zip(stage.due());
+        let mut in_flight = FuturesUnordered::new();
+        let (mut sent, mut next) = (0, orders.next());
+        while let Some((_, due)) = &next {
+            let has_room = in_flight.len() < MAX_IN_FLIGHT;
+            tokio::select! {
+                Some(sample) = in_flight.next() => record(sample)?,
+                () = sleep_until(clock.started + *due), if has_room => {
+                    if let Some((order, _)) = next.take() {
+                        in_flight.push(self.follow(order, clock, end + DRAIN));
+                        sent += 1;
+                        next = orders.next();
+                    }
+                }
+                () = sleep_until(end + CATCH_UP) => break,
+            }
+        }
+        while let Some(sample) = in_flight.next().await {
+            record(sample)?;
+        }
+        Ok(sent)
+    }
+
+    /// Publishes an order now and asks for it until it is served, or until `deadline`.
+    fn follow(
+        &self,
+        order: Generated,
+        clock: Clock,
+        deadline: Instant,
+    ) -> impl Future<Output = Sample> {
+        let sent = Instant::now();
+        async move {
+            let mut sample = Sample::sent(clock.unix_ns(sent));
+            let published =
+                timeout_at(deadline, async { self.link.publish(order.payload).await?.await });
+            match published.await {
+                Ok(Ok(())) => sample.confirmed = Some(clock.unix_ns(Instant::now())),
+                Ok(Err(error)) => return sample.failed(format!("not confirmed: {error}")),
+                Err(_) => return sample.failed("not confirmed: no answer".to_owned()),
+            }
+            let uid = order.uid.expect("a mix without bad messages has orders alone");
+            match self.asker.until_served(uid.as_str(), sent, deadline).await {
+                Ok(served) => sample.served = Some(clock.unix_ns(served)),
+                Err(last) => return sample.failed(format!("not served: {last}")),
+            }
+            sample
+        }
+    }
+
+    /// Takes leave of the broker.
+    pub(crate) async fn close(self) {
+        self.link.close().await;
+    }
+}
+
+/// Wall-clock times that never step back, as the system's own may.
+#[derive(Debug, Clone, Copy)]
+struct Clock {
+    started: Instant,
+    unix: Duration,
+}
+
+impl Clock {
+    fn start() -> Self {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { started: Instant::now(), unix }
+    }
+
+    /// Nanoseconds since 1970.
+    fn unix_ns(&self, at: Instant) -> u64 {
+        let since = self.unix + at.saturating_duration_since(self.started);
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+}

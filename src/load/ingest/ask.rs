@@ -1,0 +1,193 @@
+//! Asks a service for orders until it serves them.
+//!
+//! To ask for an order that is not stored yet costs the service more than to store it: each time
+//! it asks Postgres. Orders are stored about in the order in which they were published, so only
+//! the oldest few are asked for at a time, which costs the same whatever the rate.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use backon::Retryable as _;
+use http::StatusCode;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+
+use crate::http_client::HttpClient;
+use crate::retry;
+use crate::verify::Replica;
+
+/// How long one answer may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// No order is longer: the broker would not take it.
+const MAX_ANSWER: usize = 64 << 20;
+
+/// The pause between two attempts to reach the service at the start.
+const START_PAUSE: Duration = Duration::from_millis(500);
+
+/// Orders that are asked for at the same time.
+const ASKED_AT_ONCE: usize = 8;
+
+/// The time from sending an order to asking for it first, and between asking twice: what is
+/// measured is up to this and one answer's time too long.
+const ASK_EVERY: Duration = Duration::from_millis(5);
+
+/// How long an order that is not served may keep younger ones from being asked for.
+const TURN: Duration = Duration::from_millis(100);
+
+/// Asks one service.
+pub(super) struct Asker {
+    client: HttpClient,
+    service: Replica,
+    /// One for each order that may be asked for now; the next is the one that waits longest.
+    turns: Semaphore,
+}
+
+impl Asker {
+    pub(super) fn new(service: Replica) -> Self {
+        let (client, turns) = (HttpClient::new(MAX_ANSWER), Semaphore::new(ASKED_AT_ONCE));
+        Self { client, service, turns }
+    }
+
+    /// Waits until a lookup of an id that nobody has is answered.
+    ///
+    /// # Errors
+    /// Why it is not, after so long.
+    pub(super) async fn until_reached(&self, within: Duration) -> anyhow::Result<()> {
+        let (uid, started) = (format!("{:016x}", fastrand::u64(..)), Instant::now());
+        let attempt = async || match self.ask(&uid).await {
+            Ok(StatusCode::NOT_FOUND) => Ok(()),
+            Ok(status) => Err(format!("a lookup of an unknown id is answered with {status}")),
+            Err(why) => Err(why),
+        };
+        let attempts = attempt.retry(retry::every(START_PAUSE));
+        let reached = attempts.when(|_| started.elapsed() < within).await;
+        reached.map_err(anyhow::Error::msg).with_context(|| self.service.to_string())
+    }
+
+    /// Asks for an order that was `sent` until it is served: when that was.
+    ///
+    /// # Errors
+    /// What was answered last before `deadline`.
+    pub(super) async fn until_served(
+        &self,
+        uid: &str,
+        sent: Instant,
+        deadline: Instant,
+    ) -> Result<Instant, String> {
+        sleep_until(sent + ASK_EVERY).await;
+        let mut last = "not asked for".to_owned();
+        timeout_at(deadline, self.ask_again_and_again(uid, sent, &mut last)).await.map_err(|_| last)
+    }
+
+    /// An order that is not served within its turn waits for a quarter of its age, then for
+    /// another turn.
+    async fn ask_again_and_again(&self, uid: &str, sent: Instant, last: &mut String) -> Instant {
+        loop {
+            let turn = self.turns.acquire().await.expect("the semaphore is never closed");
+            let turn_began = Instant::now();
+            while turn_began.elapsed() < TURN {
+                match self.ask(uid).await {
+                    Ok(StatusCode::OK) => return Instant::now(),
+                    Ok(status) => *last = status.to_string(),
+                    Err(why) => *last = why,
+                }
+                sleep(ASK_EVERY).await;
+            }
+            drop(turn);
+            sleep(sent.elapsed() / 4).await;
+        }
+    }
+
+    /// The status of the answer to a lookup, or why there was none.
+    async fn ask(&self, uid: &str) -> Result<StatusCode, String> {
+        let address = format!("{}/api/v1/orders/{uid}", self.service);
+        match timeout(ANSWER_TIMEOUT, self.client.get(&address)).await {
+            Ok(Ok(response)) => Ok(response.status()),
+            // With its causes, which a client's own error text leaves out.
+            Ok(Err(error)) => Err(format!("{error:#}")),
+            Err(_) => Err(format!("no answer within {ANSWER_TIMEOUT:?}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::future::join_all;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// A service that has every order whose id does not begin with `lost`, from the `first_hit`th
+    /// request on, and how many requests it had.
+    async fn service(first_hit: usize) -> (Asker, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let requests = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&requests);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(answer(stream, first_hit, Arc::clone(&counted)));
+            }
+        });
+        (Asker::new(url.parse().unwrap()), requests)
+    }
+
+    async fn answer(mut stream: TcpStream, first_hit: usize, requests: Arc<AtomicUsize>) {
+        let mut request = [0; 1024];
+        while let Ok(length @ 1..) = stream.read(&mut request).await {
+            let is_lost = request[..length].starts_with(b"GET /api/v1/orders/lost");
+            let number = requests.fetch_add(1, Ordering::Relaxed) + 1;
+            let status = if is_lost || number < first_hit { "404 Not Found" } else { "200 OK" };
+            let head = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+        }
+    }
+
+    fn in_ms(milliseconds: u64) -> Instant {
+        Instant::now() + Duration::from_millis(milliseconds)
+    }
+
+    #[tokio::test]
+    async fn an_order_is_asked_for_until_it_is_served() {
+        let (asker, requests) = service(4).await;
+        let sent = Instant::now();
+        let served = asker.until_served("a", sent, in_ms(60_000)).await.unwrap();
+        assert_eq!(requests.load(Ordering::Relaxed), 4);
+        assert!(served - sent >= 4 * ASK_EVERY, "{:?}", served - sent);
+    }
+
+    #[tokio::test]
+    async fn an_order_that_is_never_served_is_told_with_the_last_answer() {
+        let (asker, _) = service(usize::MAX).await;
+        let outcome = asker.until_served("a", Instant::now(), in_ms(50)).await;
+        assert_eq!(outcome, Err("404 Not Found".to_owned()));
+        let nobody = Asker::new("http://127.0.0.1:1".parse().unwrap());
+        let error = nobody.until_served("a", Instant::now(), in_ms(50)).await.unwrap_err();
+        assert!(error.contains("Connection refused"), "{error}");
+        let error = nobody.until_reached(Duration::ZERO).await.unwrap_err();
+        assert!(format!("{error:#}").starts_with("http://127.0.0.1:1: "), "{error:#}");
+    }
+
+    #[tokio::test]
+    async fn lost_orders_do_not_keep_others_from_being_asked_for() {
+        let (asker, _) = service(0).await;
+        let sent = Instant::now();
+        let deadline = in_ms(60_000);
+        let lost: Vec<_> = (0..2 * ASKED_AT_ONCE).map(|number| format!("lost{number}")).collect();
+        let lost = lost.iter().map(|uid| asker.until_served(uid, sent, deadline));
+        let others = async {
+            for _ in 0..3 {
+                asker.until_served("a", Instant::now(), deadline).await.unwrap();
+            }
+        };
+        tokio::select! {
+            _ = join_all(lost) => panic!("what is lost is not served"),
+            () = others => {}
+        }
+    }
+}

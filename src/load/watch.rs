@@ -1,0 +1,122 @@
+//! Samples what a service uses of its machine while it is under load.
+
+mod sample;
+mod server;
+mod stages;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{File, OpenOptions};
+use std::io::{self, LineWriter, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures_util::future::join_all;
+use tokio::net::lookup_host;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::http_client::HttpClient;
+use crate::retry::LastError;
+pub(crate) use sample::MetricsUrl;
+use sample::Sample;
+pub(crate) use server::StageServer;
+
+/// The time between two samples of a process.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// How long names and processes may take to answer: the next sample is not to come late.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(900);
+
+/// More than all metrics of a process.
+const MAX_ANSWER: usize = 8 << 20;
+
+/// Samples every process behind some addresses, and writes a line of JSON for each.
+pub(crate) struct Watch {
+    urls: Vec<MetricsUrl>,
+    client: HttpClient,
+    output: LineWriter<File>,
+    /// What is wrong with each name or process, told once while it lasts.
+    errors: HashMap<String, LastError>,
+}
+
+impl Watch {
+    /// Will write behind what `output` holds already.
+    ///
+    /// # Errors
+    /// `output` cannot be written.
+    pub(crate) fn new(urls: Vec<MetricsUrl>, output: &Path) -> anyhow::Result<Self> {
+        let file = OpenOptions::new().append(true).create(true).open(output);
+        let file = file.with_context(|| format!("cannot write {}", output.display()))?;
+        let (output, client) = (LineWriter::new(file), HttpClient::new(MAX_ANSWER));
+        Ok(Self { urls, client, output, errors: HashMap::new() })
+    }
+
+    /// Samples once a second, until an error ends it.
+    ///
+    /// # Errors
+    /// The output cannot be written.
+    pub(crate) async fn run(&mut self) -> anyhow::Error {
+        let mut ticks = interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.sample_all().await {
+                return error;
+            }
+        }
+    }
+
+    /// Samples every process once, all at the same time.
+    async fn sample_all(&mut self) -> anyhow::Result<()> {
+        let targets = self.targets().await;
+        let client = &self.client;
+        let samples = targets.iter().map(|(address, url)| async move {
+            let asked = timeout(ANSWER_TIMEOUT, sample::take(client, url, *address)).await;
+            asked.unwrap_or_else(|_| Err(format!("no answer within {ANSWER_TIMEOUT:?}")))
+        });
+        let samples: Vec<Result<Sample, String>> = join_all(samples).await;
+        for (address, sample) in targets.into_keys().zip(samples) {
+            match &sample {
+                Ok(sample) => {
+                    let line = serde_json::to_string(sample)? + "\n";
+                    self.output.write_all(line.as_bytes()).context("cannot write the samples")?;
+                    self.errors.remove(&address.to_string());
+                }
+                Err(why) => self.tell(&address.to_string(), why),
+            }
+        }
+        Ok(())
+    }
+
+    /// Every address that the host names have now: pods come and go.
+    async fn targets(&mut self) -> BTreeMap<SocketAddr, MetricsUrl> {
+        let lookups = self.urls.iter().map(|url| async move {
+            match timeout(ANSWER_TIMEOUT, lookup_host((url.host(), url.port()))).await {
+                Ok(Ok(addresses)) => (url, Ok(addresses.collect::<Vec<_>>())),
+                Ok(Err(error)) => (url, Err(error.to_string())),
+                Err(_) => (url, Err(format!("no answer within {ANSWER_TIMEOUT:?}"))),
+            }
+        });
+        let (mut targets, mut failed) = (BTreeMap::new(), Vec::new());
+        for (url, found) in join_all(lookups).await {
+            match found {
+                Ok(addresses) => {
+                    targets.extend(addresses.into_iter().map(|address| (address, url.clone())));
+                }
+                Err(why) => failed.push((url.host().to_owned(), why)),
+            }
+        }
+        for (host, why) in failed {
+            self.tell(&host, &why);
+        }
+        targets
+    }
+
+    fn tell(&mut self, what: &str, why: &str) {
+        if self.errors.entry(what.to_owned()).or_default().changes_to(why) {
+            // Who does not listen misses nothing that counts.
+            let _ = writeln!(io::stderr(), "no sample of {what}: {why}");
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! `waybill load` against real replicas.
+
+mod ingest;
+mod watch;
