@@ -2,6 +2,7 @@
 
 mod config;
 mod healthcheck;
+mod load;
 mod migrate;
 mod progress;
 mod publish;
@@ -68,6 +69,9 @@ enum Command {
     Healthcheck(healthcheck::Args),
     Status(status::Args),
     Migrate(migrate::Args),
+    /// Make the requests of a load test for vegeta, and report its results
+    #[command(subcommand)]
+    Load(load::Command),
     /// List, show, export, replay or prune what could not become an order
     #[command(subcommand)]
     Rejects(rejects::Command),
@@ -132,6 +136,7 @@ fn run(sources: &Sources, command: &Command) -> anyhow::Result<ExitCode> {
             Command::Verify(args) => verify::run(args, &settings, &signals).await,
             Command::Healthcheck(args) => healthcheck::run(args, &settings).await,
             Command::Status(args) => status::run(args, &settings).await,
+            Command::Load(command) => load::run(command, &settings).await,
             Command::Rejects(command) => rejects::run(command, &settings, &signals).await,
             Command::Config(command) => config::run(command, &settings),
             Command::Migrate(args) => migrate::run(args, &settings).await,

@@ -18,7 +18,8 @@ pub mod lookup;
 
 pub mod http;
 
-// Beside it: messages that could not become orders, and checks of what was stored.
+// Beside it: messages that could not become orders, checks of what was stored, and load tests.
+pub mod load;
 pub mod reconcile;
 pub mod rejects;
 pub mod verify;

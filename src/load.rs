@@ -1,0 +1,10 @@
+//! Load tests with [vegeta](https://github.com/tsenart/vegeta): what it is to ask for, and what
+//! its results say.
+//!
+//! [`targets`] makes requests from the ids of real [`orders`], in the ratios of a [`mix`].
+//! vegeta sends them at one rate after the other and writes a file of results for each.
+
+pub mod expectation;
+pub mod mix;
+pub mod orders;
+pub mod targets;
