@@ -2,6 +2,7 @@
 
 mod gather;
 mod ingest;
+mod targets;
 mod watch;
 
 use std::io::{self, Write};
@@ -18,6 +19,7 @@ const NOT_MEASURED: u8 = 2;
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     // Described where their arguments are: a doc comment here would replace that one.
+    Targets(targets::Args),
     Barrier(gather::BarrierArgs),
     Ingest(ingest::Args),
     Watch(watch::Args),
@@ -39,6 +41,7 @@ pub(super) async fn run(
     signals: &Signals,
 ) -> anyhow::Result<ExitCode> {
     let outcome = match command {
+        Command::Targets(args) => targets::run(args, settings).await,
         Command::Barrier(args) => gather::barrier(args).await,
         Command::Ingest(args) => ingest::run(args, settings, signals).await,
         Command::Watch(args) => watch::run(args, settings, signals).await,
