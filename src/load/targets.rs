@@ -40,13 +40,22 @@ pub struct Targets<'a> {
     service: &'a Replica,
     orders: &'a [Known],
     rng: Rng,
+    new_connections: f64,
 }
 
 impl<'a> Targets<'a> {
     /// Requests to `service` for these orders. For the same `seed` they are the same.
     #[must_use]
     pub fn new(service: &'a Replica, orders: &'a [Known], seed: u64) -> Self {
-        Self { service, orders, rng: Rng::with_seed(seed) }
+        Self { service, orders, rng: Rng::with_seed(seed), new_connections: 0.0 }
+    }
+
+    /// Has this share of the requests, from 0 to 1, ask for their connection to be closed after
+    /// the answer, so that as many new ones are opened.
+    #[must_use]
+    pub fn with_new_connections(mut self, share: f64) -> Self {
+        self.new_connections = share;
+        self
     }
 
     /// Writes `count` targets, one object of JSON a line, the kinds shuffled.
@@ -63,7 +72,10 @@ impl<'a> Targets<'a> {
         self.rng.shuffle(&mut kinds);
         for (number, kind) in kinds.into_iter().enumerate() {
             // Each order in turn, so that as many different ones as possible are asked for.
-            let target = self.target(kind, number);
+            let mut target = self.target(kind, number);
+            if self.rng.f64() < self.new_connections {
+                target.header.insert("Connection", ["close".to_owned()]);
+            }
             serde_json::to_writer(&mut *output, &target)?;
             output.write_all(b"\n")?;
         }
@@ -142,6 +154,22 @@ mod tests {
             miss["url"].as_str().unwrap().strip_prefix("http://127.0.0.1:8080/api/v1/orders/");
         let uid = order::OrderUid::try_from(uid.unwrap()).expect("a well-formed id");
         assert!(uid.as_str().starts_with(UNKNOWN_PREFIX), "{uid}");
+    }
+
+    #[test]
+    fn a_share_of_the_requests_closes_its_connection() {
+        let service: Replica = "http://127.0.0.1:8080".parse().unwrap();
+        let orders = [Known { uid: "order".to_owned(), etag: "\"tag\"".to_owned() }];
+        for (share, expected) in [(0.0, 0..=0), (0.5, 450..=550), (1.0, 1000..=1000)] {
+            let mut output = Vec::new();
+            let targets = Targets::new(&service, &orders, 3).with_new_connections(share);
+            targets.write(&"hits=1,unchanged=1".parse().unwrap(), 1000, &mut output).unwrap();
+            let text = String::from_utf8(output).unwrap();
+            let closing = text.lines().filter(|line| line.contains(r#""Connection":["close"]"#));
+            let closing = closing.count();
+            assert!(expected.contains(&closing), "{closing} of a share of {share}");
+            assert_eq!(text.lines().filter(|line| line.contains("If-None-Match")).count(), 500);
+        }
     }
 
     #[test]

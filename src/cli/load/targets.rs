@@ -24,7 +24,7 @@ const CONNECTIONS: u32 = 2;
 /// The orders are those of a receipt, or else the newest in the database of the settings. Each is
 /// asked for at URL first, for its entity tag; one that is not there within a minute is an error.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// Ask for the orders of a receipt of `waybill publish --receipt`; may be given several times
     #[arg(long, value_name = "FILE", num_args = 1..)]
     receipt: Vec<PathBuf>,
@@ -48,9 +48,22 @@ pub(super) struct Args {
     /// Make the same requests of the same orders for the same seed [default: another seed each time]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Close the connection after this share of the requests, from 0 to 1
+    ///
+    /// As many new ones are opened. What balances connections, such as a Service of Kubernetes,
+    /// leads each to one replica: kept ones alone measure few replicas, and do not tell when new
+    /// ones fail.
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
+    new_connections: f64,
     /// Where to write them; - is standard output
     #[arg(long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share: Option<f64> = text.parse().ok();
+    let share = share.filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "it must be a number from 0 to 1, such as 0.5".to_owned())
 }
 
 /// Chooses orders, asks the service for them, and writes the targets.
@@ -69,6 +82,7 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
     }
     let orders = orders::known(&args.url, uids).await?;
     let targets = Targets::new(&args.url, &orders, seed);
+    let targets = targets.with_new_connections(args.new_connections);
     if args.output == Path::new("-") {
         let mut stdout = BufWriter::new(io::stdout().lock());
         targets.write(&args.mix, args.count, &mut stdout)?;
