@@ -44,6 +44,9 @@ pub(in crate::cli) struct Args {
     /// The directory for ingest-RATE.ndjson, a line an order; it is made where it is missing
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
+    /// Exit with 0 also when some order was not confirmed or not served: `load report` judges
+    #[arg(long)]
+    no_fail: bool,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -83,7 +86,7 @@ async fn measure(args: &Args, settings: &Settings) -> anyhow::Result<ExitCode> {
         summary.print(stage)?;
     }
     ingest.close().await;
-    Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if is_whole || args.no_fail { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn run_stage(ingest: &Ingest, stage: Stage, output: &Path) -> anyhow::Result<Summary> {

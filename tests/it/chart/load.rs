@@ -144,7 +144,10 @@ fn the_drill_forgives_nothing_and_asks_for_orders_alone() {
 fn the_ingest_job_measures_from_publish_to_served() {
     let steps = containers(rendered("everything"), "parcels-load-ingest");
     assert_eq!(names(&steps), ["watch", "ingest", "html", "report"]);
-    assert!(arguments(step(&steps, "ingest")).contains(&"--rates=1000,20000"));
+    // That some order was not served is for the report to judge.
+    for argument in ["--rates=1000,20000", "--no-fail"] {
+        assert!(arguments(step(&steps, "ingest")).contains(&argument));
+    }
     assert!(arguments(step(&steps, "report")).contains(&"--ingest-slo=success>=1,p99<=2s"));
 }
 

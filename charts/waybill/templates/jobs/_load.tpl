@@ -127,8 +127,7 @@ resources, and settings: true for what speaks to the broker or Postgres.
 {{- $first := printf "--first=$(JOB)-0.%s-load:8090" (include "waybill.fullname" $root) -}}
 {{- $listen := printf "--listen=%s:8090" $root.Values.listenAddress -}}
 {{- $args := concat (index . 2) (list $workers "--index=$(INDEX)" $first $listen) -}}
-{{- $ports := list (dict "name" (index . 1) "containerPort" 8090) -}}
-{{ include "waybill.load.tool" (dict "root" $root "name" (index . 1) "args" $args "ports" $ports) }}
+{{ include "waybill.load.tool" (dict "root" $root "name" (index . 1) "args" $args) }}
 {{- end }}
 
 {{/* The steps of a run over lookups before its report, called with a map: root, stages, mix, workers. */}}
@@ -162,7 +161,7 @@ resources, and settings: true for what speaks to the broker or Postgres.
 {{ include "waybill.load.watch" . }}
 {{- $rates := list }}
 {{- range $load.ingest.rates }}{{ $rates = append $rates (. | int64 | toString) }}{{ end }}
-{{- $args := list "load" "ingest" (printf "--rates=%s" (join "," $rates)) (printf "--duration=%s" $load.ingest.duration) $url "--output=/scratch" }}
+{{- $args := list "load" "ingest" (printf "--rates=%s" (join "," $rates)) (printf "--duration=%s" $load.ingest.duration) $url "--output=/scratch" "--no-fail" }}
 {{ include "waybill.load.tool" (dict "root" . "name" "ingest" "args" $args "settings" true "resources" $load.resources) }}
 {{- end }}
 
