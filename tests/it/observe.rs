@@ -4,14 +4,15 @@ mod load;
 mod query;
 mod rules;
 
+use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use testbed::{Postgres, Prometheus};
+use testbed::{Port, Postgres, Process, Prometheus};
 use tokio::time::sleep;
 
 use crate::chart::dashboards::Dashboard;
-use crate::service::{PATIENCE, World};
+use crate::service::{PATIENCE, Replica, World};
 use query::{Sample, expanded, query};
 
 /// Panels whose figures exist on Kubernetes only, and why.
@@ -36,12 +37,14 @@ async fn every_panel_and_every_rule_answers_with_the_right_data() {
     for replica in &replicas {
         replica.until_ready().await;
     }
-    let ports = replicas.each_ref().map(|replica| replica.admin.port());
+    let (stages, _watch) = watch_a_stage(&world, &replicas[0]);
+    let [first, second] = replicas.each_ref().map(|replica| replica.admin.port());
+    let ports = [first, second, stages.number()];
     let alerts = Path::new(env!("CARGO_MANIFEST_DIR")).join("alerts");
     let prometheus = Prometheus::start(&ports, &alerts).await.expect("a Prometheus");
     // Rates count from the first sample on.
-    for query in ["sum(up)", "sum(waybill_ready)"] {
-        until_equal(&prometheus, query, 2.0).await;
+    for (query, number) in [("sum(up)", 3.0), ("sum(waybill_ready)", 2.0)] {
+        until_equal(&prometheus, query, number).await;
     }
     // The replicas have just started, and their version has been seen for less than a minute.
     let marks: Vec<_> = Dashboard::all().iter().flat_map(queries_of_annotations).collect();
@@ -59,6 +62,22 @@ async fn every_panel_and_every_rule_answers_with_the_right_data() {
     }
     until_answered(&prometheus, rules::expressions(&alerts), RULES_PATIENCE).await;
     rules::assert_healthy(&prometheus, &alerts).await;
+}
+
+/// A `waybill load watch` that tells of a stage of 100 lookups a second, and its port.
+fn watch_a_stage(world: &World, replica: &Replica) -> (Port, Process) {
+    let results = world.path().join("results");
+    fs::create_dir(&results).expect("a folder");
+    let stage = fs::File::create(results.join("100.bin")).expect("a file");
+    // While results grow their stage runs, and these are written to as long as the test lasts.
+    stage.set_modified(SystemTime::now() + 2 * PATIENCE).expect("a time");
+    let port = Port::lease().expect("a port");
+    let listen = format!("127.0.0.1:{}", port.number());
+    let metrics = format!("http://{}/metrics", replica.admin);
+    let arguments = ["load", "watch", "--metrics", &metrics, "--listen", &listen];
+    let command = world.command(&[&arguments[..], &["--output", "results/server.ndjson"]].concat());
+    let log = world.path().join("watch.log");
+    (port, Process::spawn("watch", &command, &log).expect("it starts"))
 }
 
 /// An expression and where it stands.
