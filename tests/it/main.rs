@@ -14,6 +14,7 @@ mod faults;
 mod gaps;
 mod healthcheck;
 mod hostile;
+mod load_report;
 mod log_filter;
 mod log_storms;
 mod logging;

@@ -24,7 +24,7 @@ const CONNECTIONS: u32 = 2;
 /// The orders are those of a receipt, or else the newest in the database of the settings. Each is
 /// asked for at URL first, for its entity tag; one that is not there within a minute is an error.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// Ask for the orders of a receipt of `waybill publish --receipt`; may be given several times
     #[arg(long, value_name = "FILE", num_args = 1..)]
     receipt: Vec<PathBuf>,
