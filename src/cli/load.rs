@@ -2,6 +2,8 @@
 
 mod gather;
 mod ingest;
+mod report;
+mod table;
 mod targets;
 mod watch;
 
@@ -24,6 +26,7 @@ pub(super) enum Command {
     Ingest(ingest::Args),
     Watch(watch::Args),
     Gather(gather::GatherArgs),
+    Report(report::Args),
 }
 
 impl Command {
@@ -46,6 +49,7 @@ pub(super) async fn run(
         Command::Ingest(args) => ingest::run(args, settings, signals).await,
         Command::Watch(args) => watch::run(args, settings, signals).await,
         Command::Gather(args) => gather::gather(args).await,
+        Command::Report(args) => report::run(args),
     };
     match outcome {
         Err(error) if !super::is_broken_pipe(&error) => {

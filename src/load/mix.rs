@@ -43,6 +43,9 @@ impl Mix {
     /// How many of `count` requests are of each kind, in the order of [`Kind::ALL`].
     ///
     /// The sum is `count`: what rounding down leaves goes to the kinds that it took most from.
+    ///
+    /// # Panics
+    /// Never: a mix has a weight above 0, and no part is more than `count`.
     #[must_use]
     pub fn divide(&self, count: u32) -> [u32; Kind::ALL.len()] {
         let total: u64 = self.0.iter().copied().map(u64::from).sum();
