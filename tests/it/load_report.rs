@@ -54,6 +54,14 @@ fn printed(name: &str, arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 #[test]
+fn a_footer_is_the_last_line_whatever_the_verdict() {
+    for name in ["good", "slow"] {
+        let (_, text) = printed(name, &["--footer", "see kubectl logs -c html"]);
+        assert!(text.ends_with("\nsee kubectl logs -c html\n"), "{text}");
+    }
+}
+
+#[test]
 fn a_run_that_keeps_its_objectives_passes() {
     let (code, text) = printed("good", &[]);
     assert_eq!(code, Some(0), "{text}");

@@ -39,6 +39,9 @@ pub(in crate::cli) struct Args {
     /// Exit with 0 also when the objectives are not kept
     #[arg(long)]
     no_fail: bool,
+    /// A last line after the report, such as how to get its page from where this runs
+    #[arg(long, value_name = "TEXT")]
+    footer: Option<String>,
 }
 
 /// Judges, prints, and writes the report beside the results.
@@ -52,6 +55,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let mut stdout = io::stdout().lock();
     table::print(&mut stdout, &report)?;
+    if let Some(footer) = &args.footer {
+        writeln!(stdout, "{footer}")?;
+    }
     stdout.flush()?;
     Ok(match report.verdict {
         Verdict::Incomplete => ExitCode::from(UNUSABLE),
