@@ -148,7 +148,9 @@ fn the_ingest_job_measures_from_publish_to_served() {
     for argument in ["--rates=1000,20000", "--no-fail"] {
         assert!(arguments(step(&steps, "ingest")).contains(&argument));
     }
-    assert!(arguments(step(&steps, "report")).contains(&"--ingest-slo=success>=1,p99<=2s"));
+    for judging in ["report", "html"] {
+        assert!(arguments(step(&steps, judging)).contains(&"--ingest-slo=success>=1,p99<=2s"));
+    }
 }
 
 #[test]
@@ -177,7 +179,7 @@ fn what_a_run_was_called_before_and_what_makes_no_run_is_refused() {
         ("load.minSuccess=1", "minSuccess"),
         ("load.stages[0].rate=100", "duration"),
         ("load.drill.duration=1.5m", "duration"),
-        ("load.slo=p99<50ms", "slo"),
+        ("load.slo=p99=50ms", "slo"),
         ("load.parallelism=0", "parallelism"),
         ("load.enabled=true,extraEnv[0].name=POD", "extraEnv: POD is one of"),
     ] {

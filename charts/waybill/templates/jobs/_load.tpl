@@ -166,7 +166,7 @@ resources, and settings: true for what speaks to the broker or Postgres.
 {{- end }}
 
 {{/*
-The spec of a Job, called with a map: root, steps (rendered), judge (arguments of the report),
+The spec of a Job, called with a map: root, steps (rendered), slo (the report's argument), noFail,
 seconds that the stages last, workers.
 */}}
 {{- define "waybill.load.job" -}}
@@ -204,10 +204,11 @@ template:
     initContainers:
       {{- .steps | nindent 6 }}
       {{- /* Last, so that all is there to be shown. */}}
-      {{- include "waybill.load.tool" (dict "root" $root "name" "html" "args" (list "load" "report" "/scratch" "--html") "resources" $load.resources) | nindent 6 }}
+      {{- include "waybill.load.tool" (dict "root" $root "name" "html" "args" (list "load" "report" "/scratch" .slo "--html") "resources" $load.resources) | nindent 6 }}
     containers:
       {{- $footer := "--footer=The report as a page: kubectl -n $(NAMESPACE) logs $(POD) -c html > report.html" }}
-      {{- $args := concat (list "load" "report" "/scratch") .judge (list $footer) }}
+      {{- $args := list "load" "report" "/scratch" .slo $footer }}
+      {{- if .noFail }}{{ $args = append $args "--no-fail" }}{{ end }}
       {{- include "waybill.load.tool" (dict "root" $root "name" "report" "args" $args "resources" $load.resources) | nindent 6 }}
     volumes:
       - name: work
