@@ -1,0 +1,1 @@
+../charts/waybill/load/attack.sh
