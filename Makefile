@@ -28,6 +28,13 @@ observe: up ## Start Prometheus, and Grafana where it is installed, beside it
 	@scripts/install-tools --observe
 	@$(testbed) observe $(call port,ADMIN,admin) $(call port,PROMETHEUS,prometheus) $(call port,GRAFANA,grafana)
 
+# URL=http://… loads another service, whose broker and database are those of ./waybill.toml and the environment; YES=1 does not ask before.
+.PHONY: load
+load: $(if $(URL),,up) ## Load it with wrk, vegeta and orders, and write a report into load/reports; takes 5 min
+	@scripts/install-tools --load
+	$(if $(URL),$(CARGO) build --release --locked -p waybill)
+	@WAYBILL=$(abspath $(target))/release/waybill URL='$(URL)' YES='$(YES)' load/run
+
 .PHONY: down
 down: | $(testbed) ## Stop what `make up` and `make observe` started, and keep the data
 	@$(testbed) down
@@ -87,7 +94,7 @@ mutants: ## Check that the chaos run notices each of the faults that are put int
 	@scripts/mutants
 
 # bench-scale takes half an hour; bench-stress wants an older program, for example BEFORE=/tmp/waybill-0.1.
-bench_parts := bench-lookup bench-ingest bench-warmup bench-memory bench-isolation bench-scale bench-stress
+bench_parts := bench-lookup bench-ingest bench-warmup bench-memory bench-size bench-isolation bench-scale bench-stress
 .PHONY: bench $(bench_parts)
 bench: ## Measure the service beside nginx, Redis, psql and stan.go; also by part, for example `make bench-lookup`
 bench $(bench_parts): bench%:

@@ -11,6 +11,7 @@ mod lag;
 mod load;
 mod measured;
 mod objectives;
+mod process;
 mod rejects;
 mod runtime;
 mod session;
@@ -95,8 +96,7 @@ impl Metrics {
         let labels = &["version", "commit"];
         let build = maker.gauges("build_info", "Always 1; the labels tell the build", labels);
         build.with_label_values(&[env!("CARGO_PKG_VERSION"), env!("WAYBILL_COMMIT")]).set(1);
-        let process = prometheus::process_collector::ProcessCollector::for_self();
-        maker.register(process);
+        maker.register(process::ProcessMetrics::new());
         let connections =
             maker.gauges("db_pool_connections", "Connections to Postgres", &["state"]);
         for state in ["idle", "in_use"] {

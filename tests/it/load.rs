@@ -1,4 +1,5 @@
-//! `waybill load` against real replicas.
+//! `waybill load` against real replicas, and `make load`.
 
 mod ingest;
+mod script;
 mod watch;
