@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const MAX_ANSWER: usize = 1 << 20;
 
 pub(super) struct Client {
-    client: legacy::Client<HttpConnector, Body>,
+    http: legacy::Client<HttpConnector, Body>,
     first: Authority,
     index: usize,
     within: Duration,
@@ -46,7 +46,7 @@ struct Waiting(String);
 impl Client {
     pub(super) fn new(worker: &Worker) -> Self {
         Self {
-            client: legacy::Client::builder(TokioExecutor::new()).build_http(),
+            http: legacy::Client::builder(TokioExecutor::new()).build_http(),
             first: worker.first.clone(),
             index: worker.index,
             within: worker.timeout,
@@ -146,7 +146,7 @@ impl Client {
             Some((length, body)) => request.header(CONTENT_LENGTH, length).body(body)?,
             None => request.body(Body::empty())?,
         };
-        let response = self.client.request(request).await;
+        let response = self.http.request(request).await;
         let response = response.with_context(|| format!("worker 0 at {}", self.first))?;
         if response.status().is_success() {
             return Ok(response);

@@ -1,6 +1,7 @@
 //! Worker 0: knows who has come, and keeps everybody's files.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,12 +94,11 @@ impl Hub {
     }
 
     /// Where a worker's file belongs, if it may have one.
-    fn path(&self, worker: usize, file: &str) -> Result<PathBuf, Response> {
-        let name: FileName =
-            file.parse().map_err(|error: String| refused(StatusCode::BAD_REQUEST, error))?;
+    fn path(&self, worker: usize, file: &str) -> Result<PathBuf, Refusal> {
+        let name: FileName = file.parse().map_err(|error| (StatusCode::BAD_REQUEST, error))?;
         match &self.dir {
             Some(dir) if self.all.contains(&worker) => Ok(files::path(dir, worker, &name)),
-            _ => Err(refused(StatusCode::NOT_FOUND, format!("there is no worker {worker}"))),
+            _ => Err((StatusCode::NOT_FOUND, format!("there is no worker {worker}"))),
         }
     }
 
@@ -113,26 +113,25 @@ impl Hub {
     }
 }
 
-fn refused(status: StatusCode, why: String) -> Response {
-    (status, why).into_response()
-}
+/// The status of an answer that is no success, and why.
+type Refusal = (StatusCode, String);
 
-fn failed(error: impl std::fmt::Display) -> Response {
-    refused(StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}"))
+fn failed(error: impl Display) -> Refusal {
+    (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}"))
 }
 
 /// A worker has come, with all its files, and asks who else has.
-async fn come(State(hub): State<Arc<Hub>>, UrlPath(worker): UrlPath<usize>) -> Response {
+async fn come(
+    State(hub): State<Arc<Hub>>,
+    UrlPath(worker): UrlPath<usize>,
+) -> Result<Vec<u8>, Refusal> {
     if !hub.all.contains(&worker) {
-        let all = hub.all.len();
-        return refused(StatusCode::NOT_FOUND, format!("worker {worker} is none of {all}"));
+        return Err((StatusCode::NOT_FOUND, format!("there is no worker {worker}")));
     }
     hub.workers.send_modify(|workers| _ = workers.here.insert(worker));
     let missing = hub.missing();
-    let files = if missing.is_empty() { hub.files() } else { Ok(Vec::new()) };
-    let attendance =
-        files.and_then(|files| Ok(serde_json::to_vec(&Attendance { missing, files })?));
-    attendance.map_or_else(failed, IntoResponse::into_response)
+    let files = if missing.is_empty() { hub.files().map_err(failed)? } else { Vec::new() };
+    serde_json::to_vec(&Attendance { missing, files }).map_err(failed)
 }
 
 /// A worker has all that it came for.
@@ -145,11 +144,11 @@ async fn take(
     State(hub): State<Arc<Hub>>,
     UrlPath((worker, file)): UrlPath<(usize, String)>,
     request: Request,
-) -> Result<StatusCode, Response> {
+) -> Result<StatusCode, Refusal> {
     let path = hub.path(worker, &file)?;
     let kept = path.parent().map_or(Ok(Vec::new()), files::results).unwrap_or_default();
     if worker == 0 || kept.len() >= MAX_FILES {
-        return Err(refused(StatusCode::FORBIDDEN, format!("{worker}/{file} is not taken")));
+        return Err((StatusCode::FORBIDDEN, format!("{worker}/{file} is not taken")));
     }
     files::save(&path, request.into_body()).await.map_err(failed)?;
     Ok(StatusCode::NO_CONTENT)
@@ -158,7 +157,7 @@ async fn take(
 async fn give(
     State(hub): State<Arc<Hub>>,
     UrlPath((worker, file)): UrlPath<(usize, String)>,
-) -> Result<Response, Response> {
+) -> Result<Response, Refusal> {
     let (length, body) = files::body(&hub.path(worker, &file)?).await.map_err(failed)?;
     Ok(([(CONTENT_LENGTH, length)], body).into_response())
 }
