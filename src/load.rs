@@ -4,7 +4,7 @@
 //! [`targets`] makes requests from the ids of real [`orders`], in the ratios of a [`mix`].
 //! vegeta sends them at one rate after the other and writes a file of results for each.
 //! [`report`] finds these in a [`folder`], reads each by [`vegeta`], and holds the [`statistics`]
-//! of each [`stage`] against an [`slo`].
+//! of each [`stage`] against an [`slo`]; [`page`] shows that.
 
 // Before the attack.
 pub mod mix;
@@ -30,3 +30,5 @@ pub mod stage;
 pub mod usage;
 
 pub mod report;
+
+pub mod page;

@@ -15,6 +15,7 @@ mod gaps;
 mod healthcheck;
 mod hostile;
 mod load_report;
+mod load_targets;
 mod log_filter;
 mod log_storms;
 mod logging;
