@@ -4,8 +4,8 @@
 //! [`targets`] makes requests from the ids of real [`orders`], in the ratios of a [`mix`].
 //! vegeta sends them at one rate after the other and writes a file of results for each.
 //! [`report`] finds these in a [`folder`], reads each by [`vegeta`], and holds the [`statistics`]
-//! of each [`stage`] against an [`slo`]. The workers of a distributed run begin together and share
-//! their results by [`gather`].
+//! of each [`stage`] against an [`slo`]; [`page`] shows that. The workers of a distributed run begin
+//! together and share their results by [`gather`].
 
 // Before the attack.
 pub mod mix;
@@ -36,3 +36,5 @@ pub mod stage;
 pub mod usage;
 
 pub mod report;
+
+pub mod page;
