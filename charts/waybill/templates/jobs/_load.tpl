@@ -203,13 +203,14 @@ template:
           {{- end }}
     initContainers:
       {{- .steps | nindent 6 }}
-      {{- /* Last, so that all is there to be shown. */}}
-      {{- include "waybill.load.tool" (dict "root" $root "name" "html" "args" (list "load" "report" "/scratch" .slo "--html") "resources" $load.resources) | nindent 6 }}
     containers:
       {{- $footer := "--footer=The report as a page: kubectl -n $(NAMESPACE) logs $(POD) -c html > report.html" }}
       {{- $args := list "load" "report" "/scratch" .slo $footer }}
       {{- if .noFail }}{{ $args = append $args "--no-fail" }}{{ end }}
       {{- include "waybill.load.tool" (dict "root" $root "name" "report" "args" $args "resources" $load.resources) | nindent 6 }}
+      {{- /* Beside it, for its log to be the page. */}}
+      {{- $resources := dict "requests" (dict "cpu" "10m" "memory" "32Mi") "limits" $load.resources.limits }}
+      {{- include "waybill.load.tool" (dict "root" $root "name" "html" "args" (list "load" "report" "/scratch" .slo "--html") "resources" $resources) | nindent 6 }}
     volumes:
       - name: work
         {{- if $load.existingClaim }}
