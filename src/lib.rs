@@ -19,7 +19,7 @@ pub mod lookup;
 pub mod http;
 
 // Beside it: messages that could not become orders, checks of what was stored, and load tests.
-mod load;
+pub mod load;
 pub mod reconcile;
 pub mod rejects;
 pub mod verify;

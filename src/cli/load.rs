@@ -1,6 +1,9 @@
 //! `waybill load`: load tests of a running service, from outside.
 
 mod ingest;
+mod report;
+mod table;
+mod targets;
 mod watch;
 
 use std::io::{self, Write};
@@ -17,8 +20,10 @@ const NOT_MEASURED: u8 = 2;
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     // Described where their arguments are: a doc comment here would replace that one.
+    Targets(targets::Args),
     Ingest(ingest::Args),
     Watch(watch::Args),
+    Report(report::Args),
 }
 
 /// Runs one of the commands. A failure to measure has an exit code of its own, because 1 is a
@@ -29,6 +34,8 @@ pub(super) async fn run(
     signals: &Signals,
 ) -> anyhow::Result<ExitCode> {
     let outcome = match command {
+        Command::Targets(args) => return targets::run(args, settings).await,
+        Command::Report(args) => return report::run(args),
         Command::Ingest(args) => ingest::run(args, settings, signals).await,
         Command::Watch(args) => watch::run(args, settings, signals).await,
     };

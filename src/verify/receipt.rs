@@ -55,6 +55,12 @@ impl Receipt {
         Ok(())
     }
 
+    /// The uids under which an order must be stored.
+    pub fn stored(&self) -> impl Iterator<Item = &str> {
+        let stored = self.orders.iter().filter(|(_, published)| !published.is_empty());
+        stored.map(|(uid, _)| &**uid)
+    }
+
     /// How many uids are asked for.
     #[must_use]
     pub fn uids(&self) -> usize {
@@ -94,6 +100,7 @@ mod tests {
         assert_eq!((receipt.uids(), receipt.orders(), receipt.refused()), (2, 1, 2));
         assert_eq!(receipt.orders["a"].len(), 1);
         assert!(receipt.orders["b"].is_empty());
+        assert_eq!(receipt.stored().collect::<Vec<_>>(), ["a"]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod gaps;
 mod healthcheck;
 mod hostile;
 mod load;
+mod load_report;
 mod log_filter;
 mod log_storms;
 mod logging;

@@ -1,0 +1,109 @@
+//! `waybill load targets`: the requests for vegeta, made from orders that there are.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, ensure};
+use fastrand::Rng;
+
+use crate::config::Settings;
+use crate::load::mix::{Kind, Mix};
+use crate::load::orders;
+use crate::load::targets::Targets;
+use crate::store::Store;
+use crate::verify::{Receipt, Replica};
+
+/// One reads the table; `Store::warm_up` leaves the other half of the connections alone.
+const CONNECTIONS: u32 = 2;
+
+/// Make the requests of a load test, for vegeta, from orders that there are
+///
+/// Writes a line of JSON for each request, as `vegeta attack -format=json` takes them.
+/// The orders are those of a receipt, or else the newest in the database of the settings. Each is
+/// asked for at URL first, for its entity tag; one that is not there within a minute is an error.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// Ask for the orders of a receipt of `waybill publish --receipt`; may be given several times
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    receipt: Vec<PathBuf>,
+    /// How many requests to write
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    count: u32,
+    /// How many of the requests are of which kind, as weights
+    ///
+    /// hits: an order by its id; misses: an order that nobody has, answered with 404; pages: the
+    /// page of an order; unchanged: an order with the entity tag it has, answered with 304; many:
+    /// 20 orders in one request.
+    #[arg(
+        long,
+        value_name = "MIX",
+        default_value = "hits=80,misses=10,pages=4,unchanged=4,many=2"
+    )]
+    mix: Mix,
+    /// The address of the service
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    url: Replica,
+    /// Make the same requests of the same orders for the same seed [default: another seed each time]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Where to write them; - is standard output
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    output: PathBuf,
+}
+
+/// Chooses orders, asks the service for them, and writes the targets.
+pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<ExitCode> {
+    let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
+    let mut uids = Vec::new();
+    if needs_orders(&args.mix, args.count) {
+        uids = if args.receipt.is_empty() {
+            from_database(settings, args.count as usize).await?
+        } else {
+            from_receipts(&args.receipt)?
+        };
+        // The order in which they are found is that of the ids or of time.
+        Rng::with_seed(seed).shuffle(&mut uids);
+        uids.truncate(args.count as usize);
+    }
+    let orders = orders::known(&args.url, uids).await?;
+    let targets = Targets::new(&args.url, &orders, seed);
+    if args.output == Path::new("-") {
+        let mut stdout = BufWriter::new(io::stdout().lock());
+        targets.write(&args.mix, args.count, &mut stdout)?;
+        stdout.flush()?;
+    } else {
+        let name = args.output.display();
+        let file = File::create(&args.output).with_context(|| format!("cannot write {name}"))?;
+        let mut file = BufWriter::new(file);
+        let written = targets.write(&args.mix, args.count, &mut file).and_then(|()| file.flush());
+        written.with_context(|| format!("cannot write {name}"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn needs_orders(mix: &Mix, count: u32) -> bool {
+    let parts = Kind::ALL.into_iter().zip(mix.divide(count));
+    parts.into_iter().any(|(kind, part)| kind != Kind::Miss && part > 0)
+}
+
+async fn from_database(settings: &Settings, most: usize) -> anyhow::Result<Vec<String>> {
+    let database = &settings.database;
+    let store = Store::new(database.url()?.expose(), CONNECTIONS, database.connect_timeout)
+        .context("`database.url`")?;
+    let uids = orders::newest(&store, most).await.context("the orders are not known")?;
+    store.close().await;
+    ensure!(!uids.is_empty(), "there are no orders in the database; publish some first");
+    Ok(uids)
+}
+
+fn from_receipts(paths: &[PathBuf]) -> anyhow::Result<Vec<String>> {
+    let mut receipt = Receipt::default();
+    for path in paths {
+        receipt.add_file(path)?;
+    }
+    let uids: Vec<String> = receipt.stored().map(str::to_owned).collect();
+    ensure!(!uids.is_empty(), "the receipt names no order that must be stored");
+    Ok(uids)
+}

@@ -1,0 +1,166 @@
+//! `waybill load report` on results that vegeta wrote.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A copy of saved results, for the report is written beside them.
+fn results(name: &str) -> TempDir {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/load").join(name);
+    let dir = tempfile::tempdir().expect("a folder");
+    copy(&from, dir.path());
+    dir
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).expect("results") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            fs::create_dir(&target).expect("a folder");
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("copied");
+        }
+    }
+}
+
+/// Runs the command: its exit code, and what it printed and said.
+fn report(dir: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_waybill"));
+    command.args(["load", "report"]).arg(dir).args(arguments).env_clear();
+    let output = command.output().expect("the command runs");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+fn json(dir: &Path) -> Value {
+    let text = fs::read(dir.join("report.json")).expect("report.json");
+    serde_json::from_slice(&text).expect("JSON")
+}
+
+/// The exit code and the text of saved results, without the place of the folder.
+fn printed(name: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    let dir = results(name);
+    let (code, printed, said) = report(dir.path(), arguments);
+    assert_eq!(said, "", "{printed}");
+    for line in printed.lines() {
+        assert!(line.chars().count() <= 110, "{line}");
+    }
+    (code, printed.replace(&dir.path().display().to_string(), "DIR"))
+}
+
+#[test]
+fn a_run_that_keeps_its_objectives_passes() {
+    let (code, text) = printed("good", &[]);
+    assert_eq!(code, Some(0), "{text}");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn a_run_that_is_too_slow_or_sends_too_few_fails() {
+    let (code, text) = printed("slow", &[]);
+    assert_eq!(code, Some(1), "{text}");
+    insta::assert_snapshot!(text);
+    let (code, text) = printed("slow", &["--no-fail"]);
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = printed("slow", &["--slo", "p99<=1s"]);
+    assert_eq!(code, Some(1), "one stage still sent too few: {text}");
+    assert!(text.contains("Knee: 50 requests a second is the highest rate"), "{text}");
+}
+
+#[test]
+fn failures_are_counted_by_kind_and_break_the_objective() {
+    let (code, text) = printed("failing", &[]);
+    assert_eq!(code, Some(1), "{text}");
+    insta::assert_snapshot!(text);
+    let (code, text) = printed("refused", &[]);
+    assert_eq!(code, Some(1), "{text}");
+    insta::assert_snapshot!("refused", text);
+    let (code, text) = printed("refused", &["--slo", "success>=0"]);
+    assert_eq!(code, Some(0), "{text}");
+}
+
+#[test]
+fn results_that_cannot_be_read_whole_are_no_verdict() {
+    let (code, text) = printed("truncated", &[]);
+    assert_eq!(code, Some(2), "{text}");
+    insta::assert_snapshot!(text);
+    let (code, text) = printed("empty", &["--no-fail"]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("DIR/50.bin: holds no results\n"), "{text}");
+    assert!(text.ends_with("INCOMPLETE: not all results could be read\n"), "{text}");
+
+    let dir = results("good");
+    fs::write(dir.path().join("200.bin"), "{\"attack\":\"\",\"seq\":0}\n").expect("a file");
+    let (code, text, _) = report(dir.path(), &[]);
+    assert_eq!(code, Some(2), "{text}");
+    assert_eq!(json(dir.path())["verdict"], "incomplete");
+    assert_eq!(json(dir.path())["stages"][0]["requests"], 50, "what can be read is told");
+}
+
+#[test]
+fn where_there_are_no_results_the_folder_is_named() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (code, printed, said) = report(dir.path(), &[]);
+    assert_eq!((code, &*printed), (Some(2), ""), "{said}");
+    assert!(said.contains(&format!("no results in {}", dir.path().display())), "{said}");
+    let (code, _, said) = report(&dir.path().join("nowhere"), &[]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("cannot read the folder") && said.contains("nowhere"), "{said}");
+}
+
+#[test]
+fn an_objective_that_is_none_is_an_error_of_usage() {
+    let dir = results("good");
+    let (code, _, said) = report(dir.path(), &["--slo", "p98<=5ms"]);
+    assert_eq!(code, Some(64), "{said}");
+    assert!(said.contains("`p98<=5ms` bounds nothing that is measured; must be terms"), "{said}");
+    assert!(!dir.path().join("report.json").exists());
+}
+
+#[test]
+fn parts_are_rows_of_their_own_and_summed() {
+    let (code, text) = printed("parts", &[]);
+    assert_eq!(code, Some(0), "{text}");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn workers_are_summed_and_none_may_be_missing() {
+    let dir = results("workers");
+    let (code, text, _) = report(dir.path(), &[]);
+    assert_eq!(code, Some(0), "{text}");
+    let stages = json(dir.path())["stages"].clone();
+    assert_eq!((&stages[0]["rate"], &stages[0]["requests"]), (&40.into(), &40.into()));
+    fs::remove_file(dir.path().join("1/40.bin")).expect("removed");
+    let (code, text, _) = report(dir.path(), &[]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("worker 1 has no 40.bin"), "{text}");
+}
+
+#[test]
+fn the_json_has_every_number_and_durations_in_seconds() {
+    let dir = results("failing");
+    let (_, text, _) = report(dir.path(), &["--slo", "success>=0.9"]);
+    let report = json(dir.path());
+    assert_eq!((&report["verdict"], &report["slo"]), (&"failed".into(), &"success>=0.9".into()));
+    let stage = &report["stages"][0];
+    assert_eq!(
+        (&stage["rate"], &stage["requests"], &stage["successes"]),
+        (&50.into(), &50.into(), &36.into()),
+        "{text}"
+    );
+    assert_eq!(
+        stage["status_codes"],
+        serde_json::json!({"200": 18, "304": 6, "404": 12, "500": 14})
+    );
+    assert_eq!(stage["failures"], serde_json::json!({"500 Internal Server Error": 14}));
+    assert_eq!(stage["breaches"][0]["what"], "success");
+    // As `vegeta report` has it.
+    assert_eq!(stage["latency_seconds"]["max"], 0.009_939_317);
+    assert_eq!(stage["timeline"][0]["failed"], 14);
+}
