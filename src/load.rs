@@ -4,7 +4,8 @@
 //! [vegeta](https://github.com/tsenart/vegeta) sends them at one rate after the other and writes a
 //! file of results for each; `ingest` does so with orders that it publishes, and `watch` samples
 //! the service meanwhile. [`report`] finds these in a [`folder`], reads each by [`vegeta`] or
-//! [`ingested`], and holds the [`statistics`] of each [`stage`] against an [`slo`].
+//! [`ingested`], and holds the [`statistics`] of each [`stage`] against an [`slo`]; [`page`] shows
+//! that.
 
 // Before the attack.
 pub mod mix;
@@ -34,3 +35,5 @@ pub mod stage;
 pub mod usage;
 
 pub mod report;
+
+pub mod page;

@@ -220,12 +220,14 @@ fn read_file(
     }
 }
 
-/// Divides samples, sorted by their start, into steps of whole seconds.
+/// Divides samples, sorted by their start, into steps of whole seconds. What little comes after
+/// the last whole one belongs to it: a point of few requests would stand out for nothing.
 fn timeline(samples: &[Sample]) -> Vec<Moment> {
     let (Some(first), Some(last)) = (samples.first(), samples.last()) else { return Vec::new() };
-    let steps = last.start.abs_diff(first.start) / numbers::SECOND + 1;
-    let step = steps.div_ceil(MOST_MOMENTS) * numbers::SECOND;
-    let number = |sample: &Sample| sample.start.abs_diff(first.start) / step;
+    let seconds = (last.start.abs_diff(first.start) + numbers::SECOND / 2) / numbers::SECOND;
+    let step = seconds.max(1).div_ceil(MOST_MOMENTS) * numbers::SECOND;
+    let final_step = (seconds * numbers::SECOND).div_ceil(step).saturating_sub(1);
+    let number = |sample: &Sample| (sample.start.abs_diff(first.start) / step).min(final_step);
     let same = samples.chunk_by(|one, next| number(one) == number(next));
     same.map(|samples| Moment {
         time: first.start.saturating_add_unsigned(number(&samples[0]) * step),
@@ -247,10 +249,11 @@ mod tests {
 
     #[test]
     fn a_timeline_has_a_point_a_second_or_fewer() {
-        let timeline = timeline(&[at(7, 0), at(7, 1), at(8, 0), at(10, 0)]);
+        let timeline = timeline(&[at(7, 0), at(7, 1), at(8, 0), at(10, 0), at(11, 0)]);
         let points: Vec<_> = timeline.iter().map(|at| (at.time, at.requests, at.failed)).collect();
         let second = 1_000_000_000;
-        assert_eq!(points, [(7 * second, 2, 1), (8 * second, 1, 0), (10 * second, 1, 0)]);
+        // The last one began when the fourth second was over.
+        assert_eq!(points, [(7 * second, 2, 1), (8 * second, 1, 0), (10 * second, 2, 0)]);
         let long: Vec<Sample> = (0..3600).map(|second| at(second, 0)).collect();
         let long = super::timeline(&long);
         assert_eq!((long.len(), long[0].requests), (200, 18));

@@ -164,3 +164,89 @@ fn the_json_has_every_number_and_durations_in_seconds() {
     assert_eq!(stage["latency_seconds"]["max"], 0.009_939_317);
     assert_eq!(stage["timeline"][0]["failed"], 14);
 }
+
+/// The page, and what a browser would fetch for it or run in it.
+fn page(dir: &Path) -> String {
+    let page = fs::read_to_string(dir.join("index.html")).expect("index.html");
+    for forbidden in ["<script", "<img", "<link", "<iframe", "src=", "url(", "@import", "http://w"]
+    {
+        assert!(!page.contains(forbidden), "{forbidden}");
+    }
+    assert!(page.contains("content=\"default-src 'none'; style-src 'unsafe-inline'; "), "{page}");
+    page
+}
+
+#[test]
+fn the_page_says_the_verdict_in_words_and_needs_nothing_else() {
+    for (name, word, chart) in [
+        ("good", "Passed", "p99 objective"),
+        ("slow", "Failed", "50/s: p99 is 121 ms, must be"),
+        ("failing", "Failed", "Failures over rate, by kind"),
+        ("truncated", "Incomplete", "ends within a message, after 26 results"),
+        ("empty", "Incomplete", "50.bin: holds no results"),
+        ("parts", "Passed", "<bdi>kept</bdi>"),
+    ] {
+        let dir = results(name);
+        report(dir.path(), &[]);
+        let page = page(dir.path());
+        assert!(page.contains(&format!("<h1 id=\"verdict\">{word}</h1>")), "{name}: {page}");
+        assert!(name == "good" || page.contains(chart), "{name}: {page}");
+        let charts = page.matches("role=\"img\" aria-label=\"").count();
+        assert_eq!(charts, page.matches("<figure").count(), "{name}");
+        assert!(!page.contains("NaN") && !page.contains("inf%"), "{name}: {page}");
+    }
+}
+
+#[test]
+fn what_others_wrote_is_escaped_and_the_page_can_be_printed_alone() {
+    let dir = results("good");
+    fs::write(dir.path().join("run.json"), r#"{"note":"<script>alert(1)</script>"}"#).unwrap();
+    let sample = |second: u64, cpu: f64| {
+        let time = (1_795_786_069 + second) * 1_000_000_000;
+        format!(
+            "{{\"time\":{time},\"target\":\"<b>:1\",\"cpu_seconds\":{cpu},\"resident_bytes\":1048576}}\n"
+        )
+    };
+    let samples: String = (0..4_u32).map(|at| sample(at.into(), f64::from(at) / 2.0)).collect();
+    fs::write(dir.path().join("server.ndjson"), samples).expect("written");
+    fs::rename(dir.path().join("50.bin"), dir.path().join("50-<i>.bin")).expect("renamed");
+    let (code, printed, said) = report(dir.path(), &["--html", "--slo", "p99<=1us"]);
+    assert_eq!((code, &*said), (Some(0), ""), "{printed}");
+    assert!(!dir.path().join("index.html").exists() && !dir.path().join("report.json").exists());
+    report(dir.path(), &["--slo", "p99<=1us"]);
+    let page = page(dir.path());
+    assert_eq!(page, printed, "it is the same");
+    assert!(page.contains("&#60;script&#62;alert(1)&#60;/script&#62;"), "{page}");
+    for raw in ["<script>", "<b>", "<i>"] {
+        assert!(!page.contains(raw), "{raw}");
+    }
+    assert!(page.contains("Processors in use") && page.contains("Memory"), "{page}");
+    assert_eq!(report(results("empty").path(), &["--html"]).0, Some(2));
+}
+
+#[test]
+fn ingest_is_judged_by_its_own_objectives() {
+    let dir = results("good");
+    let orders: String = (0..10_u64)
+        .map(|order| {
+            let sent = 1_795_786_069_000_000_000 + order * 100_000_000;
+            let (confirmed, served) = (sent + 2_000_000, sent + 30_000_000);
+            format!(
+                "{{\"sent\":{sent},\"confirmed\":{confirmed},\"served\":{served},\"error\":null}}\n"
+            )
+        })
+        .collect();
+    let end = "{\"complete\":true,\"orders\":10}\n";
+    fs::write(dir.path().join("ingest-10.ndjson"), orders.clone() + end).expect("written");
+    let (code, text, _) = report(dir.path(), &[]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("orders/s"), "{text}");
+    assert!(page(dir.path()).contains("From publishing to 200, over rate"));
+    let (code, text, _) = report(dir.path(), &["--ingest-slo", "p99<=20ms"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("ingest 10/s: p99 is 30.0 ms, must be <=20ms"), "{text}");
+    fs::write(dir.path().join("ingest-10.ndjson"), orders).expect("written");
+    let (code, text, _) = report(dir.path(), &[]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("ends within the run, after 10 orders"), "{text}");
+}

@@ -16,6 +16,7 @@ mod healthcheck;
 mod hostile;
 mod load;
 mod load_report;
+mod load_targets;
 mod log_filter;
 mod log_storms;
 mod logging;

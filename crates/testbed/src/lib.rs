@@ -31,4 +31,5 @@ pub use postgres::{Database, Postgres};
 pub use process::{Process, Signal};
 pub use prometheus::Prometheus;
 pub use proxy::{Direction, Held, Proxy, Publication, Tap};
+pub use tools::vegeta;
 pub use wait::eventually;

@@ -54,6 +54,14 @@ pub(crate) fn prometheus() -> Result<PathBuf> {
         .context("no Prometheus was found: run scripts/install-tools --observe")
 }
 
+/// The `vegeta` program, which sends requests at a rate.
+pub fn vegeta() -> Result<PathBuf> {
+    on_path("vegeta")
+        .chain(in_tools("vegeta")?)
+        .find(|program| program.is_file())
+        .context("no vegeta was found: run scripts/install-tools --chart")
+}
+
 /// The `grafana-server` program, if Grafana is installed; nothing here installs it.
 pub(crate) fn grafana() -> Option<PathBuf> {
     on_path("grafana-server").next()
@@ -130,5 +138,6 @@ mod tests {
         assert!(broker().unwrap().is_file());
         assert!(pgbouncer().unwrap().is_file());
         assert!(prometheus().unwrap().is_file());
+        assert!(vegeta().unwrap().is_file());
     }
 }

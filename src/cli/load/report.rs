@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use super::table;
+use crate::load::page;
 use crate::load::report::{Report, Verdict};
 use crate::load::slo::Slo;
 
@@ -39,6 +40,9 @@ pub(in crate::cli) struct Args {
     /// Exit with 0 also when the objectives are not kept
     #[arg(long)]
     no_fail: bool,
+    /// Print the page and write nothing; exit with 0, or 2 when the results cannot be read whole
+    #[arg(long)]
+    html: bool,
 }
 
 /// Judges, prints, and writes the report beside the results.
@@ -47,23 +51,30 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Ok(report) => report,
         Err(error) => return unusable(&error),
     };
-    if let Err(error) = write(args, &report) {
-        return unusable(&error);
-    }
     let mut stdout = io::stdout().lock();
-    table::print(&mut stdout, &report)?;
+    if args.html {
+        stdout.write_all(page::render(&report).as_bytes())?;
+    } else {
+        if let Err(error) = write(args, &report) {
+            return unusable(&error);
+        }
+        table::print(&mut stdout, &report)?;
+    }
     stdout.flush()?;
     Ok(match report.verdict {
         Verdict::Incomplete => ExitCode::from(UNUSABLE),
-        Verdict::Failed if !args.no_fail => ExitCode::FAILURE,
+        Verdict::Failed if !args.no_fail && !args.html => ExitCode::FAILURE,
         Verdict::Passed | Verdict::Failed => ExitCode::SUCCESS,
     })
 }
 
 fn write(args: &Args, report: &Report) -> anyhow::Result<()> {
-    let json = serde_json::to_vec(report).context("the report cannot be written as JSON")?;
-    let path = args.dir.join("report.json");
-    fs::write(&path, json).with_context(|| format!("cannot write {}", path.display()))
+    let json = serde_json::to_string(report).context("the report cannot be written as JSON")?;
+    for (name, content) in [("report.json", json), ("index.html", page::render(report))] {
+        let path = args.dir.join(name);
+        fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
 }
 
 fn unusable(error: &anyhow::Error) -> anyhow::Result<ExitCode> {
