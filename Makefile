@@ -30,7 +30,7 @@ observe: up ## Start Prometheus, and Grafana where it is installed, beside it
 
 # URL=http://… loads another service, whose broker and database are those of ./waybill.toml and the environment; YES=1 does not ask before.
 .PHONY: load
-load: $(if $(URL),,up) ## Load it with wrk, vegeta and orders, and write a report into load/reports; takes 5 min
+load: $(if $(URL),,up) ## Load it with wrk, vegeta and orders, and write a report into load/reports; takes 3 min
 	@scripts/install-tools --load
 	$(if $(URL),$(CARGO) build --release --locked -p waybill)
 	@WAYBILL=$(abspath $(target))/release/waybill URL='$(URL)' YES='$(YES)' load/run

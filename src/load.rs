@@ -1,11 +1,11 @@
-//! Load tests of a running service, from outside: of lookups with
-//! [vegeta](https://github.com/tsenart/vegeta), and of ingest.
+//! Load tests of a running service, from outside.
 //!
 //! [`targets`] makes requests from the ids of real [`orders`], in the ratios of a [`mix`].
-//! vegeta sends them at one rate after the other and writes a file of results for each.
-//! [`report`] finds these in a [`folder`], reads each by [`vegeta`], and holds the [`statistics`]
-//! of each [`stage`] against an [`slo`]; [`page`] shows that. The workers of a distributed run begin
-//! together and share their results by [`gather`].
+//! [vegeta](https://github.com/tsenart/vegeta) sends them at one rate after the other and writes a
+//! file of results for each; `ingest` does so with orders that it publishes, and `watch` samples
+//! the service meanwhile. The workers of a distributed run begin together and share their results
+//! by [`gather`]. [`report`] finds these in a [`folder`], reads each by [`vegeta`] or [`ingested`],
+//! and holds the [`statistics`] of each [`stage`] against an [`slo`]; [`page`] shows that.
 
 // Before the attack.
 pub mod mix;
@@ -15,7 +15,7 @@ pub mod targets;
 // What both must agree on.
 pub mod expectation;
 
-// Beside it, and in its place for ingest.
+// Meanwhile, and besides vegeta.
 pub mod gather;
 pub(crate) mod ingest;
 pub(crate) mod watch;

@@ -7,6 +7,7 @@
 //! | `I/RATE.bin`, `I/RATE-PART.bin` | those of worker `I`, from 0, in a distributed run |
 //! | `ingest-RATE.ndjson` | one line an order that was published |
 //! | `server.ndjson` | what the service used meanwhile |
+//! | `wrk.json` | what wrk got at the most |
 //! | `run.json` | facts of the run, for the page |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,8 @@ pub struct Folder {
     pub ingest: BTreeMap<u32, PathBuf>,
     /// What the service used.
     pub server: Option<PathBuf>,
+    /// What wrk got.
+    pub wrk: Option<PathBuf>,
     /// Facts of the run.
     pub run: Option<PathBuf>,
     /// What is missing, in words.
@@ -107,6 +110,7 @@ impl Folder {
         for (name, path) in entries(place)? {
             match &*name {
                 "server.ndjson" => self.server = Some(path),
+                "wrk.json" => self.wrk = Some(path),
                 "run.json" => self.run = Some(path),
                 _ => {
                     let rate = name

@@ -14,6 +14,7 @@ use super::numbers;
 use super::slo::Slo;
 use super::stage::Stage;
 use super::usage::{self, Replicas};
+use super::wrk::{self, Maximum};
 
 /// Whether a run kept its objectives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -64,6 +65,8 @@ pub struct Report {
     pub ingest: Vec<IngestStage>,
     /// What each replica used, over time.
     pub server: Replicas,
+    /// What wrk got at the most, by kind of request; it is not judged.
+    pub wrk: Vec<Maximum>,
     /// Facts of the run, as whoever started it wrote them down.
     pub run: BTreeMap<String, String>,
 }
@@ -83,12 +86,14 @@ impl Report {
                 dir.display()
             );
         }
-        let Folder { stages, ingest, server, run, mut problems, notes } = folder;
+        let Folder { stages, ingest, server, wrk, run, mut problems, notes } = folder;
         let mut note = |path: &Path, problem: &dyn fmt::Display| {
             problems.push(format!("{}: {problem}", path.display()));
         };
         let server = server.map(|path| usage::read(&path).map_err(|error| note(&path, &error)));
         let server = server.and_then(Result::ok).unwrap_or_default();
+        let wrk = wrk.map(|path| wrk::read(&path).map_err(|error| note(&path, &error)));
+        let wrk = wrk.and_then(Result::ok).unwrap_or_default();
         let run = run.map(|path| read_facts(&path).map_err(|error| note(&path, &error)));
         let run = run.and_then(Result::ok).unwrap_or_default();
         // One after the other, so that the results of only one are in memory.
@@ -122,6 +127,7 @@ impl Report {
             ingest_p99_bound: ingest_slo.p99(),
             ingest,
             server,
+            wrk,
             run,
         })
     }

@@ -258,3 +258,23 @@ fn ingest_is_judged_by_its_own_objectives() {
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("ends within the run, after 10 orders"), "{text}");
 }
+
+#[test]
+fn what_wrk_got_is_shown_and_not_judged() {
+    let dir = results("good");
+    let maxima = r#"[{"name":"known","requests_per_second":61130.4,"p50_us":410,"p99_us":2750,"errors":0},
+        {"name":"a <b>","requests_per_second":12,"p50_us":1000,"p99_us":2000,"errors":7}]"#;
+    fs::write(dir.path().join("wrk.json"), maxima).expect("written");
+    let (code, printed, said) = report(dir.path(), &[]);
+    assert_eq!((code, said.as_str()), (Some(0), ""), "{printed}");
+    assert!(printed.contains("known            61,130        0     0.41     2.75\n"), "{printed}");
+    assert_eq!(json(dir.path())["wrk"][1]["errors"], 7);
+    let page = fs::read_to_string(dir.path().join("index.html")).expect("the page");
+    assert!(page.contains(r#"<td role="cell" data-label="Got/s">61,130</td>"#), "{page}");
+    assert!(page.contains("a &#60;b&#62;"), "{page}");
+
+    fs::write(dir.path().join("wrk.json"), "[{\"name\":\"known\"}]").expect("written");
+    let (code, printed, _) = report(dir.path(), &[]);
+    assert_eq!(code, Some(2), "{printed}");
+    assert!(printed.contains("wrk.json: missing field `requests_per_second`"), "{printed}");
+}

@@ -24,9 +24,10 @@ const MAX_RATE: u32 = 1_000_000;
 /// due, whatever became of those before it, and then GET /api/v1/orders/UID is asked until it
 /// answers 200. After a stage it waits up to 30 seconds for what is not served yet.
 ///
-/// Of the orders that are not served yet the oldest sixteen are asked for at a time, 1,600 times a
-/// second together, whatever the rate: that is what measuring costs the service. Times are too long
-/// by up to 1 ms where few orders wait, by up to 10 ms where many do, and by the time of an answer.
+/// Of the orders that are not served yet the oldest are asked for first: sixteen at a time, and more
+/// while all of them are there. Those that were not there are asked for again 1,600 times a second
+/// together, whatever the rate: that is what measuring costs the service. Times are too long by
+/// 1 to 10 ms and by the time of an answer.
 ///
 /// Exits with 0 when every order was served, with 1 when some was not confirmed or not served,
 /// and with 2 when it could not be measured.

@@ -8,6 +8,7 @@ use crate::load::numbers::{count, grouped, milliseconds, rate, share};
 use crate::load::report::Report;
 use crate::load::stage::{Part, Stage};
 use crate::load::statistics::{Latencies, Statistics};
+use crate::load::wrk::Maximum;
 
 /// Kinds of failures of a stage that are named.
 const NAMED: usize = 5;
@@ -33,11 +34,29 @@ pub(super) fn print(output: &mut impl Write, report: &Report) -> io::Result<()> 
         }
         writeln!(output)?;
     }
+    wrk_table(output, &report.wrk)?;
     what_is_wrong(output, report)?;
     if let Some(knee) = report.knee() {
         writeln!(output, "Knee: {knee}")?;
     }
     writeln!(output, "{}: {}", report.verdict, report.summary())
+}
+
+fn wrk_table(output: &mut impl Write, maxima: &[Maximum]) -> io::Result<()> {
+    if maxima.is_empty() {
+        return Ok(());
+    }
+    writeln!(output, "At the most, by wrk; not judged")?;
+    writeln!(
+        output,
+        "{:<14} {:>8} {:>8} {:>8} {:>8}",
+        "kind", "got/s", "errors", "p50 ms", "p99 ms"
+    )?;
+    for maximum in maxima {
+        let [got, errors, p50, p99] = maximum.shown().map(|(_, text)| text);
+        writeln!(output, "{:<14} {got:>8} {errors:>8} {p50:>8} {p99:>8}", maximum.name)?;
+    }
+    writeln!(output)
 }
 
 fn head(output: &mut impl Write, rate: &str, success: &str) -> io::Result<()> {

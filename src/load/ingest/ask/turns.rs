@@ -69,7 +69,7 @@ impl Turn<'_> {
             self.has_missed = true;
             missed.set(missed.get() + 1);
         }
-        missed.get().min(FEWEST)
+        missed.get()
     }
 }
 
