@@ -72,7 +72,7 @@ pub(super) fn server(report: &Report) -> Vec<Chart> {
         return Vec::new();
     }
     let memory = |point: &Point| Some(numbers::float(point.resident_bytes) / 1_048_576.0);
-    let cores = usage(report, span, |point| point.cores, |cores| format!("{cores}"));
+    let cores = usage(report, span, |point| point.cores, numbers::plain);
     let memory =
         usage(report, span, memory, |mebibytes| format!("{} MiB", numbers::grouped(mebibytes)));
     let cores = Chart {
@@ -104,14 +104,14 @@ fn usage(
     };
     let mut alternative = String::new();
     for (target, points) in replicas {
-        let most = points.iter().filter_map(&value).fold(0.0, f64::max);
-        let _ = write!(alternative, "{target}: at most {:.2}. ", most);
+        let most = label(points.iter().filter_map(&value).fold(0.0, f64::max));
+        let _ = write!(alternative, "{target}: at most {most}. ");
     }
     Chart {
         alternative,
         x_title: SINCE,
         x_ticks: span.ticks(),
-        y_ticks: scale.ticks(label),
+        y_ticks: scale.ticks(&label),
         bands: bands(report, span),
         lines: replicas.values().enumerate().map(line).collect(),
         legend: replicas
