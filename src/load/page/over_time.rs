@@ -10,6 +10,9 @@ use crate::load::report::Report;
 use crate::load::statistics::Latencies;
 use crate::load::usage::Point;
 
+/// A percentile: how its line looks, and its value.
+type Percentile = (&'static str, fn(&Latencies) -> u64);
+
 /// Lines of replicas that look different; more look like those again.
 const LOOKS: usize = 6;
 
@@ -20,7 +23,7 @@ pub(super) fn latency(report: &Report) -> Option<Chart> {
     let span = span(report)?;
     let moments = || report.stages.iter().flat_map(|stage| &stage.timeline);
     moments().next()?;
-    let shown: [(&str, fn(&Latencies) -> u64); 2] =
+    let shown: [Percentile; 2] =
         [("p50", |latencies| latencies.p50), ("p99", |latencies| latencies.p99)];
     let values = moments().flat_map(|at| shown.map(|(_, value)| value(&at.latency_seconds)));
     let scale = Log::around(values.chain(report.p99_bound).map(numbers::float));
