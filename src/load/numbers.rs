@@ -81,6 +81,13 @@ pub fn grouped(number: f64) -> String {
     text
 }
 
+/// With as many decimals as it needs, three at the most: `0.06`, `2.5`, `1`.
+#[must_use]
+pub fn plain(number: f64) -> String {
+    let text = format!("{number:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// A count with commas between thousands.
 #[must_use]
 pub fn count(number: u64) -> String {
@@ -113,5 +120,6 @@ mod tests {
         assert!((per_second(1, 0) - 1.0).abs() < 1e-9);
         assert_eq!([0.0, 0.5, 9.99, 12_345.6].map(rate), ["0.0", "0.5", "10", "12,346"]);
         assert_eq!([-1_234.0, -0.2, 999.6].map(grouped), ["-1,234", "0", "1,000"]);
+        assert_eq!([0.1 * 3.0, 2.5, 100.0, 0.0].map(plain), ["0.3", "2.5", "100", "0"]);
     }
 }

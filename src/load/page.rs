@@ -68,9 +68,9 @@ impl Row {
     /// Milliseconds.
     fn shown(&self) -> [(&'static str, String); 6] {
         let Latencies { p50, p90, p95, p99, p999, max, .. } = self.latencies;
-        let shown = [("p50", p50), ("p90", p90), ("p95", p95), ("p99", p99), ("p99.9", p999)];
-        let [a, b, c, d, e] = shown.map(|(name, time)| (name, numbers::milliseconds(time)));
-        [a, b, c, d, e, ("max", numbers::milliseconds(max))]
+        let named =
+            [("p50", p50), ("p90", p90), ("p95", p95), ("p99", p99), ("p99.9", p999), ("max", max)];
+        named.map(|(name, time)| (name, numbers::milliseconds(time)))
     }
 
     fn cores(&self) -> String {

@@ -24,7 +24,7 @@ pub(super) struct Tick {
 
 impl Tick {
     /// Its place from the other end.
-    pub(super) fn from_end(&self) -> Percent {
+    pub(super) fn opposite(&self) -> Percent {
         Percent(100.0 - self.at.0)
     }
 }
@@ -86,7 +86,7 @@ impl Log {
 
     pub(super) fn ticks(&self, label: impl Fn(f64) -> String) -> Vec<Tick> {
         let decades = (self.high / self.low).log10();
-        let factors: &[f64] = if decades > 2.5 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+        let factors: &[f64] = if decades > 3.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
         let mut power = 10_f64.powf(self.low.log10().floor());
         let mut ticks = Vec::new();
         while power <= self.high * 1.000_001 {
@@ -124,23 +124,23 @@ impl Slots {
     }
 
     /// The middle of a slot, counted from 0.
-    pub(super) fn middle(&self, slot: usize) -> Percent {
+    pub(super) fn middle(self, slot: usize) -> Percent {
         let slot = u32::try_from(slot).unwrap_or(u32::MAX);
         Percent((f64::from(slot) + 0.5) * self.width)
     }
 
     /// A bar in the middle of a slot that takes so much of it: its left edge and its width.
-    pub(super) fn bar(&self, slot: usize, share: f64) -> (Percent, Percent) {
+    pub(super) fn bar(self, slot: usize, share: f64) -> (Percent, Percent) {
         let width = self.width * share;
         (Percent(self.middle(slot).0 - width / 2.0), Percent(width))
     }
 
     /// The end of a slot.
-    pub(super) fn end(&self, slot: usize) -> Percent {
+    pub(super) fn end(self, slot: usize) -> Percent {
         Percent(self.middle(slot).0 + self.width / 2.0)
     }
 
-    pub(super) fn ticks(&self, rates: &[u32]) -> Vec<Tick> {
+    pub(super) fn ticks(self, rates: &[u32]) -> Vec<Tick> {
         let tick = |(slot, rate): (usize, &u32)| Tick {
             at: self.middle(slot),
             label: compact(*rate),

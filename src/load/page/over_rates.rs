@@ -161,11 +161,11 @@ pub(super) fn failures(report: &Report) -> Option<Chart> {
     }
     (!kinds.is_empty()).then(|| Chart {
         title: "Failures over rate, by kind",
-        about: "Share of the requests. The numbers are in the table below.".to_owned(),
+        about: "Share of the requests. The numbers are under “Failures by kind”.".to_owned(),
         alternative,
         x_title: RATES,
         x_ticks: slots.ticks(&rates),
-        y_ticks: scale.ticks(|share| format!("{share} %")),
+        y_ticks: scale.ticks(|share| format!("{} %", numbers::plain(share))),
         bars,
         legend,
         ..Chart::default()

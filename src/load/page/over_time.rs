@@ -10,6 +10,9 @@ use crate::load::report::Report;
 use crate::load::statistics::Latencies;
 use crate::load::usage::Point;
 
+/// A percentile: how its line looks, and its value.
+type Percentile = (&'static str, fn(&Latencies) -> u64);
+
 /// Lines of replicas that look different; more look like those again.
 const LOOKS: usize = 6;
 
@@ -20,7 +23,7 @@ pub(super) fn latency(report: &Report) -> Option<Chart> {
     let span = span(report)?;
     let moments = || report.stages.iter().flat_map(|stage| &stage.timeline);
     moments().next()?;
-    let shown: [(&str, fn(&Latencies) -> u64); 2] =
+    let shown: [Percentile; 2] =
         [("p50", |latencies| latencies.p50), ("p99", |latencies| latencies.p99)];
     let values = moments().flat_map(|at| shown.map(|(_, value)| value(&at.latency_seconds)));
     let scale = Log::around(values.chain(report.p99_bound).map(numbers::float));
@@ -72,7 +75,7 @@ pub(super) fn server(report: &Report) -> Vec<Chart> {
         return Vec::new();
     }
     let memory = |point: &Point| Some(numbers::float(point.resident_bytes) / 1_048_576.0);
-    let cores = usage(report, span, |point| point.cores, |cores| format!("{cores}"));
+    let cores = usage(report, span, |point| point.cores, numbers::plain);
     let memory =
         usage(report, span, memory, |mebibytes| format!("{} MiB", numbers::grouped(mebibytes)));
     let cores = Chart {
@@ -104,14 +107,14 @@ fn usage(
     };
     let mut alternative = String::new();
     for (target, points) in replicas {
-        let most = points.iter().filter_map(&value).fold(0.0, f64::max);
-        let _ = write!(alternative, "{target}: at most {:.2}. ", most);
+        let most = label(points.iter().filter_map(&value).fold(0.0, f64::max));
+        let _ = write!(alternative, "{target}: at most {most}. ");
     }
     Chart {
         alternative,
         x_title: SINCE,
         x_ticks: span.ticks(),
-        y_ticks: scale.ticks(label),
+        y_ticks: scale.ticks(&label),
         bands: bands(report, span),
         lines: replicas.values().enumerate().map(line).collect(),
         legend: replicas
