@@ -1,6 +1,6 @@
 //! Does one thing a number of times, for `benches/guard`, which counts the instructions.
 //!
-//! `guard THING TIMES`, where the thing is `lookup`, `parse`, `batch` or `insert`.
+//! `guard THING TIMES`, where the thing is `lookup`, `unsampled`, `parse`, `batch` or `insert`.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -16,11 +16,13 @@ use hyper_util::rt::TokioIo;
 use order::Order;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use waybill::cache::{Cache, Prepared};
+use waybill::config::{LogFormat, Telemetry};
 use waybill::http::server::{RequestBody, Respond as _};
 use waybill::http::site::{Pages, Site};
 use waybill::lookup::Lookup;
 use waybill::metrics::Metrics;
 use waybill::store::{NewOrder, Store, copy_stream};
+use waybill::telemetry;
 
 /// Orders in a batch.
 const BATCH: usize = 500;
@@ -33,20 +35,33 @@ fn main() -> Result<()> {
     let thing = arguments.next().context(usage)?;
     let times = arguments.next().context(usage)?.parse()?;
     match thing.as_str() {
-        "lookup" => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(lookup(times))?;
+        "lookup" => lookup(times)?,
+        "unsampled" => {
+            // Nobody is there, and nothing is sent.
+            let settings = Telemetry {
+                log_format: LogFormat::Json,
+                log_filter: "info".to_owned(),
+                otlp_endpoint: Some("http://127.0.0.1:9".to_owned()),
+                trace_sample_ratio: 0.0,
+            };
+            let _telemetry = telemetry::init(&settings, "guard")?;
+            lookup(times)?;
         }
         "parse" => parse(times),
         "batch" => batch(times),
         "insert" => insert(times),
-        other => bail!("{other}: must be lookup, parse, batch or insert"),
+        other => bail!("{other}: must be lookup, unsampled, parse, batch or insert"),
     }
     Ok(())
 }
 
+fn lookup(times: usize) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(hits(times))
+}
+
 /// Hits over one connection, hyper's work included.
-async fn lookup(times: usize) -> Result<()> {
+async fn hits(times: usize) -> Result<()> {
     let order =
         Order::parse(Bytes::from_static(MODEL), MODEL.len()).expect("the model is an order");
     let cache = Cache::new(1 << 20);

@@ -19,6 +19,10 @@ struct Logged {
 }
 
 impl LogLimit {
+    pub(crate) const fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
     /// Whether the line is to be logged now: then, how often it was held back since the last time.
     pub(crate) fn due(&self) -> Option<u64> {
         // Nothing in the critical section panics half way, so a poisoned state is whole.

@@ -65,7 +65,8 @@ pub struct Inner {
     pub rejects: RejectsMetrics,
     /// How busy the threads are.
     pub runtime: RuntimeMetrics,
-    session: SessionMetrics,
+    /// The session with the broker.
+    pub session: SessionMetrics,
     traces: TraceMetrics,
     ready: IntGauge,
     connections: IntGaugeVec,
@@ -274,7 +275,7 @@ mod tests {
             "waybill_http_request_duration_seconds_count{route=\"order_page\"} 0",
             "waybill_lookup_duration_seconds_count{result=\"cannot_tell\"} 0",
             "waybill_cache_misses_total 0",
-            "waybill_stan_connected 0",
+            "waybill_stan_session_rebuilds_total 0",
             "waybill_stan_channel_resets_total 0",
             "waybill_ready 0",
             "waybill_trace_spans_dropped_total 0",

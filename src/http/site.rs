@@ -5,6 +5,7 @@
 
 mod hot_path;
 mod many;
+mod observe;
 mod page;
 mod routes;
 

@@ -3,14 +3,15 @@
 use prometheus::{IntCounter, IntGauge, IntGaugeVec};
 use stan::{Monitor, SessionState};
 
-use super::Maker;
+use super::{Maker, MeasuredGauge};
 
 const STATES: [&str; 5] = ["connecting", "live", "lost", "retrying", "closed"];
 
 /// The session with the broker.
 #[derive(Debug)]
-pub(super) struct SessionMetrics {
-    connected: IntGauge,
+pub struct SessionMetrics {
+    /// Absent where there is none to lose: without ingest, and until the cache is warm.
+    connected: MeasuredGauge,
     state: IntGaugeVec,
     queue_messages: IntGauge,
     queue_bytes: IntGauge,
@@ -33,7 +34,7 @@ impl SessionMetrics {
         }
         Self {
             state,
-            connected: maker.gauge("stan_connected", "1 while the session is live"),
+            connected: maker.measured("stan_connected", "1 while the session is live"),
             queue_messages: maker.gauge("ingest_queue_messages", "Messages waiting for a writer"),
             queue_bytes: maker.gauge("ingest_queue_bytes", "Payload waiting for a writer"),
             in_hand: maker.gauge("ingest_in_hand_messages", "Messages not acknowledged yet"),
@@ -50,20 +51,25 @@ impl SessionMetrics {
         }
     }
 
-    pub(super) fn refresh(&self, session: &Monitor) {
-        let (stats, depth) = (session.stats(), session.depth());
-        let whole = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        let current = match *session.state().borrow() {
+    /// Notes the state that the session is in.
+    pub fn set_state(&self, state: &SessionState) {
+        let current = match state {
             SessionState::Connecting => "connecting",
             SessionState::Live => "live",
             SessionState::Lost(_) => "lost",
             SessionState::Retrying(_) => "retrying",
             SessionState::Closed => "closed",
         };
-        self.connected.set((current == "live").into());
+        self.connected.set(Some((current == "live").into()));
         for name in STATES {
             self.state.with_label_values(&[name]).set((name == current).into());
         }
+    }
+
+    pub(super) fn refresh(&self, session: &Monitor) {
+        let (stats, depth) = (session.stats(), session.depth());
+        let whole = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        self.set_state(&session.state().borrow());
         self.queue_messages.set(whole(depth.messages));
         self.queue_bytes.set(whole(depth.bytes));
         self.in_hand.set(whole(depth.in_hand));

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use futures_util::future::Either;
-use opentelemetry::KeyValue;
 use opentelemetry::context::FutureExt as _;
 use opentelemetry::trace::{SpanKind, SpanRef, Status, TraceContextExt as _};
+use opentelemetry::{Context, KeyValue};
 
 use super::{Error, Store};
 use crate::telemetry;
@@ -27,7 +27,9 @@ impl Store {
         self.describe(summary, &span.span());
         // Boxed: else every caller's future would have room for it twice.
         Either::Right(Box::pin(async move {
+            let given_up = GivenUp(&span);
             let answer = statement.with_context(span.clone()).await;
+            std::mem::forget(given_up);
             if let Err(error) = &answer {
                 error.describe(&span.span());
             }
@@ -53,6 +55,17 @@ impl Store {
         if TABLES.contains(&target) {
             span.set_attribute(KeyValue::new("db.collection.name", target));
         }
+    }
+}
+
+/// Says in the span of a statement, when dropped, that nobody waits for its answer any more.
+struct GivenUp<'a>(&'a Context);
+
+impl Drop for GivenUp<'_> {
+    fn drop(&mut self) {
+        let span = self.0.span();
+        span.set_attribute(KeyValue::new("error.type", "given_up"));
+        span.set_status(Status::error(""));
     }
 }
 

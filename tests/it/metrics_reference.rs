@@ -23,6 +23,7 @@ fn families() -> BTreeMap<String, Family> {
     let metrics = Metrics::new();
     // Absent until their sources have answered.
     metrics.lag.set(Some(Lag::default()));
+    metrics.session.set_state(&stan::SessionState::Connecting);
     metrics.rejects.set(RejectsMeasured::default(), 0, false);
     let mut families: BTreeMap<String, Family> = BTreeMap::new();
     let mut current = String::new();

@@ -79,4 +79,7 @@ async fn a_read_only_replica_serves_and_takes_nothing() {
     assert_eq!(writer.order("one").await.body, order("one"));
     let clients = world.broker.clients().await.expect("clients");
     assert_eq!(clients.iter().map(|client| client.id.as_str()).collect::<Vec<_>>(), ["writer"]);
+    // No alert on a session that is not wanted.
+    assert_eq!(reader.measured("waybill_stan_connected").await, None);
+    assert_eq!(writer.measured("waybill_stan_connected").await, Some(1.0));
 }

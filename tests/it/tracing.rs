@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use sqlx::{Connection as _, PgConnection};
 use testbed::{Port, Postgres, eventually};
 
 use crate::service::{MODEL_UID, PATIENCE, Replica, Reply, World, order};
@@ -267,6 +268,27 @@ async fn failures_are_told_with_their_trace() {
     }
     let request = receiver.span("the request", is_server_of(TRACE)).await;
     assert_eq!((request.attribute("error.type"), request.is_error), ("503", true));
+}
+
+#[tokio::test]
+async fn what_waits_too_long_for_postgres_is_told_with_its_trace() {
+    let world = World::new().await;
+    let receiver = Receiver::start().await;
+    let replica = traced(&world, "waiting", &receiver.endpoint(), "0").await;
+    let mut holding = PgConnection::connect(&world.database.owner_url).await.expect("in");
+    let lock = "begin; lock table orders in access exclusive mode";
+    sqlx::raw_sql(lock).execute(&mut holding).await.expect("locked");
+    let unknown = get(&replica, "/api/v1/orders/nobody", TRACE, "01").await;
+    assert_eq!(unknown.status, StatusCode::SERVICE_UNAVAILABLE);
+    holding.close().await.expect("closed");
+
+    let is_statement = |span: &Seen| span.trace_id == TRACE && span.kind == SpanKind::Client;
+    let statement = receiver.span("the statement", is_statement).await;
+    assert_eq!((statement.attribute("error.type"), statement.is_error), ("given_up", true));
+    let log = replica.process.log();
+    let line = log.lines().find(|line| line.contains("A request was slow")).expect("a line");
+    let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+    assert_eq!((&line["status"], &line["trace_id"]), (&503.into(), &TRACE.into()));
 }
 
 #[tokio::test]

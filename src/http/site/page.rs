@@ -13,6 +13,7 @@ use order::details::Details;
 
 use self::money::Currency;
 use crate::http::html::html;
+use crate::log_limit::LogLimit;
 
 /// Shown below the search form; the id of `data/model.json`.
 const EXAMPLE_UID: &str = "b563feb7b2b84b6test";
@@ -51,13 +52,15 @@ struct MessagePage<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct Pages {
     base_path: Arc<str>,
+    /// Bounds how often a document that cannot be read is logged.
+    unreadable: Arc<LogLimit>,
 }
 
 impl Pages {
     /// `base_path` is empty, or begins with a slash and does not end with one.
     #[must_use]
     pub fn new(base_path: &str) -> Self {
-        Self { base_path: base_path.into() }
+        Self { base_path: base_path.into(), unreadable: Arc::default() }
     }
 
     /// The page with the search form alone, at `/`.
@@ -75,13 +78,7 @@ impl Pages {
         let order: Details = match serde_json::from_slice(document) {
             Ok(order) => order,
             Err(error) => {
-                // The error's own text may quote the document, which is personal.
-                tracing::error!(
-                    kind = ?error.classify(),
-                    line = error.line(),
-                    column = error.column(),
-                    "Stored document cannot be read as an order"
-                );
+                self.log_unreadable(&error);
                 return self.internal();
             }
         };
@@ -93,6 +90,18 @@ impl Pages {
             order: &order,
         };
         html(StatusCode::OK, &page, cache_control)
+    }
+
+    fn log_unreadable(&self, error: &serde_json::Error) {
+        let Some(held_back) = self.unreadable.due() else { return };
+        // The error's own text may quote the document, which is personal.
+        tracing::error!(
+            kind = ?error.classify(),
+            line = error.line(),
+            column = error.column(),
+            held_back,
+            "Stored document cannot be read as an order"
+        );
     }
 
     /// 404: Postgres was asked and has no such order.

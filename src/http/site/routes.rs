@@ -2,8 +2,8 @@
 
 use axum::Router;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{MatchedPath, Query, Request, State};
-use axum::middleware::{self, Next};
+use axum::extract::{Query, State};
+use axum::middleware;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, get};
 use http::header::CACHE_CONTROL;
@@ -11,13 +11,14 @@ use http::{HeaderMap, HeaderValue, Uri};
 use order::{InvalidUid, OrderUid};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
-use tokio::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::hot_path::{ORDERS, order_response};
+use super::observe::{Observer, observe};
 use super::{Site, many};
+use crate::http::assets;
 use crate::http::problem::Problem;
-use crate::http::{assets, server};
+use crate::log_limit::LogLimit;
 use crate::lookup::Answer;
 
 /// Where orders are shown to people.
@@ -27,7 +28,6 @@ const ORDER_PAGES: &str = "/orders/";
 const RETRY_AFTER: u32 = 1;
 
 pub(super) fn router(site: Site) -> Router {
-    let metrics = site.metrics.clone();
     let internal = site.pages.clone();
     Router::new()
         .route("/", html(get(async |State(site): State<Site>| site.pages.index())))
@@ -43,34 +43,11 @@ pub(super) fn router(site: Site) -> Router {
         .route("/static/icon.svg", html(get(async |h: HeaderMap| assets::icon(&h))))
         .fallback(unknown_address)
         .layer(CatchPanicLayer::custom(move |_| {
-            tracing::error!("A handler panicked");
+            log_panic();
             internal.internal()
         }))
-        .layer(middleware::from_fn(move |request: Request, next: Next| {
-            let metrics = metrics.clone();
-            async move {
-                let began = Instant::now();
-                let method = request.method().clone();
-                let route = request.extensions().get::<MatchedPath>().cloned();
-                server::matched(&request);
-                let response = next.run(request).await;
-                let route = route.as_ref().map_or("other", |route| name(route.as_str()));
-                metrics.http.observe(&method, route, response.status(), began.elapsed());
-                response
-            }
-        }))
+        .layer(middleware::from_fn_with_state(Observer::new(&site.metrics), observe))
         .with_state(site)
-}
-
-/// A route's name in the metrics, from a closed list.
-fn name(route: &str) -> &'static str {
-    match route {
-        "/" => "index",
-        "/orders" | "/orders/" | "/orders/{*uid}" => "order_page",
-        "/api/v1/orders/" | "/api/v1/orders/{*uid}" => "order_api",
-        "/api/v1/orders/lookup" => "orders_lookup",
-        _ => "static",
-    }
 }
 
 fn html(route: MethodRouter<Site>) -> MethodRouter<Site> {
@@ -87,10 +64,18 @@ fn api<S: Clone + Send + Sync + 'static>(
 ) -> MethodRouter<S> {
     route.fallback(async move || Problem::method_not_allowed(allow)).layer(CatchPanicLayer::custom(
         |_| {
-            tracing::error!("A handler of the API panicked");
+            log_panic();
             Problem::internal().into_response()
         },
     ))
+}
+
+/// The runtime has told where and why; this line has the ids of the trace.
+fn log_panic() {
+    static LIMIT: LogLimit = LogLimit::new();
+    if let Some(held_back) = LIMIT.due() {
+        tracing::error!(held_back, "A handler panicked");
+    }
 }
 
 async fn unknown_address(State(site): State<Site>, uri: Uri) -> Response {
@@ -157,6 +142,7 @@ fn uid_behind(prefix: &str, uri: &Uri) -> Result<OrderUid, InvalidUid> {
 
 #[cfg(test)]
 mod tests {
+    use axum::extract::Request;
     use tower::ServiceExt as _;
 
     use super::*;

@@ -170,7 +170,7 @@ async fn lose_the_broker(world: &mut World, replicas: &[Replica; 2]) {
 
 async fn until_connected(replica: &Replica, connected: f64) {
     eventually("the session is as the broker is", PATIENCE, async || {
-        let found = replica.metric("waybill_stan_connected").await;
+        let found = replica.measured("waybill_stan_connected").await?;
         (found.to_bits() == connected.to_bits()).then_some(())
     })
     .await;

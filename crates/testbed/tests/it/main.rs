@@ -1,5 +1,7 @@
 //! The servers, started and hurt for real.
 
+mod observe;
+
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
