@@ -1,9 +1,11 @@
 //! The command line: one file a command.
 
+mod completions;
 mod config;
 mod healthcheck;
 mod load;
 mod migrate;
+mod output;
 mod progress;
 mod publish;
 mod reconcile;
@@ -29,6 +31,17 @@ use crate::signals::Signals;
 /// The command line or the settings are wrong (`EX_USAGE` of sysexits.h).
 const USAGE: u8 = 64;
 
+/// Version, commit, profile and compiler.
+const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\ncommit: ",
+    env!("WAYBILL_COMMIT"),
+    "\nprofile: ",
+    env!("WAYBILL_PROFILE"),
+    "\ncompiler: ",
+    env!("WAYBILL_RUSTC"),
+);
+
 /// How long a command may take to end in order after a signal: Docker kills after ten seconds.
 const GRACE: Duration = Duration::from_secs(8);
 
@@ -37,9 +50,15 @@ const GRACE: Duration = Duration::from_secs(8);
 ///
 /// SIGTERM, SIGINT and SIGHUP end every command with what it has done written out, a second one
 /// ends it at once. The exit code is then 128 and the number of the signal: 143, 130 or 129;
-/// that of `serve` is 0 when it has stopped in order, that of `load watch` always.
+/// that of `serve` is 0 when it has stopped in order, that of `load watch` always. It is 64 when the
+/// command line or the settings are wrong, 1 when a command has failed or has found what it was to
+/// look for, and 2 when a `load` command could not measure it.
 #[derive(Debug, Parser)]
-#[command(name = "waybill", version)]
+#[command(name = "waybill", version, long_version = LONG_VERSION, after_help = "Examples:
+  waybill serve
+  waybill publish data/model.json
+  waybill status
+  waybill help publish")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -60,6 +79,10 @@ struct Sources {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the service
+    #[command(after_help = "Examples:
+  waybill serve
+  waybill serve --config /etc/waybill.toml
+  WAYBILL_DATABASE__URL=postgres://waybill@db/waybill waybill serve --set log.format=json")]
     Serve,
     /// Send orders, or anything else, into the channel
     Publish(publish::Args),
@@ -78,6 +101,8 @@ enum Command {
     /// Show or check the settings
     #[command(subcommand)]
     Config(config::Command),
+    Completions(completions::Args),
+    Man(completions::ManArgs),
 }
 
 impl Command {
@@ -85,7 +110,7 @@ impl Command {
     /// is all that it does.
     fn unread(&self) -> ExitCode {
         match self {
-            Self::Config(_) | Self::Status(_) => ExitCode::SUCCESS,
+            Self::Config(_) | Self::Status(_) | Self::Completions(_) => ExitCode::SUCCESS,
             Self::Rejects(command) if command.only_shows() => ExitCode::SUCCESS,
             _ => ExitCode::FAILURE,
         }
@@ -119,6 +144,12 @@ pub fn main() -> ExitCode {
 }
 
 fn run(sources: &Sources, command: &Command) -> anyhow::Result<ExitCode> {
+    // These need no settings, so that wrong ones do not matter.
+    match command {
+        Command::Completions(args) => return completions::completions(args, arguments()),
+        Command::Man(args) => return completions::man(args, arguments()),
+        _ => {}
+    }
     let runtime = serve::runtime()?;
     // Before all else: without a handler, a signal may end the process half way, or not at all.
     let signals = runtime.block_on(async { Signals::listen() });
@@ -141,7 +172,7 @@ fn run(sources: &Sources, command: &Command) -> anyhow::Result<ExitCode> {
             Command::Load(command) => load::run(command, &settings, &signals).await,
             Command::Config(command) => config::run(command, &settings),
             Command::Migrate(args) => migrate::run(args, &settings).await,
-            Command::Serve => Ok(ExitCode::SUCCESS),
+            Command::Serve | Command::Completions(_) | Command::Man(_) => Ok(ExitCode::SUCCESS),
         }
     });
     // A thread of the runtime may still wait for a line to be typed.
@@ -152,7 +183,7 @@ fn run(sources: &Sources, command: &Command) -> anyhow::Result<ExitCode> {
 /// Gathers the sources from before and after the command. Clap's own global
 /// options would forget each `--set` before the command if one stands after it.
 fn parse(arguments: impl Iterator<Item = OsString>) -> Result<(Sources, Command), clap::Error> {
-    let matches = with_sources(Arguments::command()).try_get_matches_from(arguments)?;
+    let matches = self::arguments().try_get_matches_from(arguments)?;
     let mut sources = Sources::default();
     let mut level = Some(&matches);
     while let Some(matches) = level {
@@ -162,6 +193,11 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<(Sources, Command)
         level = matches.subcommand().map(|(_name, matches)| matches);
     }
     Ok((sources, Arguments::from_arg_matches(&matches)?.command))
+}
+
+/// The whole command line.
+fn arguments() -> clap::Command {
+    with_sources(Arguments::command())
 }
 
 fn with_sources(command: clap::Command) -> clap::Command {
@@ -206,7 +242,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        with_sources(Arguments::command()).debug_assert();
+        arguments().debug_assert();
     }
 
     #[test]
@@ -217,6 +253,40 @@ mod tests {
             parse(arguments.split_whitespace().map(OsString::from)).expect("valid");
         assert_eq!(sources.set, ["a.a=1", "a.b=2", "a.c=3", "a.d=4"]);
         assert_eq!(sources.config, Some("y.toml".into()));
-        assert!(matches!(command, Command::Config(config::Command::Show)));
+        assert!(matches!(command, Command::Config(config::Command::Show { .. })));
+    }
+
+    fn leaves(command: &clap::Command, path: &str, found: &mut Vec<(String, clap::Command)>) {
+        let path = format!("{path} {}", command.get_name()).trim_start().to_owned();
+        let subcommands = command.get_subcommands().filter(|it| it.get_name() != "help");
+        let subcommands: Vec<_> = subcommands.collect();
+        if subcommands.is_empty() {
+            found.push((path, command.clone()));
+        } else {
+            for it in subcommands {
+                leaves(it, &path, found);
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_has_examples_that_are_commands() {
+        let (whole, mut found) = (arguments(), Vec::new());
+        leaves(&whole, "", &mut found);
+        found.push(("waybill".to_owned(), whole));
+        for (path, command) in found {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples = help.strip_prefix("Examples:\n").expect(&path);
+            for example in examples.lines() {
+                // Without variables before it, and what the shell reads and writes.
+                let words = example.split_whitespace().skip_while(|word| word.contains('='));
+                let words = words.take_while(|word| !word.starts_with(['<', '>']));
+                let words = words.map(|word| word.trim_matches('\''));
+                let is_of_it = example.contains(&path);
+                let parsed = parse(words.map(OsString::from));
+                let is_wrong = parsed.is_err_and(|error| error.use_stderr());
+                assert!(is_of_it && !is_wrong, "{example}");
+            }
+        }
     }
 }

@@ -34,6 +34,7 @@ pub mod slo;
 pub mod ingested;
 pub mod stage;
 pub mod usage;
+pub mod wrk;
 
 pub mod report;
 

@@ -1,18 +1,32 @@
 //! `waybill config`: show or check the settings.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use serde_json::json;
 
+use super::output::Output;
 use crate::broker;
 use crate::config::{Settings, SettingsError};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Print the settings in force as TOML, and where each came from
-    Show,
+    /// Print the settings in force, passwords masked, and where each came from
+    #[command(after_help = "Examples:
+  waybill config show
+  waybill config show --output json --set http.listen=0.0.0.0:80")]
+    Show {
+        /// How to write them: TOML for people, or a JSON object of name, value and origin
+        #[arg(long, value_name = "FORMAT", default_value = "text")]
+        output: Output,
+    },
     /// Say whether the settings are valid
+    ///
+    /// Exits with 0 when they are, else with 64.
+    #[command(after_help = "Examples:
+  waybill config check --config waybill.toml")]
     Check,
 }
 
@@ -20,7 +34,13 @@ pub(super) enum Command {
 pub(super) fn run(command: &Command, settings: &Settings) -> anyhow::Result<ExitCode> {
     let mut stdout = io::stdout().lock();
     match command {
-        Command::Show => stdout.write_all(settings.to_toml().as_bytes())?,
+        Command::Show { output: Output::Text } => {
+            stdout.write_all(settings.to_toml().as_bytes())?;
+        }
+        Command::Show { output: Output::Json } => {
+            serde_json::to_writer_pretty(&mut stdout, &shown(settings))?;
+            writeln!(stdout)?;
+        }
         Command::Check => {
             for note in check_files(settings)? {
                 writeln!(io::stderr(), "note: {note}")?;
@@ -30,6 +50,12 @@ pub(super) fn run(command: &Command, settings: &Settings) -> anyhow::Result<Exit
     }
     stdout.flush()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// By the name of each setting, such as `broker.url`. `origin` is null for a built-in default.
+fn shown(settings: &Settings) -> BTreeMap<String, serde_json::Value> {
+    let shown = settings.shown();
+    shown.map(|(name, value, origin)| (name, json!({ "value": value, "origin": origin }))).collect()
 }
 
 /// Also looks into the files that hold a login, which `serve` reads when it needs them: one that

@@ -22,6 +22,9 @@ const MAX_ANSWER: usize = 4096;
 /// It asks the port of admin.listen, on the loopback address when that listens on all addresses,
 /// and waits for two seconds at most.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  waybill healthcheck
+  waybill healthcheck --ready")]
 pub(super) struct Args {
     /// Ask whether it is ready for lookups, not only whether it is alive
     #[arg(long)]

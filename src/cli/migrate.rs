@@ -13,6 +13,9 @@ use crate::telemetry;
 ///
 /// Where another session holds a lock that the migration needs, it is named and waited for.
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  waybill migrate
+  waybill migrate --lock-timeout 30s")]
 pub(super) struct Args {
     /// How long to wait for locks of other sessions before giving up with exit code 1
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = humantime::parse_duration)]

@@ -37,6 +37,11 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What to send, and how fast.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  waybill publish data/model.json
+  waybill publish orders/ --rate 100 --receipt receipt.ndjson
+  waybill publish --ndjson - < orders.ndjson
+  waybill publish --generate 1000 --bad-ratio 0.1")]
 pub(super) struct Args {
     /// Files, folders, or - for standard input
     ///

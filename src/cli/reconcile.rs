@@ -39,6 +39,10 @@ const BETWEEN_LINES: Duration = Duration::from_secs(10);
 ///
 /// Exits with 0 when nothing is missing or differing, or all of it was put back; else with 1.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  waybill reconcile
+  waybill reconcile --repair --report missing.ndjson
+  waybill reconcile --from 12000 --to 13000")]
 pub(super) struct Args {
     /// Put back what is missing: orders, and rejects of what is refused or in conflict
     ///

@@ -10,6 +10,7 @@ use http::{StatusCode, Uri};
 use tokio::time::timeout;
 
 use super::healthcheck::reachable;
+use super::output::Output;
 use crate::config::Settings;
 use crate::http_client::HttpClient;
 use crate::status::{Status, Table};
@@ -27,6 +28,9 @@ const MAX_ANSWER: usize = 1 << 20;
 ///
 /// Exits with 0 when the replica has told its status, whatever that is, else with 1.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  waybill status
+  waybill status --admin http://10.0.0.7:8081 --output json")]
 pub(super) struct Args {
     /// The address of the admin port; by default that of admin.listen on this machine
     #[arg(long, value_name = "URL", value_parser = admin_url)]
@@ -34,12 +38,6 @@ pub(super) struct Args {
     /// How to write it: text for people, or the JSON of /statusz.json
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     output: Output,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    Text,
-    Json,
 }
 
 fn admin_url(text: &str) -> Result<Uri, String> {

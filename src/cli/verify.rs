@@ -26,6 +26,8 @@ const NAMED: usize = 5;
 ///
 /// Exits with 0 when all is well, else with 1.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  waybill verify --receipt receipt.ndjson --url http://127.0.0.1:8080")]
 pub(super) struct Args {
     /// A receipt that `waybill publish --receipt` wrote; may be given several times
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]

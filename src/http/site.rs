@@ -3,6 +3,7 @@
 //! A request meets `hot_path` first, which answers with orders in memory; what is left goes to
 //! `routes`.
 
+mod change_language;
 mod hot_path;
 mod many;
 mod observe;

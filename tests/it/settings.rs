@@ -27,8 +27,13 @@ fn folder() -> tempfile::TempDir {
 fn help_and_version_succeed() {
     let folder = folder();
     let (code, stdout, stderr) = waybill(folder.path(), &[], &["--version"]);
-    let version = format!("waybill {}\n", env!("CARGO_PKG_VERSION"));
-    assert_eq!((code, stdout.as_str(), stderr.as_str()), (0, version.as_str(), ""));
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let lines: Vec<_> = stdout.lines().collect();
+    assert_eq!(lines[0], format!("waybill {}", env!("CARGO_PKG_VERSION")));
+    // A build for development does not know its commit.
+    assert_eq!(lines[1], "commit: dev");
+    let (_, short, _) = waybill(folder.path(), &[], &["-V"]);
+    assert_eq!(short.trim_end(), lines[0]);
 
     let (code, stdout, _) = waybill(folder.path(), &[], &["--help"]);
     assert_eq!(code, 0);
@@ -45,6 +50,74 @@ fn a_wrong_command_line_exits_with_64() {
         assert_eq!((code, stdout.as_str()), (64, ""), "{arguments:?}");
         assert!(stderr.contains("--help") || stderr.contains("Usage: "), "{stderr}");
     }
+}
+
+#[test]
+fn a_slip_gets_a_suggestion() {
+    let folder = folder();
+    for (arguments, meant) in [
+        (&["publsh"][..], "'publish'"),
+        (&["status", "--ouput", "json"], "'--output'"),
+        (&["rejects", "list", "--reason", "not_jsn"], "'not_json'"),
+    ] {
+        let (code, _, stderr) = waybill(folder.path(), &[], arguments);
+        assert_eq!(code, 64, "{arguments:?}");
+        assert!(stderr.contains("similar") && stderr.contains(meant), "{stderr}");
+    }
+}
+
+#[test]
+fn nothing_is_coloured_that_is_not_shown_on_a_terminal() {
+    let folder = folder();
+    for arguments in [&["dance"][..], &["--help"], &["config", "show"]] {
+        let (_, stdout, stderr) = waybill(folder.path(), &[], arguments);
+        assert!(!(stdout + &stderr).contains('\u{1b}'), "{arguments:?}");
+    }
+}
+
+#[test]
+fn shells_complete_commands_whatever_the_settings_are() {
+    let folder = folder();
+    fs::write(folder.path().join("waybill.toml"), "[wrong").expect("a file");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (code, script, stderr) = waybill(folder.path(), &[], &["completions", shell]);
+        assert_eq!((code, stderr.as_str()), (0, ""), "{shell}");
+        assert!(script.contains("reconcile") && script.contains("lock-timeout"), "{shell}");
+    }
+    let (_, script, _) = waybill(folder.path(), &[], &["completions", "bash"]);
+    fs::write(folder.path().join("waybill"), script).expect("a file");
+    let ask = "source ./waybill; COMP_WORDS=(waybill rejects re); COMP_CWORD=2; \
+               _waybill waybill re rejects; echo ${COMPREPLY[*]}";
+    let ran = Command::new("bash").args(["-c", ask]).current_dir(folder.path()).output();
+    assert_eq!(String::from_utf8_lossy(&ran.expect("bash").stdout), "replay\n");
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let folder = folder();
+    let (code, _, stderr) = waybill(folder.path(), &[], &["man", "man1"]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    for page in ["waybill.1", "waybill-publish.1", "waybill-rejects-list.1"] {
+        let page = fs::read_to_string(folder.path().join("man1").join(page)).expect(page);
+        assert!(page.contains(".SH SYNOPSIS") && page.contains("Examples:"), "{page}");
+    }
+    fs::write(folder.path().join("file"), "").expect("a file");
+    let (code, _, stderr) = waybill(folder.path(), &[], &["man", "file/man1"]);
+    assert_eq!(code, 1);
+    assert!(stderr.contains("the pages cannot be written to file/man1"), "{stderr}");
+}
+
+#[test]
+fn the_settings_are_shown_to_programs_too() {
+    let (folder, url) = (folder(), ("WAYBILL_DATABASE__URL", "postgres://me:pw@h/d"));
+    let show = ["config", "show", "--output", "json", "--set", "broker.channel=a"];
+    let (code, stdout, _) = waybill(folder.path(), &[url], &show);
+    assert_eq!(code, 0);
+    let shown: serde_json::Value = serde_json::from_str(&stdout).expect("JSON");
+    assert_eq!(shown["broker.channel"]["value"], "a");
+    assert_eq!(shown["broker.channel"]["origin"], "--set");
+    assert_eq!(shown["database.url"]["value"], "postgres://me:***@h/d");
+    assert!(shown["http.listen"]["origin"].is_null(), "{shown}");
 }
 
 #[test]

@@ -108,6 +108,52 @@ async fn every_other_address_has_its_answer() {
 }
 
 #[tokio::test]
+async fn the_page_speaks_the_language_of_its_reader() {
+    let (_world, replica) = with_the_model(&[]).await;
+    let order = format!("/orders/{MODEL_UID}");
+    let russian = [("accept-language", "ru-RU,ru;q=0.9,en;q=0.8")];
+    let chosen = [("accept-language", "en"), ("cookie", "waybill_language=ru")];
+    for (path, headers, language, text) in [
+        (order.as_str(), &[][..], "en", "Postal code"),
+        (&order, &russian, "ru", "26 ноября 2021, 06:22:19 UTC"),
+        (&order, &chosen, "ru", "Индекс"),
+        ("/", &russian, "ru", "Найти заказ"),
+        ("/orders/unknown", &russian, "ru", "База данных опрошена"),
+        ("/orders/a%20b", &russian, "ru", "знак 2"),
+        ("/nowhere", &russian, "ru", "Такой страницы нет"),
+    ] {
+        let reply = ask(&replica, Method::GET, path, headers).await;
+        assert_eq!(reply.headers["content-language"], language, "{path}");
+        assert_eq!(reply.headers["vary"], "accept-language, cookie", "{path}");
+        assert!(reply.text().contains(&format!("<html lang=\"{language}\">")), "{path}");
+        assert!(reply.text().contains(text), "{path}: {}", reply.text());
+    }
+
+    let page = ask(&replica, Method::GET, &order, &russian).await;
+    let change = format!("/orders?uid={MODEL_UID}&lang=en");
+    assert!(page.text().contains(&change.replace('&', "&#38;")), "{}", page.text());
+    let changed = ask(&replica, Method::GET, &change, &russian).await;
+    assert_eq!(changed.status, StatusCode::SEE_OTHER);
+    assert_eq!(changed.headers["location"], format!("/orders?uid={MODEL_UID}").as_str());
+    let cookie = "waybill_language=en; Path=/; Max-Age=31536000; SameSite=Lax; HttpOnly";
+    assert_eq!(changed.headers["set-cookie"], cookie);
+}
+
+#[tokio::test]
+async fn what_was_pasted_leads_to_the_order_or_is_kept_to_be_mended() {
+    let (_world, replica) = with_the_model(&[]).await;
+    for pasted in ["%22{}%22%0D%0A", "http://shop/orders/{}?lang=ru", "%C2%AB{}%C2%BB"] {
+        let path = format!("/orders?uid={}", pasted.replace("{}", MODEL_UID));
+        let reply = replica.get(&path).await;
+        assert_eq!(reply.headers["location"], format!("/orders/{MODEL_UID}").as_str(), "{path}");
+    }
+    let wrong = replica.get("/orders?uid=b563+feb7").await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    assert!(wrong.text().contains("character 5 is “ ”"), "{}", wrong.text());
+    assert!(wrong.text().contains("value=\"b563 feb7\""), "{}", wrong.text());
+}
+
+#[tokio::test]
 async fn the_page_shows_the_customer_and_runs_no_script() {
     let (_world, replica) = with_the_model(&[]).await;
     let reply = replica.get(&format!("/orders/{MODEL_UID}")).await;

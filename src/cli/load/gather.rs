@@ -17,6 +17,8 @@ use crate::load::gather::Worker;
 ///
 /// Exits with 0 when all are here, with 2 when one did not come in time, and says which.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  waybill load barrier --workers 3 --index 1 --first load-0:7070")]
 pub(in crate::cli) struct BarrierArgs {
     #[command(flatten)]
     workers: WorkerArgs,
@@ -29,6 +31,8 @@ pub(in crate::cli) struct BarrierArgs {
 ///
 /// Exits with 0 when all are there, with 2 when they are not, and says whose are missing.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  waybill load gather results --workers 3 --index 1 --first load-0:7070")]
 pub(in crate::cli) struct GatherArgs {
     /// The folder with this worker's results
     dir: PathBuf,

@@ -32,6 +32,8 @@ const MAX_RATE: u32 = 1_000_000;
 /// Exits with 0 when every order was served, with 1 when some was not confirmed or not served,
 /// and with 2 when it could not be measured.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  waybill load ingest --rates 100,500 --duration 20s --url http://127.0.0.1:8080 --output results")]
 pub(in crate::cli) struct Args {
     /// Orders a second, stage by stage
     #[arg(long, value_name = "RATE,…", required = true, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_RATE)))]

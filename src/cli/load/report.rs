@@ -24,6 +24,8 @@ const UNUSABLE: u8 = 2;
 /// Exits with 0 when every stage kept the objectives, 1 when one did not or sent less than 95 % of
 /// what it was asked to, and 2 when the results cannot be read whole.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  waybill load report results --slo 'success>=0.999,p99<=50ms'")]
 pub(in crate::cli) struct Args {
     /// The folder of the results
     #[arg(value_name = "DIR")]

@@ -24,6 +24,8 @@ const CONNECTIONS: u32 = 2;
 /// The orders are those of a receipt, or else the newest in the database of the settings. Each is
 /// asked for at URL first, for its entity tag; one that is not there within a minute is an error.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  waybill load targets --url http://127.0.0.1:8080 --mix hits=90,misses=10 --output targets.json")]
 pub(in crate::cli) struct Args {
     /// Ask for the orders of a receipt of `waybill publish --receipt`; may be given several times
     #[arg(long, value_name = "FILE", num_args = 1..)]

@@ -17,6 +17,8 @@ use crate::signals::Signals;
 ///
 /// Exits with 0 at SIGTERM, SIGINT or SIGHUP, and with 2 when it cannot write or listen.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  waybill load watch --metrics http://127.0.0.1:8081/metrics --output results/server.ndjson")]
 pub(in crate::cli) struct Args {
     /// Where the service's metrics are, such as `http://127.0.0.1:8081/metrics`; several follow each other
     #[arg(long, value_name = "URL", required = true, num_args = 1..)]

@@ -18,6 +18,9 @@ use crate::store::{Direction, Store};
 const BATCH: (usize, usize) = (100, 4 << 20);
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  waybill rejects export --output rejects.ndjson
+  waybill rejects export --until 2026-11-01T00:00:00Z --output old.ndjson")]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     filters: Filters,

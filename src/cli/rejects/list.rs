@@ -8,6 +8,7 @@ use indicatif::HumanBytes;
 use super::filters::Filters;
 use super::pager::Pager;
 use super::record;
+use crate::cli::output::Output;
 use crate::rejects::display::shortened;
 use crate::store::{Direction, KeptReject, Store};
 
@@ -20,12 +21,24 @@ const CHANNEL_CHARS: usize = 32;
 const HEAD: [&str; 7] = ["ID", "FIRST SEEN", "CHANNEL", "SEQUENCE", "REASON", "SIZE", "DETAIL"];
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  waybill rejects list
+  waybill rejects list --since 2h --reason too_large --output json")]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     filters: Filters,
-    /// Write a line of JSON for each instead of a table
-    #[arg(long)]
+    /// How to write them: a table for people, or a line of JSON for each
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    output: Output,
+    /// The same as --output json
+    #[arg(long, conflicts_with = "output")]
     json: bool,
+}
+
+impl Args {
+    fn is_json(&self) -> bool {
+        self.json || self.output == Output::Json
+    }
 }
 
 pub(super) async fn run(args: &Args, store: Store) -> anyhow::Result<ExitCode> {
@@ -36,12 +49,12 @@ pub(super) async fn run(args: &Args, store: Store) -> anyhow::Result<ExitCode> {
         let page = pager.page().await?;
         let mut stdout = io::stdout().lock();
         if page.is_empty() {
-            if !args.json && table.is_empty() {
+            if !args.is_json() && table.is_empty() {
                 writeln!(stdout, "no rejects")?;
             }
             return Ok(ExitCode::SUCCESS);
         }
-        if args.json {
+        if args.is_json() {
             page.iter().try_for_each(|kept| record::write(&mut stdout, kept, None))?;
         } else {
             table.write(&mut stdout, &page)?;

@@ -16,6 +16,9 @@ const COPY: &str = "keep a copy with `waybill rejects export --output FILE` and 
                     with a moment in place of an age";
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  waybill rejects prune --until 2026-11-01T00:00:00Z
+  waybill rejects prune --reason not_json --all --yes")]
 #[command(group = clap::ArgGroup::new("scope").required(true).multiple(true).args(["all", "until"]))]
 pub(in crate::cli) struct Args {
     #[command(flatten)]

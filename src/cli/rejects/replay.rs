@@ -13,6 +13,10 @@ use crate::signals::Signals;
 use crate::store::{Direction, KeptReject, RejectFilter, Store};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  waybill rejects replay --dry-run
+  waybill rejects replay 17 18
+  waybill rejects replay --reason too_large")]
 pub(in crate::cli) struct Args {
     /// Only these rejects, by the ids that `list` shows
     #[arg(value_name = "ID", conflicts_with_all = ["reasons", "since", "until", "channel", "limit"])]

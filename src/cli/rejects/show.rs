@@ -9,6 +9,9 @@ use crate::rejects::display::{Escaped, HexDump, text};
 use crate::store::{Direction, RejectFilter, Store};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  waybill rejects show 17
+  waybill rejects show 17 --raw > message.json")]
 pub(in crate::cli) struct Args {
     /// The id that `list` shows
     #[arg(value_name = "ID")]

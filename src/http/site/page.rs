@@ -1,27 +1,51 @@
-//! The page for people: a search form, one order laid out to read and print, and what to say when there is none.
+//! The page for people: a search form, one order laid out to read and print, and what to say when
+//! there is none. In the language of the reader.
 
+mod language;
 mod moment;
 mod money;
+mod texts;
+mod typed;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use askama::Template;
 use axum::response::Response;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
+use order::InvalidUid;
 use order::details::Details;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+pub(super) use self::language::Language;
 use self::money::Currency;
+use self::texts::{Message, Texts};
 use crate::http::html::html;
 use crate::log_limit::LogLimit;
 
 /// Shown below the search form; the id of `data/model.json`.
 const EXAMPLE_UID: &str = "b563feb7b2b84b6test";
 
+/// The most characters of what was typed that are offered to be mended.
+const MOST_TYPED: usize = 512;
+
+/// What every page has around it.
+struct Frame {
+    /// As in `<html lang>`.
+    language: &'static str,
+    texts: &'static Texts,
+    /// The tag of the language that a reader may change to, its name, and where that is done.
+    other: &'static str,
+    other_name: &'static str,
+    change: String,
+}
+
 #[derive(Template)]
 #[template(path = "index.html")]
 struct IndexPage<'a> {
     base: &'a str,
+    frame: Frame,
     example: &'static str,
 }
 
@@ -29,8 +53,11 @@ struct IndexPage<'a> {
 #[template(path = "order.html")]
 struct OrderPage<'a> {
     base: &'a str,
+    frame: Frame,
     order: &'a Details,
     currency: Currency<'a>,
+    /// The currency, or what stands for one that is not known.
+    unit: String,
     placed: String,
     paid: String,
 }
@@ -40,10 +67,13 @@ struct OrderPage<'a> {
 #[template(path = "message.html")]
 struct MessagePage<'a> {
     base: &'a str,
+    frame: Frame,
     status: u16,
-    title: &'a str,
+    title: &'static str,
     text: String,
-    advice: &'a str,
+    advice: &'static str,
+    /// When the database was asked; empty if it was not.
+    asked: String,
     /// What the search form is filled with, so that a slip can be mended in place.
     uid: &'a str,
 }
@@ -52,6 +82,7 @@ struct MessagePage<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct Pages {
     base_path: Arc<str>,
+    language: Language,
     /// Bounds how often a document that cannot be read is logged.
     unreadable: Arc<LogLimit>,
 }
@@ -60,14 +91,20 @@ impl Pages {
     /// `base_path` is empty, or begins with a slash and does not end with one.
     #[must_use]
     pub fn new(base_path: &str) -> Self {
-        Self { base_path: base_path.into(), unreadable: Arc::default() }
+        Self { base_path: base_path.into(), ..Self::default() }
+    }
+
+    /// The same in the language of who sent these headers.
+    #[must_use]
+    pub fn to(&self, headers: &HeaderMap) -> Self {
+        Self { language: Language::of(headers), ..self.clone() }
     }
 
     /// The page with the search form alone, at `/`.
     #[must_use]
     pub fn index(&self) -> Response {
-        let page = IndexPage { base: &self.base_path, example: EXAMPLE_UID };
-        html(StatusCode::OK, &page, &HeaderValue::from_static("no-cache"))
+        let page = IndexPage { base: &self.base_path, frame: self.frame(""), example: EXAMPLE_UID };
+        self.answer(StatusCode::OK, &page, &HeaderValue::from_static("no-cache"))
     }
 
     /// One order laid out to read and print.
@@ -82,14 +119,18 @@ impl Pages {
                 return self.internal();
             }
         };
+        let texts = self.language.texts();
+        let currency = Currency::new(&order.payment.currency);
         let page = OrderPage {
             base: &self.base_path,
-            currency: Currency::new(&order.payment.currency),
-            placed: moment::from_rfc3339(&order.date_created),
-            paid: moment::from_unix(order.payment.payment_dt),
+            frame: self.frame(&order.order_uid),
+            currency,
+            unit: currency.unit(texts.minor_units_of),
+            placed: moment::from_rfc3339(&order.date_created, &texts.months),
+            paid: moment::from_unix(order.payment.payment_dt, &texts.months),
             order: &order,
         };
-        html(StatusCode::OK, &page, cache_control)
+        self.answer(StatusCode::OK, &page, cache_control)
     }
 
     fn log_unreadable(&self, error: &serde_json::Error) {
@@ -107,69 +148,43 @@ impl Pages {
     /// 404: Postgres was asked and has no such order.
     #[must_use]
     pub fn not_found(&self, uid: &str) -> Response {
-        self.message(
-            StatusCode::NOT_FOUND,
-            "No such order",
-            format!("No order with the id {uid} is known here."),
-            "Check the id: capital and small letters differ. An order made just now may take a moment to arrive.",
-            uid,
-        )
+        let texts = self.language.texts();
+        let asked = format!("{} {}.", texts.asked_at, moment::now(&texts.months));
+        let page = MessagePage { asked, ..self.page(&texts.no_such_order, uid, uid) };
+        self.message(StatusCode::NOT_FOUND, page)
     }
 
     /// 503: Postgres could not be asked, so "no such order" would be a guess.
     #[must_use]
-    pub fn cannot_tell(&self, retry_after_seconds: u32) -> Response {
-        let wait = match retry_after_seconds {
-            0 | 1 => "a second".to_owned(),
-            seconds => format!("{seconds} seconds"),
-        };
-        let mut response = self.message(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "Cannot tell right now",
-            format!(
-                "We cannot tell right now whether this order exists. Reload this page in {wait}."
-            ),
-            "The database cannot be asked at the moment. No order is lost by this.",
-            "",
-        );
+    pub fn cannot_tell(&self, uid: &str, retry_after_seconds: u32) -> Response {
+        let wait = retry_after_seconds.max(1).to_string();
+        let page = self.page(&self.language.texts().cannot_tell, &wait, uid);
+        let mut response = self.message(StatusCode::SERVICE_UNAVAILABLE, page);
         response.headers_mut().insert(header::RETRY_AFTER, retry_after_seconds.into());
         response
     }
 
-    /// 400: what stands in place of the id cannot be one; `detail` says why, as a clause.
+    /// 400: `typed` stands in place of the id and cannot be one.
     #[must_use]
-    pub fn bad_uid(&self, detail: &str) -> Response {
-        self.message(
-            StatusCode::BAD_REQUEST,
-            "Not an order id",
-            format!("This cannot be the id of an order: {detail}."),
-            "An id has 1 to 128 characters: letters A to Z, digits, and - . _ ~",
-            "",
-        )
+    pub fn bad_uid(&self, invalid: &InvalidUid, typed: &str) -> Response {
+        let texts = self.language.texts();
+        let end = typed.char_indices().nth(MOST_TYPED).map_or(typed.len(), |(at, _)| at);
+        let page = self.page(&texts.not_an_id, &(texts.why_not)(invalid), &typed[..end]);
+        self.message(StatusCode::BAD_REQUEST, page)
     }
 
     /// 404: nothing is served at this address.
     #[must_use]
     pub fn unknown_address(&self) -> Response {
-        self.message(
-            StatusCode::NOT_FOUND,
-            "No such page",
-            "There is no page at this address.".to_owned(),
-            "An order has its page at /orders/ followed by its id.",
-            "",
-        )
+        let page = self.page(&self.language.texts().no_such_page, "", "");
+        self.message(StatusCode::NOT_FOUND, page)
     }
 
     /// 405; `allow` lists the methods that are, as in `GET, HEAD`.
     #[must_use]
     pub fn method_not_allowed(&self, allow: &'static str) -> Response {
-        let mut response = self.message(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "Method not allowed",
-            format!("This page can be asked for with {allow} only."),
-            "Orders are looked up here; they cannot be changed.",
-            "",
-        );
+        let page = self.page(&self.language.texts().method, allow, "");
+        let mut response = self.message(StatusCode::METHOD_NOT_ALLOWED, page);
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
         response
     }
@@ -177,33 +192,65 @@ impl Pages {
     /// 500: a fault of ours, told in the log and not to the reader.
     #[must_use]
     pub fn internal(&self) -> Response {
-        self.message(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "Something went wrong",
-            "This page could not be made. The fault is ours and has been logged.".to_owned(),
-            "Trying again may help; if it does not, tell whoever runs this service.",
-            "",
-        )
+        let page = self.page(&self.language.texts().internal, "", "");
+        self.message(StatusCode::INTERNAL_SERVER_ERROR, page)
     }
 
-    fn message(
-        &self,
-        status: StatusCode,
-        title: &str,
-        text: String,
-        advice: &str,
-        uid: &str,
-    ) -> Response {
-        let base = &self.base_path;
-        let page = MessagePage { base, status: status.as_u16(), title, text, advice, uid };
-        html(status, &page, &HeaderValue::from_static("no-store"))
+    /// Of a page that may be about an id, or what was typed for one: a change of language keeps it.
+    fn frame(&self, uid: &str) -> Frame {
+        let (language, other) = (self.language, self.language.other());
+        let page = match uid {
+            "" => "/?".to_owned(),
+            uid => format!("/orders?uid={}&", utf8_percent_encode(uid, NON_ALPHANUMERIC)),
+        };
+        Frame {
+            language: language.tag(),
+            texts: language.texts(),
+            other: other.tag(),
+            other_name: other.texts().language,
+            change: format!("{}{page}lang={}", self.base_path, other.tag()),
+        }
     }
+
+    fn page<'a>(&'a self, message: &Message, about: &str, uid: &'a str) -> MessagePage<'a> {
+        MessagePage {
+            base: &self.base_path,
+            frame: self.frame(uid),
+            status: 0,
+            title: message.title,
+            text: (message.text)(about),
+            advice: message.advice,
+            asked: String::new(),
+            uid,
+        }
+    }
+
+    fn message(&self, status: StatusCode, page: MessagePage<'_>) -> Response {
+        let page = MessagePage { status: status.as_u16(), ..page };
+        self.answer(status, &page, &HeaderValue::from_static("no-store"))
+    }
+
+    fn answer(&self, status: StatusCode, page: &impl Template, cache: &HeaderValue) -> Response {
+        let mut response = html(status, page, cache);
+        let headers = response.headers_mut();
+        let language = HeaderValue::from_static(self.language.tag());
+        headers.insert(header::CONTENT_LANGUAGE, language);
+        headers.insert(header::VARY, HeaderValue::from_static("accept-language, cookie"));
+        response
+    }
+}
+
+/// The id in what somebody typed or pasted: without blanks and quotes around it, or out of the
+/// address of a page.
+pub(super) fn typed_uid(typed: &str) -> Cow<'_, str> {
+    typed::uid(typed)
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
 
+    use super::texts::ENGLISH;
     use super::*;
     use crate::http::site::transcript;
 
@@ -212,6 +259,13 @@ mod tests {
 
     fn pages() -> Pages {
         Pages::default()
+    }
+
+    /// The page with the moment left out at which the database was asked.
+    fn without_now(page: &str) -> String {
+        let Some((before, rest)) = page.split_once(ENGLISH.asked_at) else { return page.into() };
+        let (_, after) = rest.split_once(" UTC").unwrap();
+        format!("{before}{} […]{after}", ENGLISH.asked_at)
     }
 
     fn model() -> Value {
@@ -265,14 +319,17 @@ mod tests {
         let pages = [
             ("index", pages().index()),
             ("not_found", pages().not_found("b563feb7b2b84b6test")),
-            ("cannot_tell", pages().cannot_tell(2)),
-            ("bad_uid", pages().bad_uid("character \"<\" at 3 is not allowed")),
+            ("cannot_tell", pages().cannot_tell("b563feb7b2b84b6test", 2)),
+            (
+                "bad_uid",
+                pages().bad_uid(&InvalidUid::Character { character: '<', position: 3 }, "ab<"),
+            ),
             ("unknown_address", pages().unknown_address()),
             ("method_not_allowed", pages().method_not_allowed("GET, HEAD")),
             ("internal", pages().internal()),
         ];
         for (name, page) in pages {
-            insta::assert_snapshot!(name, transcript(page));
+            insta::assert_snapshot!(name, without_now(&transcript(page)));
         }
     }
 

@@ -13,8 +13,10 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::change_language::change_language;
 use super::hot_path::{ORDERS, order_response};
 use super::observe::{Observer, observe};
+use super::page::typed_uid;
 use super::{Site, many};
 use crate::http::assets;
 use crate::http::problem::Problem;
@@ -30,7 +32,7 @@ const RETRY_AFTER: u32 = 1;
 pub(super) fn router(site: Site) -> Router {
     let internal = site.pages.clone();
     Router::new()
-        .route("/", html(get(async |State(site): State<Site>| site.pages.index())))
+        .route("/", html(get(index)))
         .route("/orders", html(get(to_order_page)))
         .route("/orders/", html(get(to_order_page)))
         .route("/orders/{*uid}", html(get(order_page)))
@@ -42,6 +44,7 @@ pub(super) fn router(site: Site) -> Router {
         .route("/static/style.css", html(get(async |h: HeaderMap| assets::stylesheet(&h))))
         .route("/static/icon.svg", html(get(async |h: HeaderMap| assets::icon(&h))))
         .fallback(unknown_address)
+        .layer(middleware::from_fn_with_state(site.clone(), change_language))
         .layer(CatchPanicLayer::custom(move |_| {
             log_panic();
             internal.internal()
@@ -51,7 +54,10 @@ pub(super) fn router(site: Site) -> Router {
 }
 
 fn html(route: MethodRouter<Site>) -> MethodRouter<Site> {
-    route.fallback(async |State(site): State<Site>| site.pages.method_not_allowed("GET, HEAD"))
+    let method_not_allowed = async |State(site): State<Site>, headers: HeaderMap| {
+        site.pages.to(&headers).method_not_allowed("GET, HEAD")
+    };
+    route.fallback(method_not_allowed)
 }
 
 fn json<S: Clone + Send + Sync + 'static>(route: MethodRouter<S>) -> MethodRouter<S> {
@@ -78,11 +84,11 @@ fn log_panic() {
     }
 }
 
-async fn unknown_address(State(site): State<Site>, uri: Uri) -> Response {
+async fn unknown_address(State(site): State<Site>, uri: Uri, headers: HeaderMap) -> Response {
     if uri.path().starts_with("/api/") {
         Problem::no_such_address().into_response()
     } else {
-        site.pages.unknown_address()
+        site.pages.to(&headers).unknown_address()
     }
 }
 
@@ -100,14 +106,20 @@ async fn order(State(site): State<Site>, uri: Uri, headers: HeaderMap) -> Respon
     }
 }
 
+async fn index(State(site): State<Site>, headers: HeaderMap) -> Response {
+    site.pages.to(&headers).index()
+}
+
 /// `GET /orders/{uid}`: the order for a person.
-async fn order_page(State(site): State<Site>, uri: Uri) -> Response {
-    match uid_behind(ORDER_PAGES, &uri) {
-        Err(illegal) => site.pages.bad_uid(&illegal.to_string()),
+async fn order_page(State(site): State<Site>, uri: Uri, headers: HeaderMap) -> Response {
+    let pages = site.pages.to(&headers);
+    let raw = percent_decode_str(raw_uid(ORDER_PAGES, &uri)).decode_utf8_lossy();
+    match OrderUid::try_from(&*raw) {
+        Err(invalid) => pages.bad_uid(&invalid, &raw),
         Ok(uid) => match site.lookup.find(&uid).await {
-            Answer::Found(order) => site.pages.order(order.document(), &site.cache_control),
-            Answer::Absent => site.pages.not_found(uid.as_str()),
-            Answer::CannotTell => site.pages.cannot_tell(RETRY_AFTER),
+            Answer::Found(order) => pages.order(order.document(), &site.cache_control),
+            Answer::Absent => pages.not_found(uid.as_str()),
+            Answer::CannotTell => pages.cannot_tell(uid.as_str(), RETRY_AFTER),
         },
     }
 }
@@ -121,23 +133,27 @@ struct Form {
 /// `GET /orders?uid=X`: where the form of the page goes.
 async fn to_order_page(
     State(site): State<Site>,
+    headers: HeaderMap,
     form: Result<Query<Form>, QueryRejection>,
 ) -> Response {
     let typed = form.map(|Query(form)| form.uid).unwrap_or_default();
-    match OrderUid::try_from(typed.trim()) {
+    match OrderUid::try_from(&*typed_uid(&typed)) {
         Ok(uid) => {
             let to = Redirect::to(&format!("{}{ORDER_PAGES}{uid}", site.base_path));
             ([(CACHE_CONTROL, HeaderValue::from_static("no-store"))], to).into_response()
         }
-        Err(illegal) => site.pages.bad_uid(&illegal.to_string()),
+        Err(invalid) => site.pages.to(&headers).bad_uid(&invalid, &typed),
     }
 }
 
 /// The uid that a path names. All its valid characters may also come percent-encoded.
 fn uid_behind(prefix: &str, uri: &Uri) -> Result<OrderUid, InvalidUid> {
-    let raw = uri.path().strip_prefix(prefix).unwrap_or_default();
     // What is not UTF-8 becomes a character that no uid has.
-    OrderUid::try_from(&*percent_decode_str(raw).decode_utf8_lossy())
+    OrderUid::try_from(&*percent_decode_str(raw_uid(prefix, uri)).decode_utf8_lossy())
+}
+
+fn raw_uid<'a>(prefix: &str, uri: &'a Uri) -> &'a str {
+    uri.path().strip_prefix(prefix).unwrap_or_default()
 }
 
 #[cfg(test)]

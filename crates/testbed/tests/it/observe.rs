@@ -33,17 +33,17 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        let dir = tempfile::Builder::new().prefix("waybill-observe-").tempdir().unwrap();
+        let dir = tempfile::Builder::new().prefix("waybill-observe-").tempdir().expect("a folder");
         for name in ["alerts", "dashboards"] {
-            symlink(Path::new(REPOSITORY).join(name), dir.path().join(name)).unwrap();
+            symlink(Path::new(REPOSITORY).join(name), dir.path().join(name)).expect("a link");
         }
         let bin = dir.path().join("bin");
-        fs::create_dir(&bin).unwrap();
+        fs::create_dir(&bin).expect("a folder");
         let grafana = bin.join("grafana-server");
-        fs::write(&grafana, GRAFANA).unwrap();
-        fs::set_permissions(&grafana, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(&grafana, GRAFANA).expect("a file");
+        fs::set_permissions(&grafana, fs::Permissions::from_mode(0o755)).expect("its mode");
         let tools = PathBuf::from(REPOSITORY).join(".tools/bin");
-        let path = std::env::var("PATH").unwrap();
+        let path = std::env::var("PATH").expect("a PATH");
         let path = format!("{}:{path}:{}", bin.display(), tools.display());
         Self { dir, path }
     }
@@ -52,15 +52,15 @@ impl Place {
     fn testbed(&self, arguments: &[&str]) -> String {
         let mut command = Command::new(env!("CARGO_BIN_EXE_testbed"));
         let command = command.args(arguments).current_dir(self.dir.path()).env("PATH", &self.path);
-        let ran = command.output().unwrap();
-        let printed = String::from_utf8(ran.stdout).unwrap();
+        let ran = command.output().expect("testbed runs");
+        let printed = String::from_utf8(ran.stdout).expect("UTF-8");
         let said = String::from_utf8_lossy(&ran.stderr).into_owned();
         assert!(ran.status.success(), "{arguments:?}: {printed}{said}");
         printed + &said
     }
 
     fn file(&self, path: &str) -> String {
-        fs::read_to_string(self.dir.path().join(".waybill").join(path)).unwrap()
+        fs::read_to_string(self.dir.path().join(".waybill").join(path)).expect("a file")
     }
 }
 

@@ -2,26 +2,35 @@
 
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
+/// The names of the months, January first, as they stand in a date.
+pub(super) type Months = [&'static str; 12];
+
 /// Seconds since 1970 as a date; a number that is no date (before the year −9999,
 /// after 9999: milliseconds, most likely) is shown as it is.
-pub(super) fn from_unix(seconds: i64) -> String {
-    OffsetDateTime::from_unix_timestamp(seconds).map_or_else(|_| seconds.to_string(), readable)
+pub(super) fn from_unix(seconds: i64, months: &Months) -> String {
+    OffsetDateTime::from_unix_timestamp(seconds)
+        .map_or_else(|_| seconds.to_string(), |moment| readable(moment, months))
 }
 
 /// An RFC 3339 date; what cannot be read as one is shown as it is.
-pub(super) fn from_rfc3339(text: &str) -> String {
+pub(super) fn from_rfc3339(text: &str, months: &Months) -> String {
     OffsetDateTime::parse(text, &Rfc3339)
         .ok()
         .and_then(|moment| moment.checked_to_offset(UtcOffset::UTC))
-        .map_or_else(|| text.to_owned(), readable)
+        .map_or_else(|| text.to_owned(), |moment| readable(moment, months))
 }
 
-fn readable(moment: OffsetDateTime) -> String {
+/// The present moment.
+pub(super) fn now(months: &Months) -> String {
+    readable(OffsetDateTime::now_utc(), months)
+}
+
+fn readable(moment: OffsetDateTime, months: &Months) -> String {
     let (hour, minute, second) = moment.to_hms();
     format!(
         "{} {} {}, {hour:02}:{minute:02}:{second:02} UTC",
         moment.day(),
-        moment.month(),
+        months[usize::from(u8::from(moment.month())) - 1],
         moment.year()
     )
 }
@@ -31,6 +40,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::http::site::page::texts::{ENGLISH, RUSSIAN};
+
+    #[test]
+    fn months_have_the_names_of_the_language() {
+        assert_eq!(from_unix(1_637_907_727, &RUSSIAN.months), "26 ноября 2021, 06:22:07 UTC");
+    }
 
     #[test]
     fn seconds_become_a_date_or_stay_a_number() {
@@ -45,7 +60,7 @@ mod tests {
             (i64::MIN, "-9223372036854775808"),
         ];
         for (seconds, expected) in table {
-            assert_eq!(from_unix(seconds), expected);
+            assert_eq!(from_unix(seconds, &ENGLISH.months), expected);
         }
     }
 
@@ -60,15 +75,15 @@ mod tests {
             ("", ""),
         ];
         for (text, expected) in table {
-            assert_eq!(from_rfc3339(text), expected);
+            assert_eq!(from_rfc3339(text, &ENGLISH.months), expected);
         }
     }
 
     proptest! {
         #[test]
         fn no_number_and_no_text_panics(seconds: i64, text in ".*") {
-            from_unix(seconds);
-            from_rfc3339(&text);
+            from_unix(seconds, &ENGLISH.months);
+            from_rfc3339(&text, &RUSSIAN.months);
         }
     }
 }

@@ -56,12 +56,16 @@ impl<'a> Currency<'a> {
         number
     }
 
-    /// The unit of the numbers: the code, or a note that it is not known.
-    pub(super) fn unit(&self) -> String {
-        match (self.digits, self.code) {
-            (Some(_), code) => code.to_owned(),
-            (None, "") => "minor units, no currency given".to_owned(),
-            (None, code) => format!("minor units of {code}"),
+    /// Whether ISO 4217 has it, so that amounts have its decimals.
+    pub(super) fn is_known(&self) -> bool {
+        self.digits.is_some()
+    }
+
+    /// The unit of the numbers: the code, or what `minor_units_of` says of one that is not known.
+    pub(super) fn unit(&self, minor_units_of: fn(&str) -> String) -> String {
+        match self.digits {
+            Some(_) => self.code.to_owned(),
+            None => minor_units_of(self.code),
         }
     }
 }
@@ -71,6 +75,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::http::site::page::texts::ENGLISH;
 
     #[test]
     fn an_amount_has_the_decimals_of_its_currency() {
@@ -115,7 +120,8 @@ mod tests {
             ("", "minor units, no currency given"),
         ];
         for (code, expected) in table {
-            assert_eq!(Currency::new(code).unit(), expected);
+            let unit = Currency::new(code).unit(ENGLISH.minor_units_of);
+            assert_eq!(unit, expected);
         }
     }
 
