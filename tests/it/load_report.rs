@@ -235,15 +235,14 @@ fn what_others_wrote_is_escaped_and_the_page_can_be_printed_alone() {
 #[test]
 fn ingest_is_judged_by_its_own_objectives() {
     let dir = results("good");
-    let orders: String = (0..10_u64)
-        .map(|order| {
-            let sent = 1_795_786_069_000_000_000 + order * 100_000_000;
-            let (confirmed, served) = (sent + 2_000_000, sent + 30_000_000);
-            format!(
-                "{{\"sent\":{sent},\"confirmed\":{confirmed},\"served\":{served},\"error\":null}}\n"
-            )
-        })
-        .collect();
+    let order = |number: u64| {
+        let sent = 1_795_786_069_000_000_000 + number * 100_000_000;
+        let (confirmed, served) = (sent + 2_000_000, sent + 30_000_000);
+        format!(
+            "{{\"sent\":{sent},\"confirmed\":{confirmed},\"served\":{served},\"error\":null}}\n"
+        )
+    };
+    let orders: String = (0..10).map(order).collect();
     let end = "{\"complete\":true,\"orders\":10}\n";
     fs::write(dir.path().join("ingest-10.ndjson"), orders.clone() + end).expect("written");
     let (code, text, _) = report(dir.path(), &[]);
