@@ -85,19 +85,22 @@ impl Stage {
     ) -> Self {
         let (mut kinds, mut samples) = (Failures::default(), Vec::new());
         let before = problems.len();
-        for (number, paths) in (0..).zip(files.values()) {
-            for path in paths {
-                if let Err(problem) = read_file(path, number, &mut kinds, &mut samples) {
-                    problems.push(format!("{}: {problem}", path.display()));
-                }
+        let parts = (0..).zip(files.values());
+        let paths = parts.flat_map(|(part, paths)| paths.iter().map(move |path| (part, path)));
+        let mut part_of = Vec::new();
+        for (number, (part, path)) in (0..).zip(paths) {
+            part_of.push(part);
+            if let Err(problem) = read_file(path, number, &mut kinds, &mut samples) {
+                problems.push(format!("{}: {problem}", path.display()));
             }
         }
         samples.sort_unstable_by_key(|sample: &Sample| sample.start);
         let statistics = Statistics::of(samples.iter(), &kinds);
         let mut breaches = breaches(slo, &statistics);
         breaches.extend(too_few(rate, &statistics));
-        let part = |(number, name): (u16, &String)| {
-            let of_part = samples.iter().filter(|sample| sample.part == number);
+        let part = |(number, name): (usize, &String)| {
+            let is_of_it = |sample: &&Sample| part_of[usize::from(sample.file)] == number;
+            let of_part = samples.iter().filter(is_of_it);
             let statistics = Statistics::of(of_part, &kinds);
             let breaches = self::breaches(slo, &statistics);
             Part { name: name.clone(), statistics, breaches }
@@ -184,7 +187,7 @@ fn breaches(slo: &Slo, statistics: &Statistics) -> Vec<Breach> {
 /// Reads a file to its end, or as far as it can be read.
 fn read_file(
     path: &Path,
-    part: u16,
+    number: u16,
     kinds: &mut Failures,
     samples: &mut Vec<Sample>,
 ) -> Result<(), String> {
@@ -204,7 +207,7 @@ fn read_file(
             latency: outcome.latency,
             code: outcome.code,
             failure: kinds.number(&outcome),
-            part,
+            file: number,
         });
         if outcomes.streams() != stream {
             stream = outcomes.streams();
@@ -244,7 +247,7 @@ mod tests {
 
     fn at(seconds: i64, failure: u16) -> Sample {
         let start = seconds * 1_000_000_000;
-        Sample { start, latency: 5, code: 200, failure, part: 0 }
+        Sample { start, latency: 5, code: 200, failure, file: 0 }
     }
 
     #[test]

@@ -18,8 +18,8 @@ pub struct Sample {
     pub code: u16,
     /// The kind of its failure; 0 for a success.
     pub failure: u16,
-    /// The part of the stage that it belongs to.
-    pub part: u16,
+    /// The file that it was read from, by its number in the stage.
+    pub file: u16,
 }
 
 /// How long answers took, in nanoseconds; those of failures count too. In JSON they are seconds.
@@ -91,9 +91,10 @@ pub struct Statistics {
     pub successes: u64,
     /// The share of the latter.
     pub success: f64,
-    /// Requests sent a second, from the first to the last.
+    /// Requests sent a second, from the first to the last: the sum over files, whose attacks may
+    /// have begun a little after one another.
     pub got: f64,
-    /// Right answers a second, from the first request to the last answer.
+    /// Right answers a second, from the first request to the last answer: the same sum.
     pub throughput: f64,
     /// How long answers took.
     pub latency_seconds: Latencies,
@@ -107,32 +108,61 @@ pub struct Statistics {
     pub end: i64,
 }
 
+/// What one vegeta sent: the results of a file.
+struct Attack {
+    requests: u64,
+    successes: u64,
+    /// When its first and its last request were sent, and when the last answer had come.
+    start: i64,
+    last: i64,
+    end: i64,
+}
+
+impl Default for Attack {
+    fn default() -> Self {
+        Self { requests: 0, successes: 0, start: i64::MAX, last: i64::MIN, end: i64::MIN }
+    }
+}
+
+impl Attack {
+    fn count(&mut self, sample: &Sample) {
+        self.requests += 1;
+        self.successes += u64::from(sample.failure == 0);
+        self.start = self.start.min(sample.start);
+        self.last = self.last.max(sample.start);
+        self.end = self.end.max(sample.start.saturating_add_unsigned(sample.latency));
+    }
+}
+
 impl Statistics {
     /// Of these results.
     #[must_use]
     pub fn of<'a>(samples: impl Iterator<Item = &'a Sample>, kinds: &Failures) -> Self {
         let mut all = Self { start: i64::MAX, end: i64::MIN, ..Self::default() };
-        let (mut latencies, mut last) = (Vec::new(), i64::MIN);
+        let mut latencies = Vec::new();
+        let mut attacks: BTreeMap<u16, Attack> = BTreeMap::new();
         let mut failures: BTreeMap<u16, u64> = BTreeMap::new();
         for sample in samples {
             latencies.push(sample.latency);
-            all.start = all.start.min(sample.start);
-            all.end = all.end.max(sample.start.saturating_add_unsigned(sample.latency));
-            last = last.max(sample.start);
+            attacks.entry(sample.file).or_default().count(sample);
             *all.status_codes.entry(sample.code).or_default() += 1;
-            match sample.failure {
-                0 => all.successes += 1,
-                kind => *failures.entry(kind).or_default() += 1,
+            if sample.failure != 0 {
+                *failures.entry(sample.failure).or_default() += 1;
             }
         }
         if latencies.is_empty() {
             return Self::default();
         }
-        all.requests = latencies.len() as u64;
+        for attack in attacks.values() {
+            all.requests += attack.requests;
+            all.successes += attack.successes;
+            all.got += numbers::per_second(attack.requests, attack.last.abs_diff(attack.start));
+            all.throughput += numbers::float(attack.successes)
+                / numbers::seconds(attack.end.abs_diff(attack.start).max(1));
+            all.start = all.start.min(attack.start);
+            all.end = all.end.max(attack.end);
+        }
         all.success = numbers::ratio(all.successes, all.requests);
-        all.got = numbers::per_second(all.requests, last.abs_diff(all.start));
-        all.throughput =
-            numbers::float(all.successes) / numbers::seconds(all.end.abs_diff(all.start).max(1));
         all.latency_seconds = Latencies::of(latencies);
         for (kind, count) in failures {
             *all.failures.entry(kinds.name(kind).to_owned()).or_default() += count;
@@ -172,13 +202,20 @@ mod tests {
             latency: 500_000_000,
             code: if failure == 0 { 200 } else { 0 },
             failure,
-            part: 0,
+            file: 0,
         };
         let samples: Vec<Sample> = (0..101).map(|number| sample(number * 10, 0)).collect();
         let statistics = Statistics::of(samples.iter(), &Failures::default());
         assert!((statistics.got - 100.0).abs() < 1e-9, "{statistics:?}");
         assert!((statistics.throughput - 101.0 / 1.5).abs() < 1e-9, "{statistics:?}");
         assert_eq!(statistics.status_codes, BTreeMap::from([(200, 101)]));
+        // Another that began half a second later.
+        let later = (50..151).map(|number| Sample { file: 1, ..sample(number * 10, 0) });
+        let both: Vec<Sample> = samples.iter().copied().chain(later).collect();
+        let both = Statistics::of(both.iter(), &Failures::default());
+        assert!((both.got - 200.0).abs() < 1e-9, "{both:?}");
+        assert!((both.throughput - 202.0 / 1.5).abs() < 1e-9, "{both:?}");
+        assert_eq!((both.start, both.end), (0, 2_000_000_000));
         let half = [sample(0, 0), sample(1, 9)];
         let half = Statistics::of(half.iter(), &Failures::default());
         assert_eq!((half.requests, half.successes, half.failed()), (2, 1, 1));

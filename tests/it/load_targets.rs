@@ -92,7 +92,7 @@ async fn without_orders_there_are_no_targets_but_of_misses() {
     let replica = world.serve("a").await;
     let url = format!("http://{}", replica.site);
     let (code, said) = targets(&world, &url, &[]).await;
-    assert_eq!(code, 1, "{said}");
+    assert_eq!(code, 2, "{said}");
     assert!(said.contains("there are no orders in the database; publish some first"), "{said}");
     let (code, said) = targets(&world, &url, &["--mix", "misses=1", "--count", "3"]).await;
     assert_eq!((code, &*said, written(&world).len()), (0, "", 3));
