@@ -25,6 +25,7 @@ fn exposed() -> BTreeSet<String> {
     let metrics = waybill::metrics::Metrics::new();
     // Absent until their sources have answered.
     metrics.lag.set(Some(waybill::metrics::Lag::default()));
+    metrics.session.set_state(&stan::SessionState::Connecting);
     metrics.rejects.set(waybill::store::RejectsMeasured::default(), 0, false);
     let metrics = metrics.render();
     let mut names = BTreeSet::new();
