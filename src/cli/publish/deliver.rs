@@ -1,5 +1,6 @@
 //! The loop between input and broker: sends at the pace asked for and books every outcome.
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::io::Write;
@@ -11,7 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{Stream, StreamExt};
 use stan::PublishError;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::input::{Message, Origin};
@@ -113,9 +114,8 @@ where
         pace.sent(Instant::now());
         let Some((flight, payload)) = report.prepare(message)? else { continue };
         // One after the other, so that they arrive in the order of the input.
-        let (sent, signal) = send(pin!(publish(payload.clone())), interrupted.as_mut()).await;
-        report.tally.stopped = signal.map(Stop::Interrupted);
-        let Some(sent) = sent else {
+        let sending = pin!(publish(payload.clone()));
+        let Some(sent) = report.send(sending, &mut in_flight, interrupted.as_mut()).await? else {
             report.book(flight.done(Err(Failure::Interrupted)))?;
             continue;
         };
@@ -138,17 +138,6 @@ where
         signal
     };
     report.drain(in_flight, overdue, &give_up).await
-}
-
-/// What came of `sending`, unless it had to be given up, and the signal that came meanwhile.
-async fn send<Sent>(
-    mut sending: Pin<&mut impl Future<Output = Sent>>,
-    interrupted: Pin<&mut impl Future<Output = Signal>>,
-) -> (Option<Sent>, Option<Signal>) {
-    tokio::select! {
-        sent = &mut sending => (Some(sent), None),
-        signal = interrupted => (timeout(SEND_WITHIN, sending).await.ok(), Some(signal)),
-    }
 }
 
 /// A message on its way.
@@ -175,6 +164,34 @@ impl<W: Write> Report<'_, W> {
             }
             Err(error) => self.failure(&message.origin, error).map(|()| None),
         }
+    }
+
+    /// What came of `sending`, unless an interruption gave it up.
+    ///
+    /// Those in flight go on meanwhile: one that is sent again may hold what `sending` waits for,
+    /// the lock of the connection or a place in the client's window.
+    async fn send<Sent>(
+        &mut self,
+        mut sending: Pin<&mut impl Future<Output = Sent>>,
+        in_flight: &mut (impl Stream<Item = Done> + Unpin),
+        interrupted: Pin<&mut impl Future<Output = Signal>>,
+    ) -> anyhow::Result<Option<Sent>> {
+        let signal = Cell::new(None);
+        let mut overdue = pin!(async {
+            signal.set(Some(interrupted.await));
+            sleep(SEND_WITHIN).await;
+        });
+        let sent = loop {
+            tokio::select! {
+                sent = &mut sending => break Some(sent),
+                Some(done) = in_flight.next() => self.book(done)?,
+                () = &mut overdue => break None,
+            }
+        };
+        if let Some(signal) = signal.get() {
+            self.tally.stopped = Some(Stop::Interrupted(signal));
+        }
+        Ok(sent)
     }
 
     /// Waits for the messages that are on their way; after `overdue` they are given up. Every

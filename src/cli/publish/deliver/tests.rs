@@ -5,6 +5,7 @@ use std::future::{pending, ready};
 use std::io;
 
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::*;
 
@@ -95,6 +96,29 @@ async fn a_message_that_is_not_taken_is_sent_again() {
         let tally = run(queue([Ok("a"), Ok("b")]), None, publish, pending()).await;
         assert_eq!((tally.confirmed, tally.failed), (2, 0), "{error}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_sent_again_does_not_keep_the_next_from_being_sent() {
+    let (connection, attempts) = (tokio::sync::Mutex::new(()), Cell::new(0));
+    let publish = async |_| {
+        let _connecting = connection.lock().await;
+        sleep(Duration::from_millis(600)).await;
+        attempts.set(attempts.get() + 1);
+        let (outcome, after) = match attempts.get() {
+            1 => (Err(PublishError::NoResponders), Duration::from_millis(800)),
+            // While the first is sent again, from 1.7 s to 2.3 s. The third is sent at 2 s.
+            2 => (Ok(()), Duration::from_millis(200)),
+            _ => (Ok(()), Duration::ZERO),
+        };
+        Ok(async move {
+            sleep(after).await;
+            outcome
+        })
+    };
+    let delivered = run(queue([Ok("a"), Ok("b"), Ok("c")]), Some(1.0), publish, pending());
+    let tally = timeout(Duration::from_mins(1), delivered).await.expect("an end");
+    assert_eq!((tally.confirmed, tally.failed), (3, 0));
 }
 
 #[tokio::test(start_paused = true)]
