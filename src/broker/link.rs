@@ -14,6 +14,10 @@ use crate::retry;
 /// All who wait for a connection share the outcome of an attempt for so long.
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(500);
 
+/// How long to wait for each answer of the broker, the first one included: in its first seconds a
+/// pod may not be let through yet, and a call that was lost is repeated after 1 s, 3 s and 7 s.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The pause between two attempts to connect at the start.
 const CONNECT_PAUSE: Duration = Duration::from_millis(500);
 
@@ -37,11 +41,13 @@ impl Link {
     /// # Errors
     /// That of the last attempt.
     pub(crate) async fn connect(
-        options: Options,
+        mut options: Options,
         channel: &str,
         retry_for: Duration,
         mut failed: impl FnMut(&Error),
     ) -> Result<Self, Error> {
+        options.request_timeout = ANSWER_TIMEOUT;
+        options.pub_ack_timeout = ANSWER_TIMEOUT;
         let started = Instant::now();
         let may_pass =
             |error: &Error| error.kind() != ErrorKind::Permanent && started.elapsed() < retry_for;

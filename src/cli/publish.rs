@@ -31,10 +31,6 @@ mod receipt;
 /// Messages that may wait between reading and sending; few, because each may be large.
 const QUEUE: usize = 64;
 
-/// How long to wait for each answer of the broker, the first one included: in its first seconds a
-/// pod may not be let through yet, and a call that was lost is repeated after 1 s, 3 s and 7 s.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// What to send, and how fast.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -143,8 +139,6 @@ async fn connect(args: &Args, settings: &Settings) -> anyhow::Result<Link> {
     let channel = args.channel.as_deref().unwrap_or(&broker.channel);
     let mut options = crate::broker::options(broker, "")?;
     options.max_pub_acks_in_flight = WINDOW;
-    options.request_timeout = REQUEST_TIMEOUT;
-    options.pub_ack_timeout = REQUEST_TIMEOUT;
     let mut is_told = false;
     let tell_once = |error: &stan::Error| {
         if !mem::replace(&mut is_told, true) {

@@ -14,17 +14,14 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::broker::link::Link;
 use crate::config::Settings;
+use crate::load::ingested::Order;
 use crate::verify::Replica;
 use ask::Asker;
-pub(crate) use results::{Results, Sample};
+pub(crate) use results::Results;
 pub(crate) use stage::Stage;
 
 /// How long the broker and the service may be away before the first stage.
 const START_WITHIN: Duration = Duration::from_mins(1);
-
-/// How long the broker may take to answer. In its first seconds a pod may not be let through yet,
-/// and a call that was lost is repeated after 1 s, 3 s and 7 s.
-const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Orders whose outcome is awaited at the same time. Beyond it sending waits, and the stage gets
 /// fewer orders than it was asked for.
@@ -49,9 +46,7 @@ impl Ingest {
     /// The broker or the service is away for a minute.
     pub(crate) async fn connect(settings: &Settings, service: Replica) -> anyhow::Result<Self> {
         let broker = &settings.broker;
-        let mut options = crate::broker::options(broker, "")?;
-        options.request_timeout = BROKER_TIMEOUT;
-        options.pub_ack_timeout = BROKER_TIMEOUT;
+        let options = crate::broker::options(broker, "")?;
         let link = Link::connect(options, &broker.channel, START_WITHIN, |_| ()).await;
         let link = link.with_context(|| format!("cannot connect to {}", broker.url.addresses))?;
         let asker = Asker::new(service);
@@ -67,7 +62,7 @@ impl Ingest {
     pub(crate) async fn run(
         &self,
         stage: Stage,
-        mut record: impl FnMut(Sample) -> anyhow::Result<()>,
+        mut record: impl FnMut(Order) -> anyhow::Result<()>,
     ) -> anyhow::Result<u64> {
         let clock = Clock::start();
         let end = clock.started + stage.duration;
@@ -77,7 +72,7 @@ impl Ingest {
         while let Some((_, due)) = &next {
             let has_room = in_flight.len() < MAX_IN_FLIGHT;
             tokio::select! {
-                Some(sample) = in_flight.next() => record(sample)?,
+                Some(order) = in_flight.next() => record(order)?,
                 () = sleep_until(clock.started + *due), if has_room => {
                     if let Some((order, _)) = next.take() {
                         in_flight.push(self.follow(order, clock, end + DRAIN));
@@ -88,8 +83,8 @@ impl Ingest {
                 () = sleep_until(end + CATCH_UP) => break,
             }
         }
-        while let Some(sample) = in_flight.next().await {
-            record(sample)?;
+        while let Some(order) = in_flight.next().await {
+            record(order)?;
         }
         Ok(sent)
     }
@@ -100,23 +95,26 @@ impl Ingest {
         order: Generated,
         clock: Clock,
         deadline: Instant,
-    ) -> impl Future<Output = Sample> {
+    ) -> impl Future<Output = Order> {
         let sent = Instant::now();
         async move {
-            let mut sample = Sample::sent(clock.unix_ns(sent));
+            let now = || Some(clock.unix_ns(Instant::now()));
+            let failed = |what: Order, error: String| Order { error: Some(error), ..what };
+            let sent_at = clock.unix_ns(sent);
+            let mut outcome = Order { sent: sent_at, confirmed: None, served: None, error: None };
             let published =
                 timeout_at(deadline, async { self.link.publish(order.payload).await?.await });
             match published.await {
-                Ok(Ok(())) => sample.confirmed = Some(clock.unix_ns(Instant::now())),
-                Ok(Err(error)) => return sample.failed(format!("not confirmed: {error}")),
-                Err(_) => return sample.failed("not confirmed: no answer".to_owned()),
+                Ok(Ok(())) => outcome.confirmed = now(),
+                Ok(Err(error)) => return failed(outcome, format!("not confirmed: {error}")),
+                Err(_) => return failed(outcome, "not confirmed: no answer".to_owned()),
             }
             let uid = order.uid.expect("a mix without bad messages has orders alone");
             match self.asker.until_served(uid.as_str(), sent, deadline).await {
-                Ok(served) => sample.served = Some(clock.unix_ns(served)),
-                Err(last) => return sample.failed(format!("not served: {last}")),
+                Ok(served) => outcome.served = Some(clock.unix_ns(served)),
+                Err(last) => return failed(outcome, format!("not served: {last}")),
             }
-            sample
+            outcome
         }
     }
 
@@ -140,8 +138,8 @@ impl Clock {
     }
 
     /// Nanoseconds since 1970.
-    fn unix_ns(&self, at: Instant) -> u64 {
+    fn unix_ns(&self, at: Instant) -> i64 {
         let since = self.unix + at.saturating_duration_since(self.started);
-        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+        i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
     }
 }

@@ -8,32 +8,46 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::numbers;
-use super::slo::{Slo, Term};
-use super::stage::{Breach, is_too_few, verdict};
+use super::slo::Slo;
+use super::stage::{Breach, breaches, is_too_few, verdict};
 use super::statistics::Latencies;
 
-/// A line of the file. All times are in nanoseconds since 1970.
+/// A line of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 pub enum Line {
     /// What became of an order.
-    Order {
-        /// When it was published.
-        sent: i64,
-        /// When the broker had confirmed it.
-        confirmed: Option<i64>,
-        /// When the service had answered 200 to a request for it.
-        served: Option<i64>,
-        /// Why it was not served, as a kind of failure.
-        error: Option<String>,
-    },
-    /// The last line: that these were all.
+    Order(Order),
+    /// The last line, without which the file is cut short: that these were all.
     End {
         /// Whether that is so.
         complete: bool,
         /// How many orders there were.
         orders: u64,
     },
+}
+
+/// What became of an order. All times are in nanoseconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    /// When it was published.
+    pub sent: i64,
+    /// When the broker's confirmation was there.
+    pub confirmed: Option<i64>,
+    /// When the service's first answer with it was there.
+    pub served: Option<i64>,
+    /// Why it was not confirmed or not served; the same words for the same cause.
+    pub error: Option<String>,
+}
+
+impl Order {
+    /// The time from publishing to `moment`, in nanoseconds: a clock that was set back meanwhile
+    /// must not make a century of it.
+    #[must_use]
+    pub fn since_sent(&self, moment: i64) -> u64 {
+        u64::try_from(moment.saturating_sub(self.sent)).unwrap_or(0)
+    }
 }
 
 /// What the orders published at one rate came to.
@@ -95,11 +109,7 @@ impl IngestStage {
     }
 
     fn judge(&self, slo: &Slo) -> Vec<Breach> {
-        let breach = |term: &Term| {
-            let text = term.breach((self.served, self.orders), &self.latency_seconds)?;
-            Some(Breach { what: term.measure(), text })
-        };
-        let mut breaches: Vec<Breach> = slo.terms().iter().filter_map(breach).collect();
+        let mut breaches = breaches(slo, (self.served, self.orders), &self.latency_seconds);
         if is_too_few(self.rate, self.got) {
             let (got, rate) = (numbers::rate(self.got), numbers::rate(f64::from(self.rate)));
             let text = format!("{got} orders a second were published, of {rate} asked for");
@@ -142,9 +152,7 @@ impl Orders {
                 return Err(format!("line {number} stands behind the end"));
             }
             match serde_json::from_str(&line) {
-                Ok(Line::Order { sent, confirmed, served, error }) => {
-                    self.add(sent, confirmed, served, error);
-                }
+                Ok(Line::Order(order)) => self.add(&order),
                 Ok(Line::End { complete: true, orders }) if orders == self.sent => ended = true,
                 Ok(Line::End { orders, .. }) => {
                     return Err(format!("ends with {} orders, of {orders}", self.sent));
@@ -159,25 +167,18 @@ impl Orders {
         }
     }
 
-    fn add(
-        &mut self,
-        sent: i64,
-        confirmed: Option<i64>,
-        served: Option<i64>,
-        error: Option<String>,
-    ) {
+    fn add(&mut self, order: &Order) {
+        let sent = order.sent;
         if self.sent == 0 {
             (self.first, self.last) = (sent, sent);
         }
         self.sent += 1;
         (self.first, self.last) = (self.first.min(sent), self.last.max(sent));
-        // A clock that was set back meanwhile must not make a century of it.
-        let since = |time: i64| u64::try_from(time.saturating_sub(sent)).unwrap_or(0);
-        self.confirmed.extend(confirmed.map(since));
-        match (served, error) {
-            (Some(served), None) => self.served.push(since(served)),
+        self.confirmed.extend(order.confirmed.map(|moment| order.since_sent(moment)));
+        match (order.served, order.error.as_deref()) {
+            (Some(served), None) => self.served.push(order.since_sent(served)),
             (_, error) => {
-                let kind = error.unwrap_or_else(|| "not served".to_owned());
+                let kind = error.unwrap_or("not served").to_owned();
                 *self.failures.entry(kind).or_default() += 1;
             }
         }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::failures::Failures;
 use super::numbers;
-use super::slo::Slo;
+use super::slo::{Slo, Term};
 use super::statistics::{Latencies, Sample, Statistics};
 use super::usage::Usage;
 use super::vegeta::Outcomes;
@@ -96,13 +96,13 @@ impl Stage {
         }
         samples.sort_unstable_by_key(|sample: &Sample| sample.start);
         let statistics = Statistics::of(samples.iter(), &kinds);
-        let mut breaches = breaches(slo, &statistics);
+        let mut breaches = breaches_of(slo, &statistics);
         breaches.extend(too_few(rate, &statistics));
         let part = |(number, name): (usize, &String)| {
             let is_of_it = |sample: &&Sample| part_of[usize::from(sample.file)] == number;
             let of_part = samples.iter().filter(is_of_it);
             let statistics = Statistics::of(of_part, &kinds);
-            let breaches = self::breaches(slo, &statistics);
+            let breaches = breaches_of(slo, &statistics);
             Part { name: name.clone(), statistics, breaches }
         };
         let parts = (0..).zip(files.keys()).map(part);
@@ -171,14 +171,18 @@ fn too_few(rate: u32, statistics: &Statistics) -> Option<Breach> {
     })
 }
 
-fn breaches(slo: &Slo, statistics: &Statistics) -> Vec<Breach> {
+fn breaches_of(slo: &Slo, statistics: &Statistics) -> Vec<Breach> {
     // Of nothing, nothing can be said; that it is nothing is a problem of its own.
     if statistics.requests == 0 {
         return Vec::new();
     }
-    let counts = (statistics.successes, statistics.requests);
-    let breach = |term: &super::slo::Term| {
-        let text = term.breach(counts, &statistics.latency_seconds)?;
+    breaches(slo, (statistics.successes, statistics.requests), &statistics.latency_seconds)
+}
+
+/// The terms that so many successes, of how many in all, and these latencies do not keep.
+pub(super) fn breaches(slo: &Slo, counts: (u64, u64), latencies: &Latencies) -> Vec<Breach> {
+    let breach = |term: &Term| {
+        let text = term.breach(counts, latencies)?;
         Some(Breach { what: term.measure(), text })
     };
     slo.terms().iter().filter_map(breach).collect()

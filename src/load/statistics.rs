@@ -191,6 +191,8 @@ mod tests {
         assert_eq!((three.p50, three.p90, three.p99, three.max), (20, 30, 30, 30));
         assert_eq!(Latencies::of(vec![7]).p50, 7);
         assert_eq!(Latencies::of(Vec::new()), Latencies::default());
+        let Latencies { p50, p99, max, .. } = Latencies::of((1..=200).collect());
+        assert_eq!((p50, p99, max), (100, 198, 200), "times that were measured");
         let thousand = Latencies::of((1..=10_000).collect());
         assert_eq!(thousand.p999, 9_990);
     }

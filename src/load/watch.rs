@@ -17,9 +17,9 @@ use tokio::net::lookup_host;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::http_client::HttpClient;
+use crate::load::usage::Line;
 use crate::retry::LastError;
 pub(crate) use sample::MetricsUrl;
-use sample::Sample;
 pub(crate) use server::StageServer;
 
 /// The time between two samples of a process.
@@ -75,7 +75,7 @@ impl Watch {
             let asked = timeout(ANSWER_TIMEOUT, sample::take(client, url, *address)).await;
             asked.unwrap_or_else(|_| Err(format!("no answer within {ANSWER_TIMEOUT:?}")))
         });
-        let samples: Vec<Result<Sample, String>> = join_all(samples).await;
+        let samples: Vec<Result<Line, String>> = join_all(samples).await;
         for (address, sample) in targets.into_keys().zip(samples) {
             match &sample {
                 Ok(sample) => {

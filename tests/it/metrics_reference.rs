@@ -19,15 +19,19 @@ struct Family {
     labels: BTreeMap<String, BTreeSet<String>>,
 }
 
-fn families() -> BTreeMap<String, Family> {
+/// Every metric; some gauges are absent until their source has answered.
+pub(crate) fn with_every_gauge() -> Metrics {
     let metrics = Metrics::new();
-    // Absent until their sources have answered.
     metrics.lag.set(Some(Lag::default()));
     metrics.session.set_state(&stan::SessionState::Connecting);
     metrics.rejects.set(RejectsMeasured::default(), 0, false);
+    metrics
+}
+
+fn families() -> BTreeMap<String, Family> {
     let mut families: BTreeMap<String, Family> = BTreeMap::new();
     let mut current = String::new();
-    for line in metrics.render().lines() {
+    for line in with_every_gauge().render().lines() {
         if let Some(described) = line.strip_prefix("# HELP ") {
             let (name, help) = described.split_once(' ').expect("a help text");
             name.clone_into(&mut current);

@@ -11,7 +11,9 @@ use indicatif::HumanCount;
 
 use crate::cli::progress::counted;
 use crate::config::Settings;
-use crate::load::ingest::{Ingest, Results, Sample, Stage};
+use crate::load::ingest::{Ingest, Results, Stage};
+use crate::load::ingested::Order;
+use crate::load::statistics::Latencies;
 use crate::signals::Signals;
 use crate::verify::Replica;
 
@@ -95,10 +97,9 @@ async fn measure(args: &Args, settings: &Settings) -> anyhow::Result<ExitCode> {
 async fn run_stage(ingest: &Ingest, stage: Stage, output: &Path) -> anyhow::Result<Summary> {
     let mut results = Results::create(output, stage.rate)?;
     let mut summary = Summary::default();
-    let record = |sample: Sample| {
-        results.record(&sample)?;
-        summary.add(sample);
-        Ok(())
+    let record = |order: Order| {
+        summary.add(&order);
+        results.record(order)
     };
     let orders = ingest.run(stage, record).await?;
     results.finish(orders)?;
@@ -114,26 +115,23 @@ struct Summary {
 }
 
 impl Summary {
-    fn add(&mut self, sample: Sample) {
-        self.took.extend(sample.served.map(|served| served.saturating_sub(sample.sent)));
-        if let Some(error) = sample.error {
-            *self.errors.entry(error).or_default() += 1;
+    fn add(&mut self, order: &Order) {
+        self.took.extend(order.served.map(|served| order.since_sent(served)));
+        if let Some(error) = &order.error {
+            *self.errors.entry(error.clone()).or_default() += 1;
         }
     }
 
-    fn print(mut self, stage: Stage) -> io::Result<()> {
-        self.took.sort_unstable();
+    fn print(self, stage: Stage) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         let lost: u64 = self.errors.values().sum();
-        let orders = counted(self.took.len() as u64 + lost, "order", "orders");
-        write!(
-            stdout,
-            "{}/s: {orders}, {} served",
-            stage.rate,
-            HumanCount(self.took.len() as u64)
-        )?;
-        for (name, percent) in [("p50", 50), ("p90", 90), ("p99", 99), ("max", 100)] {
-            if let Some(took) = percentile(&self.took, percent) {
+        let served = self.took.len() as u64;
+        let orders = counted(served + lost, "order", "orders");
+        write!(stdout, "{}/s: {orders}, {} served", stage.rate, HumanCount(served))?;
+        if served > 0 {
+            let Latencies { p50, p90, p99, max, .. } = Latencies::of(self.took);
+            for (name, took) in [("p50", p50), ("p90", p90), ("p99", p99), ("max", max)] {
+                let took = Duration::from_nanos(took);
                 write!(stdout, ", {name} {:.1} ms", took.as_secs_f64() * 1e3)?;
             }
         }
@@ -143,12 +141,6 @@ impl Summary {
         }
         stdout.flush()
     }
-}
-
-/// The least of the sorted times that so many percent of them do not exceed.
-fn percentile(sorted: &[u64], percent: usize) -> Option<Duration> {
-    let rank = (sorted.len() * percent).div_ceil(100);
-    sorted.get(rank.checked_sub(1)?).copied().map(Duration::from_nanos)
 }
 
 #[cfg(test)]
@@ -182,14 +174,5 @@ mod tests {
             let error = parse("100", duration).unwrap_err();
             assert!(error.contains("must be a duration from 1s to 1day"), "{duration}: {error}");
         }
-    }
-
-    #[test]
-    fn a_percentile_is_a_time_that_was_measured() {
-        let sorted: Vec<u64> = (1..=200).collect();
-        let found = [50, 99, 100].map(|percent| percentile(&sorted, percent).unwrap().as_nanos());
-        assert_eq!(found, [100, 198, 200]);
-        assert_eq!(percentile(&[7], 50), Some(Duration::from_nanos(7)));
-        assert_eq!(percentile(&[], 50), None);
     }
 }

@@ -1,30 +1,30 @@
 //! The link on every page that changes its language, without a script: to the search form, which
 //! leads on to the page of the order that it names.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
 use http::{HeaderValue, Method, StatusCode, Uri};
 
-use super::Site;
 use super::page::Language;
 
 /// Answers `GET PAGE?lang=TAG` with 303 to the same page without that parameter, and a cookie
 /// that keeps the choice. Whatever else is asked for, other languages included, goes on.
 pub(super) async fn change_language(
-    State(site): State<Site>,
+    State(base): State<Arc<str>>,
     request: Request,
     next: Next,
 ) -> Response {
     let choice = (request.method() == Method::GET).then(|| choice(request.uri())).flatten();
     let Some((language, page)) = choice else { return next.run(request).await };
-    let base = &*site.base_path;
     // Of a path that a request came with, and so a valid header.
     let Ok(location) = HeaderValue::try_from(format!("{base}{page}")) else {
         return next.run(request).await;
     };
-    let cookie = language.cookie(if base.is_empty() { "/" } else { base });
+    let cookie = language.cookie(if base.is_empty() { "/" } else { &base });
     let no_store = HeaderValue::from_static("no-store");
     let headers = [(LOCATION, location), (SET_COOKIE, cookie), (CACHE_CONTROL, no_store)];
     (StatusCode::SEE_OTHER, headers).into_response()

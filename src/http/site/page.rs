@@ -7,7 +7,6 @@ mod money;
 mod texts;
 mod typed;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use askama::Template;
@@ -21,6 +20,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 pub(super) use self::language::Language;
 use self::money::Currency;
 use self::texts::{Message, Texts};
+pub(super) use self::typed::uid as typed_uid;
 use crate::http::html::html;
 use crate::log_limit::LogLimit;
 
@@ -68,7 +68,7 @@ struct OrderPage<'a> {
 struct MessagePage<'a> {
     base: &'a str,
     frame: Frame,
-    status: u16,
+    status: StatusCode,
     title: &'static str,
     text: String,
     advice: &'static str,
@@ -150,16 +150,17 @@ impl Pages {
     pub fn not_found(&self, uid: &str) -> Response {
         let texts = self.language.texts();
         let asked = format!("{} {}.", texts.asked_at, moment::now(&texts.months));
-        let page = MessagePage { asked, ..self.page(&texts.no_such_order, uid, uid) };
-        self.message(StatusCode::NOT_FOUND, page)
+        let page = self.page(StatusCode::NOT_FOUND, &texts.no_such_order, uid, uid);
+        self.message(&MessagePage { asked, ..page })
     }
 
     /// 503: Postgres could not be asked, so "no such order" would be a guess.
     #[must_use]
     pub fn cannot_tell(&self, uid: &str, retry_after_seconds: u32) -> Response {
         let wait = retry_after_seconds.max(1).to_string();
-        let page = self.page(&self.language.texts().cannot_tell, &wait, uid);
-        let mut response = self.message(StatusCode::SERVICE_UNAVAILABLE, page);
+        let message = &self.language.texts().cannot_tell;
+        let page = self.page(StatusCode::SERVICE_UNAVAILABLE, message, &wait, uid);
+        let mut response = self.message(&page);
         response.headers_mut().insert(header::RETRY_AFTER, retry_after_seconds.into());
         response
     }
@@ -169,22 +170,23 @@ impl Pages {
     pub fn bad_uid(&self, invalid: &InvalidUid, typed: &str) -> Response {
         let texts = self.language.texts();
         let end = typed.char_indices().nth(MOST_TYPED).map_or(typed.len(), |(at, _)| at);
-        let page = self.page(&texts.not_an_id, &(texts.why_not)(invalid), &typed[..end]);
-        self.message(StatusCode::BAD_REQUEST, page)
+        let why = (texts.why_not)(invalid);
+        self.message(&self.page(StatusCode::BAD_REQUEST, &texts.not_an_id, &why, &typed[..end]))
     }
 
     /// 404: nothing is served at this address.
     #[must_use]
     pub fn unknown_address(&self) -> Response {
-        let page = self.page(&self.language.texts().no_such_page, "", "");
-        self.message(StatusCode::NOT_FOUND, page)
+        let message = &self.language.texts().no_such_page;
+        self.message(&self.page(StatusCode::NOT_FOUND, message, "", ""))
     }
 
     /// 405; `allow` lists the methods that are, as in `GET, HEAD`.
     #[must_use]
     pub fn method_not_allowed(&self, allow: &'static str) -> Response {
-        let page = self.page(&self.language.texts().method, allow, "");
-        let mut response = self.message(StatusCode::METHOD_NOT_ALLOWED, page);
+        let message = &self.language.texts().method;
+        let page = self.page(StatusCode::METHOD_NOT_ALLOWED, message, allow, "");
+        let mut response = self.message(&page);
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
         response
     }
@@ -192,8 +194,8 @@ impl Pages {
     /// 500: a fault of ours, told in the log and not to the reader.
     #[must_use]
     pub fn internal(&self) -> Response {
-        let page = self.page(&self.language.texts().internal, "", "");
-        self.message(StatusCode::INTERNAL_SERVER_ERROR, page)
+        let message = &self.language.texts().internal;
+        self.message(&self.page(StatusCode::INTERNAL_SERVER_ERROR, message, "", ""))
     }
 
     /// Of a page that may be about an id, or what was typed for one: a change of language keeps it.
@@ -212,11 +214,17 @@ impl Pages {
         }
     }
 
-    fn page<'a>(&'a self, message: &Message, about: &str, uid: &'a str) -> MessagePage<'a> {
+    fn page<'a>(
+        &'a self,
+        status: StatusCode,
+        message: &Message,
+        about: &str,
+        uid: &'a str,
+    ) -> MessagePage<'a> {
         MessagePage {
             base: &self.base_path,
             frame: self.frame(uid),
-            status: 0,
+            status,
             title: message.title,
             text: (message.text)(about),
             advice: message.advice,
@@ -225,9 +233,8 @@ impl Pages {
         }
     }
 
-    fn message(&self, status: StatusCode, page: MessagePage<'_>) -> Response {
-        let page = MessagePage { status: status.as_u16(), ..page };
-        self.answer(status, &page, &HeaderValue::from_static("no-store"))
+    fn message(&self, page: &MessagePage<'_>) -> Response {
+        self.answer(page.status, page, &HeaderValue::from_static("no-store"))
     }
 
     fn answer(&self, status: StatusCode, page: &impl Template, cache: &HeaderValue) -> Response {
@@ -238,12 +245,6 @@ impl Pages {
         headers.insert(header::VARY, HeaderValue::from_static("accept-language, cookie"));
         response
     }
-}
-
-/// The id in what somebody typed or pasted: without blanks and quotes around it, or out of the
-/// address of a page.
-pub(super) fn typed_uid(typed: &str) -> Cow<'_, str> {
-    typed::uid(typed)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Every address of the site, and what answers there.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -44,7 +46,7 @@ pub(super) fn router(site: Site) -> Router {
         .route("/static/style.css", html(get(async |h: HeaderMap| assets::stylesheet(&h))))
         .route("/static/icon.svg", html(get(async |h: HeaderMap| assets::icon(&h))))
         .fallback(unknown_address)
-        .layer(middleware::from_fn_with_state(site.clone(), change_language))
+        .layer(middleware::from_fn_with_state(Arc::clone(&site.base_path), change_language))
         .layer(CatchPanicLayer::custom(move |_| {
             log_panic();
             internal.internal()

@@ -4,39 +4,8 @@ use std::fs::File;
 use std::io::{LineWriter, Write};
 use std::path::Path;
 
+use crate::load::ingested::{Line, Order};
 use anyhow::Context as _;
-use serde::Serialize;
-
-/// What became of one order. Times are nanoseconds since 1970.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Sample {
-    /// When it was published.
-    pub(crate) sent: u64,
-    /// When the broker's confirmation was there.
-    pub(crate) confirmed: Option<u64>,
-    /// When the first answer with it was there.
-    pub(crate) served: Option<u64>,
-    /// Why it was not confirmed or not served; the same words for the same cause.
-    pub(crate) error: Option<String>,
-}
-
-impl Sample {
-    pub(super) fn sent(sent: u64) -> Self {
-        Self { sent, confirmed: None, served: None, error: None }
-    }
-
-    pub(super) fn failed(mut self, error: String) -> Self {
-        self.error = Some(error);
-        self
-    }
-}
-
-/// The last line: without it the file is truncated.
-#[derive(Serialize)]
-struct End {
-    complete: bool,
-    orders: u64,
-}
 
 /// The file of a stage. Each line is written at once, so that others see that the stage runs.
 #[derive(Debug)]
@@ -53,16 +22,16 @@ impl Results {
 }
 
 impl<W: Write> Results<W> {
-    pub(crate) fn record(&mut self, sample: &Sample) -> anyhow::Result<()> {
-        self.write(sample)
+    pub(crate) fn record(&mut self, order: Order) -> anyhow::Result<()> {
+        self.write(&Line::Order(order))
     }
 
     /// Writes that this was the last of so many `orders`.
     pub(crate) fn finish(mut self, orders: u64) -> anyhow::Result<()> {
-        self.write(&End { complete: true, orders })
+        self.write(&Line::End { complete: true, orders })
     }
 
-    fn write(&mut self, line: &impl Serialize) -> anyhow::Result<()> {
+    fn write(&mut self, line: &Line) -> anyhow::Result<()> {
         let mut text = serde_json::to_string(line)?;
         text.push('\n');
         self.0.write_all(text.as_bytes()).context("cannot write the results")
@@ -76,11 +45,12 @@ mod tests {
     #[test]
     fn each_order_has_a_line_and_the_last_line_says_how_many() {
         let mut results = Results(Vec::new());
-        let served = Sample { confirmed: Some(2), served: Some(3), ..Sample::sent(1) };
-        let lost = Sample::sent(4).failed("not confirmed: why".to_owned());
-        results.record(&served).unwrap();
-        results.record(&lost).unwrap();
-        results.write(&End { complete: true, orders: 2 }).unwrap();
+        let served = Order { sent: 1, confirmed: Some(2), served: Some(3), error: None };
+        let error = Some("not confirmed: why".to_owned());
+        let lost = Order { sent: 4, confirmed: None, served: None, error };
+        results.record(served).unwrap();
+        results.record(lost).unwrap();
+        results.write(&Line::End { complete: true, orders: 2 }).unwrap();
         let text = String::from_utf8(results.0).unwrap();
         insta::assert_snapshot!(text, @r#"
         {"sent":1,"confirmed":2,"served":3,"error":null}

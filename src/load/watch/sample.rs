@@ -6,9 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::uri::Scheme;
 use http::{StatusCode, Uri};
-use serde::Serialize;
 
 use crate::http_client::HttpClient;
+use crate::load::usage::Line;
 
 /// Where Prometheus would scrape, such as `http://waybill:8081/metrics`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,19 +42,7 @@ impl MetricsUrl {
     }
 }
 
-/// What a process has used, at a time.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct Sample {
-    /// Nanoseconds since 1970.
-    time: u64,
-    /// Address and port of the process.
-    target: String,
-    /// Processor time since the process began.
-    cpu_seconds: f64,
-    resident_bytes: u64,
-}
-
-/// Asks the process of `url` at `address`.
+/// Asks the process of `url` at `address` what it has used.
 ///
 /// # Errors
 /// Why there is no sample, for people.
@@ -62,7 +50,7 @@ pub(super) async fn take(
     client: &HttpClient,
     url: &MetricsUrl,
     address: SocketAddr,
-) -> Result<Sample, String> {
+) -> Result<Line, String> {
     let response = client.get(&url.at(address)).await.map_err(|error| format!("{error:#}"))?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     if response.status() != StatusCode::OK {
@@ -70,8 +58,8 @@ pub(super) async fn take(
     }
     let text = String::from_utf8_lossy(response.body());
     let value = |name| series(&text, name).ok_or_else(|| format!("its metrics have no {name}"));
-    Ok(Sample {
-        time: u64::try_from(now.as_nanos()).unwrap_or(u64::MAX),
+    Ok(Line {
+        time: i64::try_from(now.as_nanos()).unwrap_or(i64::MAX),
         target: address.to_string(),
         cpu_seconds: value("process_cpu_seconds_total")?,
         resident_bytes: whole(value("process_resident_memory_bytes")?),

@@ -11,6 +11,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::{files, text};
+use crate::metrics_reference::with_every_gauge;
 
 /// Words of `text` that begin with `prefix`, such as names of metrics. What recording rules make
 /// has colons and is a word too.
@@ -22,12 +23,7 @@ fn words<'text>(text: &'text str, prefix: &str) -> BTreeSet<&'text str> {
 
 /// Names that the service exposes, those of a histogram's series included.
 fn exposed() -> BTreeSet<String> {
-    let metrics = waybill::metrics::Metrics::new();
-    // Absent until their sources have answered.
-    metrics.lag.set(Some(waybill::metrics::Lag::default()));
-    metrics.session.set_state(&stan::SessionState::Connecting);
-    metrics.rejects.set(waybill::store::RejectsMeasured::default(), 0, false);
-    let metrics = metrics.render();
+    let metrics = with_every_gauge().render();
     let mut names = BTreeSet::new();
     for line in metrics.lines() {
         let name = line.strip_prefix("# TYPE ").unwrap_or(line);

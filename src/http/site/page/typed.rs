@@ -10,7 +10,7 @@ const AROUND: [char; 12] = ['"', '\'', '`', '“', '”', '„', '‘', '’', '
 /// The id without blanks, line ends and quotes around it; of the address of a page or of the API,
 /// the id in it. What is none of these is returned as it is, for the reader to be told what is
 /// wrong with it.
-pub(super) fn uid(typed: &str) -> Cow<'_, str> {
+pub(in crate::http::site) fn uid(typed: &str) -> Cow<'_, str> {
     let is_around = |character: char| {
         character.is_whitespace() || character == '\u{feff}' || AROUND.contains(&character)
     };
