@@ -73,6 +73,8 @@ test: ## Run every test, against real servers that the tests start themselves
 	@scripts/install-tools --chart
 	@scripts/chart-check
 	env --default-signal=HUP,INT $(CARGO) test --workspace --locked
+	@if type valgrind >/dev/null 2>&1; then CARGO=$(CARGO) benches/guard --debug; \
+	  else echo 'no instructions were counted, for valgrind is missing (apt-get install valgrind)'; fi
 
 ##@ Heavier proofs
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use serde::Serialize;
@@ -87,15 +87,9 @@ impl Report {
             );
         }
         let Folder { stages, ingest, server, wrk, run, mut problems, notes } = folder;
-        let mut note = |path: &Path, problem: &dyn fmt::Display| {
-            problems.push(format!("{}: {problem}", path.display()));
-        };
-        let server = server.map(|path| usage::read(&path).map_err(|error| note(&path, &error)));
-        let server = server.and_then(Result::ok).unwrap_or_default();
-        let wrk = wrk.map(|path| wrk::read(&path).map_err(|error| note(&path, &error)));
-        let wrk = wrk.and_then(Result::ok).unwrap_or_default();
-        let run = run.map(|path| read_facts(&path).map_err(|error| note(&path, &error)));
-        let run = run.and_then(Result::ok).unwrap_or_default();
+        let server = read_optional(server, usage::read, &mut problems);
+        let wrk = read_optional(wrk, wrk::read, &mut problems);
+        let run = read_optional(run, read_facts, &mut problems);
         // One after the other, so that the results of only one are in memory.
         let mut stages: Vec<Stage> = stages
             .iter()
@@ -165,6 +159,19 @@ impl Report {
             None => "not even the lowest rate was kept".to_owned(),
         })
     }
+}
+
+/// What is in the file, if there is one; what cannot be read is a problem.
+fn read_optional<T: Default, E: fmt::Display>(
+    path: Option<PathBuf>,
+    read: impl FnOnce(&Path) -> Result<T, E>,
+    problems: &mut Vec<String>,
+) -> T {
+    let Some(path) = path else { return T::default() };
+    read(&path).unwrap_or_else(|error| {
+        problems.push(format!("{}: {error}", path.display()));
+        T::default()
+    })
 }
 
 fn read_facts(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {

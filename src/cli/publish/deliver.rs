@@ -119,25 +119,25 @@ where
             report.book(flight.done(Err(Failure::Interrupted)))?;
             continue;
         };
-        let (publish, give_up) = (&publish, &give_up);
+        let (confirmed, give_up) = (outage.confirm(sent, payload, &publish), &give_up);
         in_flight.push(async move {
-            let outcome = tokio::select! {
-                outcome = outage.confirm(sent, payload, publish) => outcome,
-                () = give_up.cancelled() => Err(Failure::Interrupted),
-            };
-            flight.done(outcome)
+            let outcome = give_up.run_until_cancelled(confirmed).await;
+            flight.done(outcome.unwrap_or(Err(Failure::Interrupted)))
         });
     }
-    let stopped = report.tally.stopped.clone();
-    let overdue = async {
-        let signal = match stopped {
-            Some(Stop::Interrupted(signal)) => signal,
-            _ => interrupted.await,
-        };
-        sleep(CONFIRM_WITHIN).await;
-        signal
-    };
+    let overdue = overdue(report.tally.stopped.clone(), interrupted);
     report.drain(in_flight, overdue, &give_up).await
+}
+
+/// Ready when no more confirmations are waited for: some time after the interruption, which may
+/// come only now.
+async fn overdue(stopped: Option<Stop>, interrupted: impl Future<Output = Signal>) -> Signal {
+    let signal = match stopped {
+        Some(Stop::Interrupted(signal)) => signal,
+        _ => interrupted.await,
+    };
+    sleep(CONFIRM_WITHIN).await;
+    signal
 }
 
 /// A message on its way.
