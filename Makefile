@@ -118,6 +118,13 @@ dashboards: ## Draw dashboards/*.json into docs/dashboards, as they show a servi
 	$(CARGO) build --release --locked -p waybill -p testbed
 	@WAYBILL=$(abspath $(target))/release/waybill TESTBED=$(abspath $(testbed)) .tools/python/bin/python scripts/draw-dashboards
 
+# Needs the ports of `make up`, or those that are given as there.
+.PHONY: film
+film: ## Record docs/demo.webm and docs/demo.webp: the page in use, from scripts/film; takes 3 min
+	@scripts/install-tools --film
+	$(CARGO) build --release --locked -p waybill -p testbed
+	@CARGO='$(CARGO)' TARGET=$(abspath $(target)) scripts/record-film
+
 .PHONY: bench-guard
 bench-guard: ## Count the instructions of single operations, and fail where they are more than benches/limits.json says
 	@CARGO=$(CARGO) benches/guard
