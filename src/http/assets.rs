@@ -18,8 +18,13 @@ struct Asset {
     etag: HeaderValue,
 }
 
+/// The palette is also that of the load report, which is a template and a file of its own.
 static STYLESHEET: LazyLock<Asset> = LazyLock::new(|| {
-    Asset::new("text/css; charset=utf-8", include_bytes!("../../static/style.css"))
+    let sheet = concat!(
+        include_str!("../../templates/palette.css"),
+        include_str!("../../static/style.css")
+    );
+    Asset::new("text/css; charset=utf-8", sheet.as_bytes())
 });
 
 static ICON: LazyLock<Asset> =
