@@ -23,6 +23,7 @@ pub(super) use self::language::Language;
 use self::money::Currency;
 use self::texts::{Message, Texts};
 pub(super) use self::typed::uid as typed_uid;
+use crate::config::Amounts;
 use crate::http::html::html;
 use crate::log_limit::LogLimit;
 
@@ -60,6 +61,8 @@ struct OrderPage<'a> {
     currency: Currency<'a>,
     /// The currency, or what stands for one that is not known.
     unit: String,
+    /// How the amounts are read, where the unit does not say it.
+    note: Option<&'static str>,
     placed: String,
     paid: String,
 }
@@ -84,16 +87,18 @@ struct MessagePage<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct Pages {
     base_path: Arc<str>,
+    amounts: Amounts,
     language: Language,
     /// Bounds how often a document that cannot be read is logged.
     unreadable: Arc<LogLimit>,
 }
 
 impl Pages {
-    /// `base_path` is empty, or begins with a slash and does not end with one.
+    /// `base_path` is empty, or begins with a slash and does not end with one; `amounts` is how
+    /// those of orders are read.
     #[must_use]
-    pub fn new(base_path: &str) -> Self {
-        Self { base_path: base_path.into(), ..Self::default() }
+    pub fn new(base_path: &str, amounts: Amounts) -> Self {
+        Self { base_path: base_path.into(), amounts, ..Self::default() }
     }
 
     /// The same in the language of who sent these headers.
@@ -122,12 +127,13 @@ impl Pages {
             }
         };
         let texts = self.language.texts();
-        let currency = Currency::new(&order.payment.currency);
+        let currency = Currency::new(&order.payment.currency, self.amounts);
         let page = OrderPage {
             base: &self.base_path,
             frame: self.frame(&order.order_uid),
             currency,
-            unit: currency.unit(texts.minor_units_of),
+            unit: currency.unit(texts),
+            note: currency.note(texts),
             placed: moment::from_rfc3339(&order.date_created, &texts.months),
             paid: moment::from_unix(order.payment.payment_dt, &texts.months),
             order: &order,

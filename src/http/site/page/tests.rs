@@ -67,6 +67,19 @@ fn an_odd_order_is_laid_out_without_guessing() {
 }
 
 #[test]
+fn the_page_says_how_it_reads_amounts() {
+    for (amounts, amount, note) in [
+        (Amounts::Minor, "18.17", ENGLISH.payment.read_as_minor_units),
+        (Amounts::Major, "1\u{202f}817", ENGLISH.payment.read_as_major_units),
+    ] {
+        let page = transcript(Pages::new("", amounts).order(MODEL, &CACHE_CONTROL));
+        let shown = format!("<strong class=\"number\">{amount}</strong> <bdi>USD</bdi>");
+        assert!(page.contains(&shown), "{page}");
+        assert_eq!(page.matches(note).count(), 1, "{page}");
+    }
+}
+
+#[test]
 fn every_other_page_says_what_is_the_matter() {
     let pages = [
         ("index", pages().index()),
@@ -146,7 +159,7 @@ fn every_page_is_whole_without_scripts_and_strangers() {
 
 #[test]
 fn every_link_begins_with_the_base_path() {
-    let pages = Pages::new("/shop/way-bill");
+    let pages = Pages::new("/shop/way-bill", Amounts::Minor);
     for page in [pages.order(MODEL, &CACHE_CONTROL), pages.index(), pages.not_found("x")] {
         let page = transcript(page);
         let links = page.split(['=', ' ', '>']).filter(|word| word.starts_with("\"/"));

@@ -34,6 +34,8 @@ pub(super) struct Texts {
     /// Why a text is no id, as a clause.
     pub(super) why_not: fn(&InvalidUid) -> String,
     pub(super) minor_units_of: fn(&str) -> String,
+    /// In place of the currency of major units.
+    pub(super) no_currency: &'static str,
 }
 
 /// The head of an order, and where it goes.
@@ -66,6 +68,7 @@ pub(super) struct Payment {
     pub(super) customs: &'static str,
     /// How numbers without decimals in the document are read.
     pub(super) read_as_minor_units: &'static str,
+    pub(super) read_as_major_units: &'static str,
 }
 
 /// What was bought.

@@ -52,6 +52,7 @@ pub(in super::super) static ENGLISH: Texts = Texts {
         goods: "Goods",
         customs: "Customs",
         read_as_minor_units: "The order has whole numbers; they are read as minor units, such as cents.",
+        read_as_major_units: "The order has whole numbers; they are read as major units, such as dollars, not as cents.",
     },
     items: Items {
         title: "Items",
@@ -118,6 +119,7 @@ pub(in super::super) static ENGLISH: Texts = Texts {
         "" => "minor units, no currency given".to_owned(),
         code => format!("minor units of {code}"),
     },
+    no_currency: "no currency given",
 };
 
 fn why_not(invalid: &InvalidUid) -> String {

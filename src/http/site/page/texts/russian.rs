@@ -52,6 +52,7 @@ pub(in super::super) static RUSSIAN: Texts = Texts {
         goods: "Товары",
         customs: "Пошлина",
         read_as_minor_units: "В заказе стоят целые числа; они прочитаны как минимальные единицы валюты, например копейки.",
+        read_as_major_units: "В заказе стоят целые числа; они прочитаны как основные единицы валюты, например рубли, а не копейки.",
     },
     items: Items {
         title: "Товары",
@@ -118,6 +119,7 @@ pub(in super::super) static RUSSIAN: Texts = Texts {
         "" => "минимальные единицы, валюта не указана".to_owned(),
         code => format!("минимальные единицы {code}"),
     },
+    no_currency: "валюта не указана",
 };
 
 fn why_not(invalid: &InvalidUid) -> String {
