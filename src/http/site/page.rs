@@ -20,11 +20,12 @@ use order::details::Details;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 pub(super) use self::language::Language;
+use self::moment::Moment;
 use self::money::Currency;
 use self::texts::{Message, Texts};
 pub(super) use self::typed::uid as typed_uid;
 use crate::config::Amounts;
-use crate::http::html::html;
+use crate::http::html::{OWN_SCRIPTS, html};
 use crate::log_limit::LogLimit;
 
 /// Shown below the search form; the id of `data/model.json`.
@@ -63,8 +64,8 @@ struct OrderPage<'a> {
     unit: String,
     /// How the amounts are read, where the unit does not say it.
     note: Option<&'static str>,
-    placed: String,
-    paid: String,
+    placed: Moment,
+    paid: Moment,
 }
 
 /// Every answer that is not an order; each offers the search form again.
@@ -77,8 +78,8 @@ struct MessagePage<'a> {
     title: &'static str,
     text: String,
     advice: &'static str,
-    /// When the database was asked; empty if it was not.
-    asked: String,
+    /// When the database was asked, if it was.
+    asked: Option<Moment>,
     /// What the search form is filled with, so that a slip can be mended in place.
     uid: &'a str,
 }
@@ -134,8 +135,8 @@ impl Pages {
             currency,
             unit: currency.unit(texts),
             note: currency.note(texts),
-            placed: moment::from_rfc3339(&order.date_created, &texts.months),
-            paid: moment::from_unix(order.payment.payment_dt, &texts.months),
+            placed: Moment::from_rfc3339(&order.date_created, &texts.months),
+            paid: Moment::from_unix(order.payment.payment_dt, &texts.months),
             order: &order,
         };
         self.answer(StatusCode::OK, &page, cache_control)
@@ -157,7 +158,7 @@ impl Pages {
     #[must_use]
     pub fn not_found(&self, uid: &str) -> Response {
         let texts = self.language.texts();
-        let asked = format!("{} {}.", texts.asked_at, moment::now(&texts.months));
+        let asked = Some(Moment::now(&texts.months));
         let page = self.page(StatusCode::NOT_FOUND, &texts.no_such_order, uid, uid);
         self.message(&MessagePage { asked, ..page })
     }
@@ -236,7 +237,7 @@ impl Pages {
             title: message.title,
             text: (message.text)(about),
             advice: message.advice,
-            asked: String::new(),
+            asked: None,
             uid,
         }
     }
@@ -250,6 +251,8 @@ impl Pages {
         let headers = response.headers_mut();
         let language = HeaderValue::from_static(self.language.tag());
         headers.insert(header::CONTENT_LANGUAGE, language);
+        let policy = HeaderValue::from_static(OWN_SCRIPTS);
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
         headers.insert(header::VARY, HeaderValue::from_static("accept-language, cookie"));
         response
     }

@@ -69,6 +69,11 @@ impl<'a> Currency<'a> {
         }
     }
 
+    /// Whether ISO 4217 has it, and so a name for it.
+    pub(super) fn is_known(&self) -> bool {
+        self.digits.is_some()
+    }
+
     /// The unit of the numbers: the code, or minor units of one that is not known.
     pub(super) fn unit(&self, texts: &Texts) -> String {
         match (self.amounts, self.digits) {

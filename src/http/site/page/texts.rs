@@ -53,6 +53,9 @@ pub(super) struct Order {
     pub(super) phone: &'static str,
     pub(super) email: &'static str,
     pub(super) as_json: &'static str,
+    pub(super) copy_link: &'static str,
+    pub(super) link_copied: &'static str,
+    pub(super) link_not_copied: &'static str,
 }
 
 /// How an order was paid.
@@ -80,6 +83,7 @@ pub(super) struct Items {
     pub(super) brand: &'static str,
     pub(super) size: &'static str,
     pub(super) article: &'static str,
+    /// Of the sending system; what the codes mean is its own.
     pub(super) status: &'static str,
     pub(super) price: &'static str,
     pub(super) sale: &'static str,

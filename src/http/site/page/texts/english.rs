@@ -40,6 +40,9 @@ pub(in super::super) static ENGLISH: Texts = Texts {
         phone: "Phone",
         email: "Email",
         as_json: "This order as JSON",
+        copy_link: "Copy link",
+        link_copied: "The link is copied.",
+        link_not_copied: "The link could not be copied.",
     },
     payment: Payment {
         title: "Payment",
@@ -62,7 +65,7 @@ pub(in super::super) static ENGLISH: Texts = Texts {
         brand: "Brand",
         size: "Size",
         article: "Article no.",
-        status: "Status",
+        status: "Status code",
         price: "Price",
         sale: "Sale",
         total: "Total",

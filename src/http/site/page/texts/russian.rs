@@ -40,6 +40,9 @@ pub(in super::super) static RUSSIAN: Texts = Texts {
         phone: "Телефон",
         email: "Эл. почта",
         as_json: "Этот заказ в JSON",
+        copy_link: "Скопировать ссылку",
+        link_copied: "Ссылка скопирована.",
+        link_not_copied: "Не удалось скопировать ссылку.",
     },
     payment: Payment {
         title: "Оплата",
@@ -62,7 +65,7 @@ pub(in super::super) static RUSSIAN: Texts = Texts {
         brand: "Бренд",
         size: "Размер",
         article: "Артикул",
-        status: "Статус",
+        status: "Код статуса",
         price: "Цена",
         sale: "Скидка",
         total: "Итого",
