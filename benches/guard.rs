@@ -73,7 +73,7 @@ async fn hits(times: usize) -> Result<()> {
         metrics,
         cache_control: HeaderValue::from_static("private, no-cache"),
         base_path: Arc::from(""),
-        pages: Pages::new(""),
+        pages: Pages::default(),
     };
     let responder = site.into_responder();
     let (mut peer, end) = duplex(64 << 10);

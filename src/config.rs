@@ -39,7 +39,7 @@ pub use error::SettingsError;
 pub use nats_url::{BrokerUrl, Login};
 pub use rejects::Rejects;
 pub use secret::Secret;
-pub use sections::{Admin, Cache, Http, Ingest, LogFormat, Shutdown, Telemetry};
+pub use sections::{Admin, Amounts, Cache, Http, Ingest, LogFormat, Shutdown, Telemetry};
 
 /// The built-in defaults, which are also the manual.
 const DEFAULTS: &str = include_str!("../waybill.default.toml");

@@ -85,7 +85,7 @@ impl<'a> Parts<'a> {
             metrics: self.metrics.clone(),
             cache_control: http.cache_control.clone(),
             base_path: http.base_path.as_str().into(),
-            pages: Pages::new(&http.base_path),
+            pages: Pages::new(&http.base_path, http.amounts),
         }
     }
 

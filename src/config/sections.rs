@@ -80,6 +80,16 @@ impl Cache {
     }
 }
 
+/// What the whole numbers of an order's amounts count; orders do not say it themselves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Amounts {
+    /// The smallest units of the currency, such as cents.
+    #[default]
+    Minor,
+    /// The currency's own units, such as dollars.
+    Major,
+}
+
 /// `[http]`: the page and the API.
 #[derive(Debug, Clone)]
 pub struct Http {
@@ -97,6 +107,8 @@ pub struct Http {
     pub cache_control: HeaderValue,
     /// The path under which people see the site; empty for the root.
     pub base_path: String,
+    /// How the page reads the amounts of an order.
+    pub amounts: Amounts,
 }
 
 impl Http {
@@ -124,6 +136,13 @@ impl Http {
                 )
                 .trim_end_matches('/')
                 .to_owned(),
+            amounts: section.required("amounts", "`minor` or `major`", Amounts::Minor, |text| {
+                match text {
+                    "minor" => Some(Amounts::Minor),
+                    "major" => Some(Amounts::Major),
+                    _ => None,
+                }
+            }),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Files compiled into the binary: stylesheet, icon and API description.
+//! Files compiled into the binary: stylesheet, script, icon and API description.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use super::conditional::names;
 use crate::digest::Sha256Digest;
 
-/// Nothing here is personal, and an hour bounds how long an old stylesheet meets a new page.
+/// Nothing here is personal, and an hour bounds how long an old file meets a new page.
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=3600");
 
 struct Asset {
@@ -18,8 +18,17 @@ struct Asset {
     etag: HeaderValue,
 }
 
+/// The palette is also that of the load report, which is a template and a file of its own.
 static STYLESHEET: LazyLock<Asset> = LazyLock::new(|| {
-    Asset::new("text/css; charset=utf-8", include_bytes!("../../static/style.css"))
+    let sheet = concat!(
+        include_str!("../../templates/palette.css"),
+        include_str!("../../static/style.css")
+    );
+    Asset::new("text/css; charset=utf-8", sheet.as_bytes())
+});
+
+static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("text/javascript; charset=utf-8", include_bytes!("../../static/page.js"))
 });
 
 static ICON: LazyLock<Asset> =
@@ -32,6 +41,12 @@ static OPENAPI: LazyLock<Asset> =
 #[must_use]
 pub(super) fn stylesheet(request: &HeaderMap) -> Response {
     STYLESHEET.answer(request)
+}
+
+/// `/static/page.js`, or 304 if the request's `If-None-Match` has it already.
+#[must_use]
+pub(super) fn script(request: &HeaderMap) -> Response {
+    SCRIPT.answer(request)
 }
 
 /// `/static/icon.svg`, or 304 if the request's `If-None-Match` has it already.
@@ -91,6 +106,7 @@ mod tests {
     fn a_file_comes_with_its_tag_and_once() {
         for (asset, content_type) in [
             (stylesheet as fn(&HeaderMap) -> Response, "text/css; charset=utf-8"),
+            (script, "text/javascript; charset=utf-8"),
             (icon, "image/svg+xml"),
             (openapi, "application/json"),
         ] {
@@ -112,10 +128,14 @@ mod tests {
     }
 
     #[test]
-    fn the_stylesheet_and_the_icon_load_nothing_else() {
+    fn no_file_of_a_page_loads_another() {
         let stylesheet = std::str::from_utf8(STYLESHEET.body).unwrap();
         for word in ["url(", "@import", "http:", "https:"] {
             assert!(!stylesheet.contains(word), "{word}");
+        }
+        let script = std::str::from_utf8(SCRIPT.body).unwrap();
+        for word in ["import", "fetch", "XMLHttp", "http:", "https:", "eval", "HTML"] {
+            assert!(!script.contains(word), "{word}");
         }
         let icon = std::str::from_utf8(ICON.body).unwrap();
         for word in ["href", "style", "<script"] {

@@ -89,6 +89,7 @@ async fn every_other_address_has_its_answer() {
         (Method::GET, "/orders?uid=a/b".to_owned()),
         (Method::GET, "/orders".to_owned()),
         (Method::GET, "/static/style.css".to_owned()),
+        (Method::GET, "/static/page.js".to_owned()),
         (Method::GET, "/nowhere".to_owned()),
     ] {
         let reply = ask(&replica, method.clone(), &path, &[]).await;
@@ -154,13 +155,13 @@ async fn what_was_pasted_leads_to_the_order_or_is_kept_to_be_mended() {
 }
 
 #[tokio::test]
-async fn the_page_shows_the_customer_and_runs_no_script() {
+async fn the_page_shows_the_customer_and_runs_no_script_but_its_own() {
     let (_world, replica) = with_the_model(&[]).await;
     let reply = replica.get(&format!("/orders/{MODEL_UID}")).await;
     assert!(reply.text().contains("Test Testov"));
     assert!(reply.text().contains("18.17"), "minor units of USD");
     let policy = reply.headers["content-security-policy"].to_str().expect("ASCII");
-    assert!(policy.contains("default-src 'none'"), "{policy}");
+    assert!(policy.starts_with("default-src 'none'; script-src 'self';"), "{policy}");
 }
 
 #[tokio::test]

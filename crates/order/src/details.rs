@@ -58,7 +58,8 @@ pub struct Delivery {
     pub email: String,
 }
 
-/// How an order was paid. Amounts are in minor units of `currency`.
+/// How an order was paid. Amounts are whole numbers of `currency`, of its minor units (cents) or of
+/// its major ones: an order does not say which.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Payment {
     /// The transaction at the payment provider.
@@ -69,7 +70,7 @@ pub struct Payment {
     pub currency: String,
     /// Who handled the payment, such as `wbpay`.
     pub provider: String,
-    /// The whole sum, in minor units of the currency.
+    /// The whole sum: goods, delivery and customs.
     #[serde(deserialize_with = "integer")]
     pub amount: i64,
     /// When it was paid, in seconds since 1970.
@@ -77,18 +78,18 @@ pub struct Payment {
     pub payment_dt: i64,
     /// The bank that paid, such as `alpha`.
     pub bank: String,
-    /// Price of the delivery, in minor units.
+    /// What the delivery costs, as a part of the sum.
     #[serde(deserialize_with = "integer")]
     pub delivery_cost: i64,
-    /// Price of all goods, in minor units.
+    /// What all goods cost, as a part of the sum.
     #[serde(deserialize_with = "integer")]
     pub goods_total: i64,
-    /// Customs fee, in minor units; 0 for none.
+    /// Customs fee, as a part of the sum; 0 for none.
     #[serde(deserialize_with = "integer")]
     pub custom_fee: i64,
 }
 
-/// One line of an order. Amounts are in minor units of the payment's currency.
+/// One line of an order. Amounts are as in [`Payment`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
     /// Id of the characteristic (a colour and size of an article).
@@ -96,7 +97,7 @@ pub struct Item {
     pub chrt_id: i64,
     /// The carrier's number for the parcel this item is in.
     pub track_number: String,
-    /// Price before the discount, in minor units.
+    /// Price before the discount of `sale`.
     #[serde(deserialize_with = "integer")]
     pub price: i64,
     /// Id of this line of the order.
@@ -108,7 +109,7 @@ pub struct Item {
     pub sale: i64,
     /// Size, as printed on the label.
     pub size: String,
-    /// Price after the discount, in minor units.
+    /// Price after the discount of `sale`.
     #[serde(deserialize_with = "integer")]
     pub total_price: i64,
     /// Id of the article at the seller.

@@ -126,6 +126,7 @@ const MISTAKES: &[(&str, &str)] = &[
         "http.cache_control=a\nb",
         "`http.cache_control` from --set is `a\\nb`; it must be the value of a Cache-Control header such as `private, no-cache`",
     ),
+    ("http.amounts=cents", "`http.amounts` from --set is `cents`; it must be `minor` or `major`"),
     (
         "shutdown.timeout=0s",
         "`shutdown.timeout` from --set is `0s`; it must be a duration such as `30s` or `500ms` from 1s to 1h",

@@ -44,6 +44,7 @@ pub(super) fn router(site: Site) -> Router {
         .route("/api/v1/orders/lookup", api(get(order).post(many::lookup), "GET, HEAD, POST"))
         .route("/api/v1/openapi.json", json(get(async |h: HeaderMap| assets::openapi(&h))))
         .route("/static/style.css", html(get(async |h: HeaderMap| assets::stylesheet(&h))))
+        .route("/static/page.js", html(get(async |h: HeaderMap| assets::script(&h))))
         .route("/static/icon.svg", html(get(async |h: HeaderMap| assets::icon(&h))))
         .fallback(unknown_address)
         .layer(middleware::from_fn_with_state(Arc::clone(&site.base_path), change_language))

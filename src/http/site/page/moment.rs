@@ -5,24 +5,44 @@ use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 /// The names of the months, January first, as they stand in a date.
 pub(super) type Months = [&'static str; 12];
 
-/// Seconds since 1970 as a date; a number that is no date (before the year −9999,
-/// after 9999: milliseconds, most likely) is shown as it is.
-pub(super) fn from_unix(seconds: i64, months: &Months) -> String {
-    OffsetDateTime::from_unix_timestamp(seconds)
-        .map_or_else(|_| seconds.to_string(), |moment| readable(moment, months))
+/// A point in time as a page shows it.
+pub(super) struct Moment {
+    /// In the reader's language and UTC; what is no date is shown as it was sent.
+    pub(super) text: String,
+    /// The same for programs, to the second: `2021-11-26T06:22:19Z`. `None` of what is no date,
+    /// and of years that HTML has no notation for (before 1).
+    pub(super) datetime: Option<String>,
+    /// As it was sent; empty if nobody has sent it.
+    pub(super) sent: String,
 }
 
-/// An RFC 3339 date; what cannot be read as one is shown as it is.
-pub(super) fn from_rfc3339(text: &str, months: &Months) -> String {
-    OffsetDateTime::parse(text, &Rfc3339)
-        .ok()
-        .and_then(|moment| moment.checked_to_offset(UtcOffset::UTC))
-        .map_or_else(|| text.to_owned(), |moment| readable(moment, months))
-}
+impl Moment {
+    /// Seconds since 1970; a number that is no date (before the year −9999, after 9999:
+    /// milliseconds, most likely) is shown as it is.
+    pub(super) fn from_unix(seconds: i64, months: &Months) -> Self {
+        let moment = OffsetDateTime::from_unix_timestamp(seconds).ok();
+        Self::new(moment, seconds.to_string(), months)
+    }
 
-/// The present moment.
-pub(super) fn now(months: &Months) -> String {
-    readable(OffsetDateTime::now_utc(), months)
+    /// An RFC 3339 date; what cannot be read as one is shown as it is.
+    pub(super) fn from_rfc3339(text: &str, months: &Months) -> Self {
+        let moment = OffsetDateTime::parse(text, &Rfc3339).ok();
+        let moment = moment.and_then(|moment| moment.checked_to_offset(UtcOffset::UTC));
+        Self::new(moment, text.to_owned(), months)
+    }
+
+    /// The present moment.
+    pub(super) fn now(months: &Months) -> Self {
+        Self::new(Some(OffsetDateTime::now_utc()), String::new(), months)
+    }
+
+    fn new(moment: Option<OffsetDateTime>, sent: String, months: &Months) -> Self {
+        Self {
+            text: moment.map_or_else(|| sent.clone(), |moment| readable(moment, months)),
+            datetime: moment.and_then(datetime),
+            sent,
+        }
+    }
 }
 
 fn readable(moment: OffsetDateTime, months: &Months) -> String {
@@ -35,6 +55,10 @@ fn readable(moment: OffsetDateTime, months: &Months) -> String {
     )
 }
 
+fn datetime(moment: OffsetDateTime) -> Option<String> {
+    (moment.year() > 0).then(|| moment.truncate_to_second().format(&Rfc3339).ok()).flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -44,7 +68,8 @@ mod tests {
 
     #[test]
     fn months_have_the_names_of_the_language() {
-        assert_eq!(from_unix(1_637_907_727, &RUSSIAN.months), "26 ноября 2021, 06:22:07 UTC");
+        let moment = Moment::from_unix(1_637_907_727, &RUSSIAN.months);
+        assert_eq!(moment.text, "26 ноября 2021, 06:22:07 UTC");
     }
 
     #[test]
@@ -60,7 +85,9 @@ mod tests {
             (i64::MIN, "-9223372036854775808"),
         ];
         for (seconds, expected) in table {
-            assert_eq!(from_unix(seconds, &ENGLISH.months), expected);
+            let moment = Moment::from_unix(seconds, &ENGLISH.months);
+            assert_eq!(moment.text, expected);
+            assert_eq!(moment.sent, seconds.to_string());
         }
     }
 
@@ -75,15 +102,33 @@ mod tests {
             ("", ""),
         ];
         for (text, expected) in table {
-            assert_eq!(from_rfc3339(text, &ENGLISH.months), expected);
+            let moment = Moment::from_rfc3339(text, &ENGLISH.months);
+            assert_eq!((moment.text.as_str(), moment.sent.as_str()), (expected, text));
         }
+    }
+
+    #[test]
+    fn a_date_is_told_to_programs_in_the_notation_of_html() {
+        for (text, expected) in [
+            ("2021-11-26T06:22:19Z", Some("2021-11-26T06:22:19Z")),
+            ("2021-11-26T00:22:19.123456789+03:00", Some("2021-11-25T21:22:19Z")),
+            ("2016-12-31T23:59:60Z", Some("2016-12-31T23:59:59Z")),
+            ("0001-01-01T00:00:00Z", Some("0001-01-01T00:00:00Z")),
+            ("0000-12-31T23:59:59Z", None),
+            ("yesterday", None),
+        ] {
+            assert_eq!(Moment::from_rfc3339(text, &ENGLISH.months).datetime.as_deref(), expected);
+        }
+        let year_0 = Moment::from_unix(-62_135_596_801, &ENGLISH.months);
+        assert_eq!((year_0.text.as_str(), year_0.datetime), ("31 December 0, 23:59:59 UTC", None));
+        assert_eq!(Moment::from_unix(i64::MAX, &ENGLISH.months).datetime, None);
     }
 
     proptest! {
         #[test]
         fn no_number_and_no_text_panics(seconds: i64, text in ".*") {
-            from_unix(seconds, &ENGLISH.months);
-            from_rfc3339(&text, &RUSSIAN.months);
+            Moment::from_unix(seconds, &ENGLISH.months);
+            Moment::from_rfc3339(&text, &RUSSIAN.months);
         }
     }
 }

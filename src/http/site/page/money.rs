@@ -1,4 +1,7 @@
-//! Amounts of money in the words of a person: minor units into a grouped decimal.
+//! Amounts of money in the words of a person: whole numbers into a grouped decimal.
+
+use super::texts::Texts;
+use crate::config::Amounts;
 
 /// Between groups of three digits. A space, because a comma or a point is the
 /// decimal mark of half the world; narrow and unbreakable, so that a number
@@ -11,33 +14,36 @@ const MINUS: char = '\u{2212}';
 /// The Netherlands Antillean guilder, which ISO 4217 withdrew in 2025: orders are kept longer.
 const WITHDRAWN: (&str, u16) = ("ANG", 2);
 
-/// The currency of an order, and how many digits of its amounts are decimals.
+/// The currency of an order, and how its amounts are read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Currency<'a> {
     code: &'a str,
-    /// `None` when ISO 4217 has no such code: a guess could be wrong a hundredfold.
+    amounts: Amounts,
+    /// How many decimals the minor unit is. `None` when ISO 4217 has no such code: a guess could
+    /// be wrong a hundredfold.
     digits: Option<u16>,
 }
 
 impl<'a> Currency<'a> {
     /// Looks the code up. Case and blanks around it do not matter, as they do not to people; it
     /// is shown as it was sent.
-    pub(super) fn new(code: &'a str) -> Self {
+    pub(super) fn new(code: &'a str, amounts: Amounts) -> Self {
         let known = code.trim().to_ascii_uppercase();
         let digits = match iso_currency::Currency::from_code(&known) {
             Some(currency) => currency.exponent(),
             None => (known == WITHDRAWN.0).then_some(WITHDRAWN.1),
         };
-        Self { code, digits }
+        Self { code, amounts, digits }
     }
 
-    /// An amount of minor units as a decimal number, without the unit.
-    pub(super) fn number(&self, minor_units: i64) -> String {
-        let scale = 10_u64.pow(self.digits.unwrap_or(0).into());
-        let magnitude = minor_units.unsigned_abs();
+    /// An amount as a decimal number, without the unit.
+    pub(super) fn number(&self, amount: i64) -> String {
+        let decimals = self.decimals();
+        let scale = 10_u64.pow(decimals.into());
+        let magnitude = amount.unsigned_abs();
 
         let mut number = String::new();
-        if minor_units < 0 {
+        if amount < 0 {
             number.push(MINUS);
         }
         let whole = (magnitude / scale).to_string();
@@ -47,8 +53,8 @@ impl<'a> Currency<'a> {
             }
             number.push(digit);
         }
-        if let Some(digits @ 1..) = self.digits {
-            let width = usize::from(digits);
+        if decimals > 0 {
+            let width = usize::from(decimals);
             let fraction = format!("{:0width$}", magnitude % scale);
             number.push('.');
             number.push_str(&fraction);
@@ -56,16 +62,32 @@ impl<'a> Currency<'a> {
         number
     }
 
-    /// Whether ISO 4217 has it, so that amounts have its decimals.
+    fn decimals(&self) -> u16 {
+        match self.amounts {
+            Amounts::Minor => self.digits.unwrap_or(0),
+            Amounts::Major => 0,
+        }
+    }
+
+    /// Whether ISO 4217 has it, and so a name for it.
     pub(super) fn is_known(&self) -> bool {
         self.digits.is_some()
     }
 
-    /// The unit of the numbers: the code, or what `minor_units_of` says of one that is not known.
-    pub(super) fn unit(&self, minor_units_of: fn(&str) -> String) -> String {
-        match self.digits {
-            Some(_) => self.code.to_owned(),
-            None => minor_units_of(self.code),
+    /// The unit of the numbers: the code, or minor units of one that is not known.
+    pub(super) fn unit(&self, texts: &Texts) -> String {
+        match (self.amounts, self.digits) {
+            (Amounts::Minor, None) => (texts.minor_units_of)(self.code),
+            (Amounts::Major, None) if self.code.is_empty() => texts.no_currency.to_owned(),
+            (_, _) => self.code.to_owned(),
+        }
+    }
+
+    /// How the numbers are read, where the unit does not say it.
+    pub(super) fn note(&self, texts: &Texts) -> Option<&'static str> {
+        match self.amounts {
+            Amounts::Minor => self.digits.map(|_| texts.payment.read_as_minor_units),
+            Amounts::Major => Some(texts.payment.read_as_major_units),
         }
     }
 }
@@ -105,7 +127,20 @@ mod tests {
         ];
         for (code, minor_units, expected) in table {
             let expected = expected.replace(' ', "\u{202f}");
-            assert_eq!(Currency::new(code).number(minor_units), expected, "{minor_units} {code}");
+            let currency = Currency::new(code, Amounts::Minor);
+            assert_eq!(currency.number(minor_units), expected, "{minor_units} {code}");
+        }
+    }
+
+    #[test]
+    fn major_units_are_shown_as_they_were_sent() {
+        for (code, unit) in
+            [("USD", "USD"), ("KWD", "KWD"), ("XYZ", "XYZ"), ("", "no currency given")]
+        {
+            let currency = Currency::new(code, Amounts::Major);
+            assert_eq!(currency.number(-1_817), "−1\u{202f}817", "{code}");
+            assert_eq!(currency.number(i64::MAX).replace(GROUP, ""), i64::MAX.to_string());
+            assert_eq!(currency.unit(&ENGLISH), unit);
         }
     }
 
@@ -120,15 +155,14 @@ mod tests {
             ("", "minor units, no currency given"),
         ];
         for (code, expected) in table {
-            let unit = Currency::new(code).unit(ENGLISH.minor_units_of);
-            assert_eq!(unit, expected);
+            assert_eq!(Currency::new(code, Amounts::Minor).unit(&ENGLISH), expected);
         }
     }
 
     proptest! {
         #[test]
         fn the_amount_can_be_read_back(minor_units: i64, code in "USD|JPY|kwd|UYW|[a-z]{0,4}") {
-            let currency = Currency::new(&code);
+            let currency = Currency::new(&code, Amounts::Minor);
             let number = currency.number(minor_units);
 
             let decimals = number.split_once('.').map_or(0, |(_, decimals)| decimals.len());

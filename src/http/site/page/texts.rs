@@ -34,6 +34,8 @@ pub(super) struct Texts {
     /// Why a text is no id, as a clause.
     pub(super) why_not: fn(&InvalidUid) -> String,
     pub(super) minor_units_of: fn(&str) -> String,
+    /// In place of the currency of major units.
+    pub(super) no_currency: &'static str,
 }
 
 /// The head of an order, and where it goes.
@@ -51,6 +53,9 @@ pub(super) struct Order {
     pub(super) phone: &'static str,
     pub(super) email: &'static str,
     pub(super) as_json: &'static str,
+    pub(super) copy_link: &'static str,
+    pub(super) link_copied: &'static str,
+    pub(super) link_not_copied: &'static str,
 }
 
 /// How an order was paid.
@@ -66,6 +71,7 @@ pub(super) struct Payment {
     pub(super) customs: &'static str,
     /// How numbers without decimals in the document are read.
     pub(super) read_as_minor_units: &'static str,
+    pub(super) read_as_major_units: &'static str,
 }
 
 /// What was bought.
@@ -77,6 +83,7 @@ pub(super) struct Items {
     pub(super) brand: &'static str,
     pub(super) size: &'static str,
     pub(super) article: &'static str,
+    /// Of the sending system; what the codes mean is its own.
     pub(super) status: &'static str,
     pub(super) price: &'static str,
     pub(super) sale: &'static str,

@@ -40,6 +40,9 @@ pub(in super::super) static ENGLISH: Texts = Texts {
         phone: "Phone",
         email: "Email",
         as_json: "This order as JSON",
+        copy_link: "Copy link",
+        link_copied: "The link is copied.",
+        link_not_copied: "The link could not be copied.",
     },
     payment: Payment {
         title: "Payment",
@@ -52,6 +55,7 @@ pub(in super::super) static ENGLISH: Texts = Texts {
         goods: "Goods",
         customs: "Customs",
         read_as_minor_units: "The order has whole numbers; they are read as minor units, such as cents.",
+        read_as_major_units: "The order has whole numbers; they are read as major units, such as dollars, not as cents.",
     },
     items: Items {
         title: "Items",
@@ -61,7 +65,7 @@ pub(in super::super) static ENGLISH: Texts = Texts {
         brand: "Brand",
         size: "Size",
         article: "Article no.",
-        status: "Status",
+        status: "Status code",
         price: "Price",
         sale: "Sale",
         total: "Total",
@@ -118,6 +122,7 @@ pub(in super::super) static ENGLISH: Texts = Texts {
         "" => "minor units, no currency given".to_owned(),
         code => format!("minor units of {code}"),
     },
+    no_currency: "no currency given",
 };
 
 fn why_not(invalid: &InvalidUid) -> String {

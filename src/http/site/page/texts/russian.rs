@@ -40,6 +40,9 @@ pub(in super::super) static RUSSIAN: Texts = Texts {
         phone: "Телефон",
         email: "Эл. почта",
         as_json: "Этот заказ в JSON",
+        copy_link: "Скопировать ссылку",
+        link_copied: "Ссылка скопирована.",
+        link_not_copied: "Не удалось скопировать ссылку.",
     },
     payment: Payment {
         title: "Оплата",
@@ -52,6 +55,7 @@ pub(in super::super) static RUSSIAN: Texts = Texts {
         goods: "Товары",
         customs: "Пошлина",
         read_as_minor_units: "В заказе стоят целые числа; они прочитаны как минимальные единицы валюты, например копейки.",
+        read_as_major_units: "В заказе стоят целые числа; они прочитаны как основные единицы валюты, например рубли, а не копейки.",
     },
     items: Items {
         title: "Товары",
@@ -61,7 +65,7 @@ pub(in super::super) static RUSSIAN: Texts = Texts {
         brand: "Бренд",
         size: "Размер",
         article: "Артикул",
-        status: "Статус",
+        status: "Код статуса",
         price: "Цена",
         sale: "Скидка",
         total: "Итого",
@@ -118,6 +122,7 @@ pub(in super::super) static RUSSIAN: Texts = Texts {
         "" => "минимальные единицы, валюта не указана".to_owned(),
         code => format!("минимальные единицы {code}"),
     },
+    no_currency: "валюта не указана",
 };
 
 fn why_not(invalid: &InvalidUid) -> String {
