@@ -214,6 +214,8 @@ fn superuser_pool(postgres: &Postgres, database: &Database, port: u16) -> Result
         ("enable_mergejoin", "off"),
         ("enable_seqscan", "off"),
     ]);
-    let pool = PgPoolOptions::new().max_connections(6).acquire_timeout(Duration::from_secs(1));
+    // A fault that is made through it must not fail because the server that has just begun anew
+    // takes a while to let anybody in, as it does on a busy machine.
+    let pool = PgPoolOptions::new().max_connections(6).acquire_timeout(Duration::from_secs(15));
     Ok(pool.test_before_acquire(true).connect_lazy_with(options))
 }
