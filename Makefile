@@ -116,6 +116,11 @@ dashboards: ## Draw dashboards/*.json into docs/dashboards, as they show a servi
 	$(CARGO) build --release --locked -p waybill -p testbed
 	@WAYBILL=$(abspath $(target))/release/waybill TESTBED=$(abspath $(testbed)) .tools/python/bin/python scripts/draw-dashboards
 
+.PHONY: diagrams
+diagrams: ## Draw docs/architecture.dot into docs/architecture.svg
+	@scripts/install-tools --diagrams
+	dot -Tsvg docs/architecture.dot -o docs/architecture.svg
+
 .PHONY: bench-guard
 bench-guard: ## Count the instructions of single operations, and fail where they are more than benches/limits.json says
 	@CARGO=$(CARGO) benches/guard
