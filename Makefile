@@ -76,6 +76,15 @@ test: ## Run every test, against real servers that the tests start themselves
 
 ##@ Heavier proofs
 
+# BINS are folders of other servers, for example BINS='/opt/pg14/bin /opt/pg18/bin'.
+.PHONY: test-postgres
+test-postgres: ## Run the tests of the store and those from end to end on each Postgres of the distribution; takes 2 min each
+	@scripts/install-tools --chart
+	@for bin in $(or $(BINS),$(wildcard /usr/lib/postgresql/*/bin)); do \
+	  $$bin/postgres --version && \
+	  PATH=$$bin:$$PATH $(CARGO) test --locked -p waybill --test it -- store:: end_to_end:: || exit 1; \
+	done
+
 # One after another: each is judged by what its process takes.
 .PHONY: bounded
 bounded: ## Show that memory stays bounded: floods, a 10 min outage, 5,000 connections; takes 20 min

@@ -9,6 +9,7 @@ mod cold_start;
 mod compose;
 mod conflicts;
 mod connections;
+mod database_tls;
 mod end_to_end;
 mod faults;
 mod gaps;
