@@ -195,8 +195,9 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<(Sources, Command)
     Ok((sources, Arguments::from_arg_matches(&matches)?.command))
 }
 
-/// The whole command line.
-fn arguments() -> clap::Command {
+/// The whole command line, as clap knows it.
+#[must_use]
+pub fn arguments() -> clap::Command {
     with_sources(Arguments::command())
 }
 

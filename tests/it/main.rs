@@ -10,6 +10,7 @@ mod compose;
 mod conflicts;
 mod connections;
 mod database_tls;
+mod docs;
 mod end_to_end;
 mod faults;
 mod gaps;
