@@ -78,6 +78,15 @@ test: ## Run every test, against real servers that the tests start themselves
 
 ##@ Heavier proofs
 
+# BINS are folders of other servers, for example BINS='/opt/pg14/bin /opt/pg18/bin'.
+.PHONY: test-postgres
+test-postgres: ## Run the tests of the store and those from end to end on each Postgres of the distribution; takes 2 min each
+	@scripts/install-tools --chart
+	@for bin in $(or $(BINS),$(wildcard /usr/lib/postgresql/*/bin)); do \
+	  $$bin/postgres --version && \
+	  PATH=$$bin:$$PATH $(CARGO) test --locked -p waybill --test it -- store:: end_to_end:: || exit 1; \
+	done
+
 # One after another: each is judged by what its process takes.
 .PHONY: bounded
 bounded: ## Show that memory stays bounded: floods, a 10 min outage, 5,000 connections; takes 20 min
@@ -117,6 +126,11 @@ dashboards: ## Draw dashboards/*.json into docs/dashboards, as they show a servi
 	@scripts/install-tools --observe
 	$(CARGO) build --release --locked -p waybill -p testbed
 	@WAYBILL=$(abspath $(target))/release/waybill TESTBED=$(abspath $(testbed)) .tools/python/bin/python scripts/draw-dashboards
+
+.PHONY: diagrams
+diagrams: ## Draw docs/architecture.dot into docs/architecture.svg
+	@scripts/install-tools --diagrams
+	dot -Tsvg docs/architecture.dot -o docs/architecture.svg
 
 # Needs the ports of `make up`, or those that are given as there.
 .PHONY: film

@@ -82,7 +82,7 @@ enum Command {
     #[command(after_help = "Examples:
   waybill serve
   waybill serve --config /etc/waybill.toml
-  WAYBILL_DATABASE__URL=postgres://waybill@db/waybill waybill serve --set log.format=json")]
+  WAYBILL_DATABASE__URL=postgres://waybill@db/waybill waybill serve --set telemetry.log_format=json")]
     Serve,
     /// Send orders, or anything else, into the channel
     Publish(publish::Args),
@@ -195,8 +195,9 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<(Sources, Command)
     Ok((sources, Arguments::from_arg_matches(&matches)?.command))
 }
 
-/// The whole command line.
-fn arguments() -> clap::Command {
+/// The whole command line, as clap knows it.
+#[must_use]
+pub fn arguments() -> clap::Command {
     with_sources(Arguments::command())
 }
 
@@ -278,14 +279,23 @@ mod tests {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             let examples = help.strip_prefix("Examples:\n").expect(&path);
             for example in examples.lines() {
-                // Without variables before it, and what the shell reads and writes.
-                let words = example.split_whitespace().skip_while(|word| word.contains('='));
+                assert!(example.contains(&path), "{example}");
+                // Without what the shell reads and writes.
+                let words = example.split_whitespace().map(|word| word.trim_matches('\''));
                 let words = words.take_while(|word| !word.starts_with(['<', '>']));
-                let words = words.map(|word| word.trim_matches('\''));
-                let is_of_it = example.contains(&path);
-                let parsed = parse(words.map(OsString::from));
-                let is_wrong = parsed.is_err_and(|error| error.use_stderr());
-                assert!(is_of_it && !is_wrong, "{example}");
+                let (mut variables, mut words) = (Vec::new(), words.peekable());
+                while let Some(pair) = words.peek().and_then(|word| word.split_once('=')) {
+                    variables.push((pair.0.to_owned(), pair.1.to_owned()));
+                    words.next();
+                }
+                let sets = match parse(words.map(OsString::from)) {
+                    Ok((sources, _)) => sources.set,
+                    Err(error) if error.use_stderr() => panic!("{example}: {error}"),
+                    // It asks for help.
+                    Err(_) => continue,
+                };
+                let settings = Settings::load(None, &sets, variables.into_iter());
+                assert!(settings.is_ok(), "{example}: {settings:?}");
             }
         }
     }

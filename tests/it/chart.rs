@@ -45,7 +45,8 @@ fn helm(arguments: &[&str]) -> Output {
     helm_for("waybill", arguments)
 }
 
-fn helm_for(release: &str, arguments: &[&str]) -> Output {
+/// The same for any release.
+pub(crate) fn helm_for(release: &str, arguments: &[&str]) -> Output {
     // The place where scripts/install-tools puts it, or wherever else it is.
     let here = repository(".tools/bin/helm");
     let program = if here.is_file() { here } else { "helm".into() };
@@ -59,14 +60,14 @@ fn helm_for(release: &str, arguments: &[&str]) -> Output {
 
 /// An object of the chart.
 #[derive(Debug, Clone)]
-struct Object(Value);
+pub(crate) struct Object(Value);
 
 impl Object {
-    fn kind(&self) -> &str {
+    pub(crate) fn kind(&self) -> &str {
         self.at("/kind").as_str().expect("a kind")
     }
 
-    fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.at("/metadata/name").as_str().expect("a name")
     }
 
@@ -89,7 +90,7 @@ fn render(case: &str) -> Vec<Object> {
 }
 
 /// All objects for these arguments.
-fn render_with(arguments: &[&str]) -> Vec<Object> {
+pub(crate) fn render_with(arguments: &[&str]) -> Vec<Object> {
     render_for("waybill", arguments)
 }
 

@@ -9,6 +9,8 @@ mod cold_start;
 mod compose;
 mod conflicts;
 mod connections;
+mod database_tls;
+mod docs;
 mod end_to_end;
 mod faults;
 mod gaps;
