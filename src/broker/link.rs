@@ -36,7 +36,8 @@ enum State {
 
 impl Link {
     /// Connects and registers, and tries again for `retry_for` while the broker is away. Tells
-    /// `failed` of each attempt that failed.
+    /// `failed` of each attempt that failed. The time-outs of answers in `options` do not count:
+    /// each answer may take ten seconds.
     ///
     /// # Errors
     /// That of the last attempt.

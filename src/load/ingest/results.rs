@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::{LineWriter, Write};
 use std::path::Path;
 
-use crate::load::ingested::{Line, Order};
 use anyhow::Context as _;
+
+use crate::load::ingested::{Line, Order};
 
 /// The file of a stage. Each line is written at once, so that others see that the stage runs.
 #[derive(Debug)]
