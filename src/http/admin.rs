@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -22,6 +22,7 @@ use tower::Service as _;
 
 use super::Body;
 use super::conditional::without_false_length;
+use super::problem::ProblemPages;
 use super::server::{RequestBody, Respond, ServerSpan, matched};
 use crate::cache::Cache;
 use crate::config::Settings;
@@ -71,6 +72,8 @@ impl Admin {
                 .route("/metrics", get(metrics))
                 .route("/log-filter", get(log_filter::show).put(log_filter::change))
                 .merge(statusz::router(self.clone()))
+                .route("/problems", get(problems))
+                .route("/problems/{name}", get(problem))
                 .merge(rejects::router(self.store.clone()))
                 .layer(from_fn(async |request: Request, next: Next| {
                     matched(&request);
@@ -103,6 +106,16 @@ async fn metrics(State(admin): State<Admin>) -> Response {
     admin.metrics.refresh(&admin.store, admin.cache.size(), &admin.health, admin.session.get());
     let headers = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (headers, admin.metrics.render()).into_response()
+}
+
+/// `GET /problems`: what the `type` of a problem may be.
+async fn problems(State(admin): State<Admin>) -> Response {
+    ProblemPages::of_admin_port(&admin.settings.http.base_path).list()
+}
+
+/// `GET /problems/{name}`: where the `type` of a problem leads.
+async fn problem(State(admin): State<Admin>, Path(name): Path<String>) -> Response {
+    ProblemPages::of_admin_port(&admin.settings.http.base_path).one(&name)
 }
 
 fn text(status: StatusCode, body: String) -> Response {

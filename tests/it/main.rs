@@ -24,6 +24,7 @@ mod lookup_many;
 mod metrics_reference;
 mod observe;
 mod openapi;
+mod problems;
 mod publish;
 mod reconcile;
 mod rejects;
