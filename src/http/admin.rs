@@ -1,6 +1,10 @@
-//! The admin port: health for the orchestrator, metrics for Prometheus, rejects for operators.
+//! The admin port: health for the orchestrator, metrics for Prometheus, the newest orders and
+//! rejects for operators.
 
+mod database_pages;
 mod log_filter;
+mod message_page;
+mod orders;
 mod readiness;
 mod reject_pages;
 mod rejects;
@@ -20,6 +24,7 @@ use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use tower::Service as _;
 
+use self::database_pages::DatabasePages;
 use super::Body;
 use super::conditional::without_false_length;
 use super::problem::ProblemPages;
@@ -65,6 +70,7 @@ pub struct Admin {
 impl Admin {
     /// What answers the requests that come to the admin port.
     pub fn into_responder(self) -> impl Respond {
+        let pages = DatabasePages::new(self.store.clone());
         Routed(
             Router::new()
                 .route("/livez", get(async || text(StatusCode::OK, "ok\n".to_owned())))
@@ -74,7 +80,8 @@ impl Admin {
                 .merge(statusz::router(self.clone()))
                 .route("/problems", get(problems))
                 .route("/problems/{name}", get(problem))
-                .merge(rejects::router(self.store.clone()))
+                .merge(orders::router(pages.clone()))
+                .merge(rejects::router(pages))
                 .layer(from_fn(async |request: Request, next: Next| {
                     matched(&request);
                     next.run(request).await

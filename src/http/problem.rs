@@ -96,6 +96,19 @@ impl Problem {
         Self::new(Kind::InternalError, "a fault on our side, the log has the details")
     }
 
+    /// 400: a list cannot have as many rows as were asked for; `detail` says how many it can.
+    pub(super) fn invalid_limit(detail: &str) -> Self {
+        Self::new(Kind::InvalidLimit, detail)
+    }
+
+    /// 503: Postgres has what was asked for and did not tell; `reason` says why.
+    pub(super) fn database_unavailable(reason: &str, retry_after_seconds: u32) -> Self {
+        Self {
+            retry_after_seconds: Some(retry_after_seconds),
+            ..Self::new(Kind::DatabaseUnavailable, reason)
+        }
+    }
+
     fn new(kind: Kind, detail: impl Into<String>) -> Self {
         Self { kind, detail: detail.into(), retry_after_seconds: None, allow: None }
     }
@@ -181,6 +194,10 @@ pub(in crate::http) mod tests {
             Problem::body_too_large(262_144),
             Problem::no_such_address(),
             Problem::internal(),
+            Problem::invalid_limit(
+                "`limit` is `0`; must be a whole number from 1 to 500, given once",
+            ),
+            Problem::database_unavailable("postgres gave no answer within 10s", 5),
         ]
     }
 

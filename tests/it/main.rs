@@ -22,6 +22,7 @@ mod log_storms;
 mod logging;
 mod lookup_many;
 mod metrics_reference;
+mod newest_orders;
 mod observe;
 mod openapi;
 mod problems;

@@ -22,7 +22,7 @@ pub(super) struct Explanation {
 }
 
 /// Every type of problem that is sent: those of the API, then those of the admin port.
-pub(super) const EXPLANATIONS: [Explanation; 11] = [
+pub(super) const EXPLANATIONS: [Explanation; 13] = [
     Explanation {
         kind: Kind::OrderNotFound,
         what: "Postgres was asked after the request came, and has no order with this id.",
@@ -121,6 +121,33 @@ pub(super) const EXPLANATIONS: [Explanation; 11] = [
         when: Some("Because of a fault of the service:"),
         request: "GET /api/v1/orders/b563feb7b2b84b6test",
         answer: || Problem::internal(),
+    },
+    Explanation {
+        kind: Kind::InvalidLimit,
+        what: "The list cannot have as many rows as the request asks for.",
+        advice: "Ask for as many as the detail allows, or leave limit out.",
+        when: None,
+        request: "GET /orders.json?limit=0",
+        answer: || {
+            Problem::invalid_limit(
+                "`limit` is `0`; must be a whole number from 1 to 500, given once",
+            )
+        },
+    },
+    Explanation {
+        kind: Kind::DatabaseUnavailable,
+        what: "What was asked for is in Postgres, which did not tell. The detail says why. \
+               Nothing is lost by this.",
+        advice: "Ask again after as many seconds as Retry-After says; /readyz?verbose on \
+                 the admin port tells what is away.",
+        when: Some("While Postgres is away:"),
+        request: "GET /orders.json",
+        answer: || {
+            Problem::database_unavailable(
+                "postgres cannot do it now: pool timed out while waiting for an open connection",
+                5,
+            )
+        },
     },
     Explanation {
         kind: Kind::InvalidLogFilter,

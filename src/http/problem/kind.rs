@@ -28,6 +28,10 @@ pub(in crate::http) enum Kind {
     InternalError,
     /// Admin port: what was sent is no filter of the log.
     InvalidLogFilter,
+    /// Admin port: a list cannot have so many rows.
+    InvalidLimit,
+    /// Admin port: Postgres does not tell what was asked.
+    DatabaseUnavailable,
 }
 
 impl Kind {
@@ -70,11 +74,15 @@ impl Kind {
             Self::AddressNotFound => (S::NOT_FOUND, "address-not-found", "Address not found"),
             Self::InternalError => (S::INTERNAL_SERVER_ERROR, "internal-error", "Internal error"),
             Self::InvalidLogFilter => (S::BAD_REQUEST, "invalid-log-filter", "Invalid log filter"),
+            Self::InvalidLimit => (S::BAD_REQUEST, "invalid-limit", "Invalid limit"),
+            Self::DatabaseUnavailable => {
+                (S::SERVICE_UNAVAILABLE, "database-unavailable", "Database unavailable")
+            }
         }
     }
 
     /// Whether the admin port alone sends it.
     pub(in crate::http) fn is_admin(self) -> bool {
-        matches!(self, Self::InvalidLogFilter)
+        matches!(self, Self::InvalidLogFilter | Self::InvalidLimit | Self::DatabaseUnavailable)
     }
 }
