@@ -1,5 +1,6 @@
 //! The whole service, tested from outside.
 
+mod api_clients;
 mod architecture;
 mod base_path;
 mod bounded;
