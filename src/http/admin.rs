@@ -1,6 +1,10 @@
-//! The admin port: health for the orchestrator, metrics for Prometheus, rejects for operators.
+//! The admin port: health for the orchestrator, metrics for Prometheus, the newest orders and
+//! rejects for operators.
 
+mod database_pages;
 mod log_filter;
+mod message_page;
+mod orders;
 mod readiness;
 mod reject_pages;
 mod rejects;
@@ -12,7 +16,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -20,8 +24,10 @@ use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use tower::Service as _;
 
+use self::database_pages::DatabasePages;
 use super::Body;
 use super::conditional::without_false_length;
+use super::problem::ProblemPages;
 use super::server::{RequestBody, Respond, ServerSpan, matched};
 use crate::cache::Cache;
 use crate::config::Settings;
@@ -64,6 +70,7 @@ pub struct Admin {
 impl Admin {
     /// What answers the requests that come to the admin port.
     pub fn into_responder(self) -> impl Respond {
+        let pages = DatabasePages::new(self.store.clone());
         Routed(
             Router::new()
                 .route("/livez", get(async || text(StatusCode::OK, "ok\n".to_owned())))
@@ -71,7 +78,10 @@ impl Admin {
                 .route("/metrics", get(metrics))
                 .route("/log-filter", get(log_filter::show).put(log_filter::change))
                 .merge(statusz::router(self.clone()))
-                .merge(rejects::router(self.store.clone()))
+                .route("/problems", get(problems))
+                .route("/problems/{name}", get(problem))
+                .merge(orders::router(pages.clone()))
+                .merge(rejects::router(pages))
                 .layer(from_fn(async |request: Request, next: Next| {
                     matched(&request);
                     next.run(request).await
@@ -103,6 +113,16 @@ async fn metrics(State(admin): State<Admin>) -> Response {
     admin.metrics.refresh(&admin.store, admin.cache.size(), &admin.health, admin.session.get());
     let headers = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (headers, admin.metrics.render()).into_response()
+}
+
+/// `GET /problems`: what the `type` of a problem may be.
+async fn problems(State(admin): State<Admin>) -> Response {
+    ProblemPages::of_admin_port(&admin.settings.http.base_path).list()
+}
+
+/// `GET /problems/{name}`: where the `type` of a problem leads.
+async fn problem(State(admin): State<Admin>, Path(name): Path<String>) -> Response {
+    ProblemPages::of_admin_port(&admin.settings.http.base_path).one(&name)
 }
 
 fn text(status: StatusCode, body: String) -> Response {

@@ -1,18 +1,25 @@
-//! What a program gets that cannot get what it asked for: RFC 9457 problem details.
+//! What a program gets that cannot get what it asked for: RFC 9457 problem details, and for people
+//! a page for each type of them.
+
+mod explanation;
+mod kind;
+mod pages;
 
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderValue};
 use serde::Serialize;
 
+use kind::Kind;
+pub(super) use pages::ProblemPages;
+
 /// An error of the API or of the admin port, `application/problem+json` on the wire.
-///
-/// The type is always `about:blank`: the status says it all, and its reason phrase is the title.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub(super) struct Problem {
-    status: StatusCode,
+    kind: Kind,
     detail: String,
     retry_after_seconds: Option<u32>,
     allow: Option<&'static str>,
@@ -21,23 +28,20 @@ pub(super) struct Problem {
 impl Problem {
     /// 404: Postgres was asked and has no such order.
     pub(super) fn no_such_order(uid: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, format!("no order with the id {uid}"))
+        Self::new(Kind::OrderNotFound, format!("no order with the id {uid}"))
     }
 
     /// 503: Postgres could not be asked, so "no" would be a guess.
     pub(super) fn cannot_tell(retry_after_seconds: u32) -> Self {
         Self {
             retry_after_seconds: Some(retry_after_seconds),
-            ..Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "cannot tell right now whether this order exists",
-            )
+            ..Self::new(Kind::LookupUnavailable, "cannot tell right now whether this order exists")
         }
     }
 
     /// 400: what stands in place of the id cannot be one; `detail` says why.
     pub(super) fn bad_uid(detail: &str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, format!("not an order id: {detail}"))
+        Self::new(Kind::InvalidOrderId, format!("not an order id: {detail}"))
     }
 
     /// 405; `allow` lists the methods that are, as in `GET, HEAD`.
@@ -45,7 +49,7 @@ impl Problem {
         Self {
             allow: Some(allow),
             ..Self::new(
-                StatusCode::METHOD_NOT_ALLOWED,
+                Kind::MethodNotAllowed,
                 format!("method not allowed here, allowed are {allow}"),
             )
         }
@@ -53,34 +57,28 @@ impl Problem {
 
     /// 414; `limit_bytes` is the longest target that is read.
     pub(super) fn uri_too_long(limit_bytes: usize) -> Self {
-        Self::new(
-            StatusCode::URI_TOO_LONG,
-            format!("request target is longer than {limit_bytes} bytes"),
-        )
+        Self::new(Kind::UriTooLong, format!("request target is longer than {limit_bytes} bytes"))
     }
 
     /// 400: the request's body is not what it must be; `detail` says what.
     pub(super) fn bad_body(detail: &str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, format!("not a list of ids: {detail}"))
+        Self::new(Kind::InvalidRequestBody, format!("not a list of ids: {detail}"))
     }
 
     /// 400: the request's body is not a filter of the log; `detail` says what is wrong.
     pub(super) fn bad_log_filter(detail: &str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, format!("the log filter is not changed: {detail}"))
+        Self::new(Kind::InvalidLogFilter, format!("the log filter is not changed: {detail}"))
     }
 
     /// 408: the request's body took longer than `limit` to arrive.
     pub(super) fn body_too_slow(limit: Duration) -> Self {
-        Self::new(
-            StatusCode::REQUEST_TIMEOUT,
-            format!("request body did not arrive within {limit:?}"),
-        )
+        Self::new(Kind::RequestBodyTimeout, format!("request body did not arrive within {limit:?}"))
     }
 
     /// 413; `limit_bytes` is the longest body that is read.
     pub(super) fn body_too_large(limit_bytes: usize) -> Self {
         Self::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
+            Kind::RequestBodyTooLarge,
             format!("request body must be whole and at most {limit_bytes} bytes"),
         )
     }
@@ -88,59 +86,83 @@ impl Problem {
     /// 404: nothing is served at this address.
     pub(super) fn no_such_address() -> Self {
         Self::new(
-            StatusCode::NOT_FOUND,
+            Kind::AddressNotFound,
             "nothing is served at this address, see /api/v1/openapi.json",
         )
     }
 
     /// 500: a fault of ours, told in the log and not to the client.
     pub(super) fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "a fault on our side, the log has the details")
+        Self::new(Kind::InternalError, "a fault on our side, the log has the details")
     }
 
-    fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), retry_after_seconds: None, allow: None }
+    /// 400: a list cannot have as many rows as were asked for; `detail` says how many it can.
+    pub(super) fn invalid_limit(detail: &str) -> Self {
+        Self::new(Kind::InvalidLimit, detail)
+    }
+
+    /// 503: Postgres has what was asked for and did not tell; `reason` says why.
+    pub(super) fn database_unavailable(reason: &str, retry_after_seconds: u32) -> Self {
+        Self {
+            retry_after_seconds: Some(retry_after_seconds),
+            ..Self::new(Kind::DatabaseUnavailable, reason)
+        }
+    }
+
+    fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), retry_after_seconds: None, allow: None }
     }
 }
 
 /// The members of RFC 9457, in its order.
 #[derive(Serialize)]
-struct Body<'a> {
-    r#type: &'static str,
+struct Document<'a> {
+    r#type: String,
     title: &'static str,
     status: u16,
     detail: &'a str,
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let body = Body {
-            r#type: "about:blank",
-            title: self.status.canonical_reason().unwrap_or_default(),
-            status: self.status.as_u16(),
-            detail: &self.detail,
-        };
-        let body = serde_json::to_vec(&body).expect("strings and a number always serialize");
-        let headers = [
-            (header::CONTENT_TYPE, "application/problem+json"),
-            (header::CACHE_CONTROL, "no-store"),
-            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        ];
-        let mut response = (self.status, headers, body).into_response();
+impl Problem {
+    /// The answer; `base_path` is what stands before the addresses of the port that sends it, for
+    /// its type leads to a page there.
+    pub(super) fn response(self, base_path: &str) -> Response {
+        (self.kind.status(), self.headers(), self.document(base_path)).into_response()
+    }
+
+    fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if let Some(seconds) = self.retry_after_seconds {
-            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+            headers.insert(RETRY_AFTER, seconds.into());
         }
         if let Some(allow) = self.allow {
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
-        response
+        headers
+    }
+
+    fn document(&self, base_path: &str) -> String {
+        let document = Document {
+            r#type: format!("{base_path}{}{}", pages::PATH, self.kind.name()),
+            title: self.kind.title(),
+            status: self.kind.status().as_u16(),
+            detail: &self.detail,
+        };
+        serde_json::to_string(&document).expect("strings and a number always serialize")
     }
 }
 
 #[cfg(test)]
 pub(in crate::http) mod tests {
+    use std::collections::BTreeSet;
+
     use axum::body::to_bytes;
     use futures_util::FutureExt;
+    use http::StatusCode;
+    use serde_json::Value;
 
     use super::*;
 
@@ -158,9 +180,9 @@ pub(in crate::http) mod tests {
         format!("{}\n{}\n{body}", head.status, fields.concat())
     }
 
-    #[test]
-    fn every_problem_reads_as_documented() {
-        let problems = [
+    /// One of each constructor.
+    fn every_problem() -> Vec<Problem> {
+        vec![
             Problem::no_such_order("b563feb7b2b84b6test"),
             Problem::cannot_tell(2),
             Problem::bad_uid("character \"<\" at 3, must be of A-Z a-z 0-9 - . _ ~"),
@@ -172,8 +194,34 @@ pub(in crate::http) mod tests {
             Problem::body_too_large(262_144),
             Problem::no_such_address(),
             Problem::internal(),
-        ];
-        let transcripts = problems.map(|problem| transcript(problem.into_response()));
+            Problem::invalid_limit(
+                "`limit` is `0`; must be a whole number from 1 to 500, given once",
+            ),
+            Problem::database_unavailable("postgres gave no answer within 10s", 5),
+        ]
+    }
+
+    #[test]
+    fn every_problem_reads_as_documented() {
+        let transcripts =
+            every_problem().into_iter().map(|problem| transcript(problem.response("")));
+        let transcripts: Vec<_> = transcripts.collect();
         insta::assert_snapshot!(transcripts.join("\n\n"));
+    }
+    #[test]
+    fn the_type_of_every_problem_leads_to_a_page_and_every_page_is_of_a_problem() {
+        let mut sent = BTreeSet::new();
+        for problem in every_problem() {
+            let document: Value = serde_json::from_str(&problem.document("/shop")).unwrap();
+            let address = document["type"].as_str().unwrap();
+            let name = address.strip_prefix("/shop/problems/").unwrap();
+            let page = ProblemPages::of_site("/shop").one(name);
+            assert_eq!(page.status(), StatusCode::OK, "{name}");
+            let page = transcript(page);
+            assert!(page.contains(&format!("<h1>{}</h1>", document["title"].as_str().unwrap())));
+            sent.insert(name.to_owned());
+        }
+        let explained = explanation::EXPLANATIONS.map(|explained| explained.kind.name().to_owned());
+        assert_eq!(sent, BTreeSet::from(explained));
     }
 }

@@ -1,5 +1,6 @@
 //! The whole service, tested from outside.
 
+mod api_clients;
 mod architecture;
 mod base_path;
 mod bounded;
@@ -24,8 +25,10 @@ mod log_storms;
 mod logging;
 mod lookup_many;
 mod metrics_reference;
+mod newest_orders;
 mod observe;
 mod openapi;
+mod problems;
 mod publish;
 mod reconcile;
 mod rejects;

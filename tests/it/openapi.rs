@@ -9,6 +9,7 @@ use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use serde_json::Value;
 
+use crate::problems;
 use crate::service::{MODEL, MODEL_UID, Replica, Reply, World};
 
 /// The methods that a client could send; what is not described must be refused.
@@ -56,17 +57,30 @@ fn cases(etag: &str) -> Vec<Case> {
     vec![
         case(MODEL_UID),
         case("a%20b"),
-        case("unknown"),
+        case("nobody-knows"),
         Case { headers: vec![("if-none-match".to_owned(), etag.to_owned())], ..case(MODEL_UID) },
-        Case { query: format!("?{}", "q".repeat(3_000)), ..case("unknown") },
+        Case { query: format!("?{}", "q".repeat(3_000)), ..case("nobody-knows") },
         Case { headers: many(101), ..case(MODEL_UID) },
     ]
 }
 
-/// One body for each answer to a lookup of many orders; a body that is slow has a test of its own.
-fn bodies() -> [Bytes; 3] {
-    let body = format!(r#"{{"uids":["{MODEL_UID}","unknown","a b"]}}"#);
-    [body.into(), Bytes::from_static(b"{}"), vec![b' '; 300_000].into()]
+/// One body for each answer to a lookup of many orders, first that of the example; a body that is
+/// slow has a test of its own.
+fn bodies(operation: &Value) -> [Bytes; 3] {
+    let example = &operation["requestBody"]["content"]["application/json"]["example"];
+    let no_uids = format!(r#"{{"ids":["{MODEL_UID}"]}}"#);
+    [example.to_string().into(), no_uids.into(), vec![b' '; 300_000].into()]
+}
+
+/// The examples of an answer; an answer without a body has none.
+fn examples<'a>(description: &'a Value, response: &'a Value) -> Vec<&'a Value> {
+    let contents = response["content"].as_object().into_iter().flat_map(|all| all.values());
+    let examples = contents.flat_map(|content| {
+        let several = content["examples"].as_object().into_iter().flat_map(|all| all.values());
+        let several = several.map(|example| &resolve(description, example)["value"]);
+        content.get("example").into_iter().chain(several)
+    });
+    examples.collect()
 }
 
 async fn ask(replica: &Replica, method: &Method, path: &str, case: &Case) -> Reply {
@@ -84,8 +98,15 @@ async fn send(replica: &Replica, method: &Method, path: &str, case: &Case, body:
     replica.request(request).await.expect("an answer")
 }
 
-/// An answer is one that the operation describes, and is as it is described.
-fn assert_described(description: &Value, operation: &Value, method: &Method, reply: &Reply) {
+/// An answer is one that the operation describes, and is as it is described. If there are examples,
+/// it is one of them.
+fn assert_described(
+    description: &Value,
+    operation: &Value,
+    method: &Method,
+    reply: &Reply,
+    answered: &mut BTreeSet<String>,
+) {
     let status = reply.status.as_str();
     let response = &operation["responses"][status];
     assert!(response.is_object(), "{status} is not described");
@@ -100,6 +121,12 @@ fn assert_described(description: &Value, operation: &Value, method: &Method, rep
     } else {
         assert_eq!(content_type, described.map(String::as_str), "{status}");
         assert_eq!(reply.body.is_empty(), described.is_none(), "{status}: {}", reply.text());
+    }
+    let examples = examples(description, response);
+    if !examples.is_empty() && *method != Method::HEAD {
+        let answer: Value = serde_json::from_slice(&reply.body).expect("JSON");
+        assert!(examples.contains(&&answer), "{status}: {answer} is no example of {examples:#?}");
+        answered.insert(answer.to_string());
     }
     if method == Method::GET && content_type == Some("application/problem+json") {
         let problem: Value = serde_json::from_slice(&reply.body).expect("JSON");
@@ -127,9 +154,12 @@ async fn every_answer_is_described_and_every_description_is_answered() {
     let without_database = world.start("alone", &nowhere).await;
 
     let description = description();
+    // The bodies of all answers of which there are examples. Of a body that is slow the page has one.
+    let (_, slow) = problems::example(&replica, "/problems/request-body-timeout").await;
+    let mut bodies = BTreeSet::from([problems::document(&slow).to_string()]);
     for (path, item) in description["paths"].as_object().expect("paths") {
         if path == LOOKUP {
-            lookup_is_described(&replica, &description, &item["post"]).await;
+            lookup_is_described(&replica, &description, &item["post"], &mut bodies).await;
             continue;
         }
         let mut answered: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
@@ -141,7 +171,8 @@ async fn every_answer_is_described_and_every_description_is_answered() {
                 let reply = ask(&replica, &method, path, &case(MODEL_UID)).await;
                 assert_eq!(reply.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
                 for described in ["get", "head"] {
-                    assert_described(&description, &item[described], &Method::GET, &reply);
+                    let operation = &item[described];
+                    assert_described(&description, operation, &Method::GET, &reply, &mut bodies);
                     answered.entry(described).or_default().insert("405".to_owned());
                 }
                 continue;
@@ -153,9 +184,9 @@ async fn every_answer_is_described_and_every_description_is_answered() {
             for case in cases(etag) {
                 replies.push(ask(&replica, &method, path, &case).await);
             }
-            replies.push(ask(&without_database, &method, path, &case("unknown")).await);
+            replies.push(ask(&without_database, &method, path, &case("nobody-knows")).await);
             for reply in replies {
-                assert_described(&description, operation, &method, &reply);
+                assert_described(&description, operation, &method, &reply, &mut bodies);
                 answered.entry(name).or_default().insert(reply.status.as_str().to_owned());
             }
         }
@@ -165,11 +196,27 @@ async fn every_answer_is_described_and_every_description_is_answered() {
             assert_eq!(described, answered, "{method} {path}: described, and answered");
         }
     }
+    let operations = description["paths"].as_object().expect("paths").values().flat_map(|item| {
+        item.as_object()
+            .expect("operations")
+            .values()
+            .filter_map(|one| one["responses"].as_object())
+    });
+    for response in operations.flat_map(|responses| responses.values()) {
+        for example in examples(&description, resolve(&description, response)) {
+            assert!(bodies.contains(&example.to_string()), "nobody was answered {example}");
+        }
+    }
 }
 
-async fn lookup_is_described(replica: &Replica, description: &Value, operation: &Value) {
+async fn lookup_is_described(
+    replica: &Replica,
+    description: &Value,
+    operation: &Value,
+    answered_bodies: &mut BTreeSet<String>,
+) {
     let mut replies = vec![ask(replica, &Method::PUT, LOOKUP, &case("")).await];
-    for body in bodies() {
+    for body in bodies(operation) {
         replies.push(send(replica, &Method::POST, LOOKUP, &case(""), body).await);
     }
     for case in cases("").into_iter().filter(|case| case.query.len() + case.headers.len() > 100) {
@@ -177,7 +224,7 @@ async fn lookup_is_described(replica: &Replica, description: &Value, operation: 
     }
     let mut answered = BTreeSet::from(["408".to_owned()]);
     for reply in replies {
-        assert_described(description, operation, &Method::POST, &reply);
+        assert_described(description, operation, &Method::POST, &reply, answered_bodies);
         answered.insert(reply.status.as_str().to_owned());
     }
     let described = operation["responses"].as_object().expect("responses").keys();

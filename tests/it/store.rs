@@ -9,6 +9,7 @@ mod follow;
 mod locks;
 mod migrations;
 mod model;
+mod newest;
 mod orders;
 mod pooler;
 mod rejects;

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::StatusCode;
 use tokio::time::timeout;
 
+use super::reject_pages::BASE;
 use super::{Admin, text};
 use crate::http::problem::Problem;
 
@@ -26,11 +27,11 @@ pub(super) async fn show(State(admin): State<Admin>) -> Response {
 pub(super) async fn change(State(admin): State<Admin>, body: Body) -> Response {
     let directives = match read(body).await {
         Ok(directives) => directives,
-        Err(problem) => return problem.into_response(),
+        Err(problem) => return problem.response(BASE),
     };
     match admin.log_filter.change(directives.trim()) {
         Ok(()) => show(State(admin)).await,
-        Err(error) => Problem::bad_log_filter(&error.to_string()).into_response(),
+        Err(error) => Problem::bad_log_filter(&error.to_string()).response(BASE),
     }
 }
 

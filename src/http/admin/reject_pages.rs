@@ -2,10 +2,11 @@
 
 use askama::Template;
 use axum::response::Response;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode};
 use indicatif::HumanBytes;
 use order::Reason;
 
+use super::message_page::{REJECTS, message};
 use crate::digest::Sha256Digest;
 use crate::http::html::html;
 use crate::rejects::display::{Escaped, HexDump, shortened, text};
@@ -22,8 +23,6 @@ const DETAIL_CHARS: usize = 160;
 
 /// The admin port has no other path.
 pub(super) const BASE: &str = "";
-
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 #[derive(Template)]
 #[template(path = "rejects.html")]
@@ -61,17 +60,6 @@ struct OnePage<'a> {
     is_cut: bool,
 }
 
-/// Every answer that shows no reject.
-#[derive(Template)]
-#[template(path = "reject_message.html")]
-struct MessagePage {
-    base: &'static str,
-    status: u16,
-    title: &'static str,
-    text: &'static str,
-    advice: String,
-}
-
 /// The list; one row more than [`ROWS`] says that there are more.
 pub(super) fn list(mut kept: Vec<KeptReject>, chosen: Option<Reason>, is_older: bool) -> Response {
     let shown = ROWS as usize;
@@ -100,6 +88,7 @@ pub(super) fn one(kept: &KeptReject, payload: &[u8]) -> Response {
 /// 404: no such id, or no id at all.
 pub(super) fn not_found() -> Response {
     message(
+        REJECTS,
         StatusCode::NOT_FOUND,
         "No such reject",
         "No reject with this id is kept.",
@@ -111,6 +100,7 @@ pub(super) fn not_found() -> Response {
 pub(super) fn no_such_reason() -> Response {
     let reasons = Reason::ALL.map(Reason::as_str).join(", ");
     message(
+        REJECTS,
         StatusCode::BAD_REQUEST,
         "Not a reason",
         "Nothing is refused for such a reason.",
@@ -121,34 +111,12 @@ pub(super) fn no_such_reason() -> Response {
 /// 400: `before` is no id.
 pub(super) fn no_such_place() -> Response {
     message(
+        REJECTS,
         StatusCode::BAD_REQUEST,
         "Not a place in the list",
         "This list cannot begin there.",
         "Legal after before= is the id of a reject, a whole number.".to_owned(),
     )
-}
-
-/// 503: Postgres has them and cannot be asked.
-pub(super) fn cannot_tell() -> Response {
-    let mut response = message(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "Postgres does not answer",
-        "The rejects are kept there and cannot be shown right now. None is lost by this.",
-        "Reload this page in some seconds; /readyz?verbose on this port says what is away."
-            .to_owned(),
-    );
-    response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
-    response
-}
-
-fn message(
-    status: StatusCode,
-    title: &'static str,
-    text: &'static str,
-    advice: String,
-) -> Response {
-    let page = MessagePage { base: BASE, status: status.as_u16(), title, text, advice };
-    html(status, &page, &HeaderValue::from_static("no-store"))
 }
 
 impl Row {

@@ -1,8 +1,5 @@
 //! `/rejects` on the admin port: what could not become an order, to look at and to download.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use axum::Router;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -12,40 +9,28 @@ use http::HeaderMap;
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use order::Reason;
 use serde::Deserialize;
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
 
+use super::database_pages::DatabasePages;
+use super::message_page::{REJECTS, cannot_tell};
 use super::reject_pages as page;
 use crate::http::assets;
-use crate::log_limit::LogLimit;
-use crate::store::{Direction, Error, KeptReject, RejectFilter, Store};
-
-/// How long a page may wait for its turn and for Postgres.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Pages that may ask Postgres at the same time: the writers need its connections more.
-const AT_ONCE: usize = 2;
+use crate::store::{Direction, Error, KeptReject, RejectFilter};
 
 /// Bytes of a payload that its page shows.
 const SHOWN_BYTES: usize = 64 << 10;
 
 #[derive(Debug, Clone)]
-struct Rejects {
-    store: Store,
-    turns: Arc<Semaphore>,
-    limit: Arc<LogLimit>,
-}
+struct Rejects(DatabasePages);
 
 /// The routes; their state is their own, so they fit into any router.
-pub(super) fn router<S: Clone + Send + Sync + 'static>(store: Store) -> Router<S> {
-    let turns = Arc::new(Semaphore::new(AT_ONCE));
+pub(super) fn router<S: Clone + Send + Sync + 'static>(pages: DatabasePages) -> Router<S> {
     Router::new()
         .route("/rejects", get(list))
         .route("/rejects/{id}", get(show))
         .route("/rejects/{id}/payload", get(payload))
         .route("/static/style.css", get(async |h: HeaderMap| assets::stylesheet(&h)))
         .route("/static/icon.svg", get(async |h: HeaderMap| assets::icon(&h)))
-        .with_state(Rejects { store, turns, limit: Arc::default() })
+        .with_state(Rejects(pages))
 }
 
 #[derive(Debug, Deserialize)]
@@ -80,25 +65,25 @@ async fn list(
     // One more than shown tells whether there is more.
     let limit = page::ROWS + 1;
     let direction = Direction::NewestBelow(before);
-    match rejects.ask(rejects.store.rejects(&filter, direction, limit)).await {
-        Some(kept) => page::list(kept, reason, before != i64::MAX),
-        None => page::cannot_tell(),
+    match rejects.0.ask(rejects.0.store.rejects(&filter, direction, limit)).await {
+        Ok(kept) => page::list(kept, reason, before != i64::MAX),
+        Err(reason) => cannot_tell(REJECTS, &reason),
     }
 }
 
 /// Answers `GET /rejects/{id}` with the page of one reject.
 async fn show(State(rejects): State<Rejects>, Path(id): Path<String>) -> Response {
-    match rejects.ask(rejects.find(&id, SHOWN_BYTES)).await {
-        Some(Some((kept, payload))) => page::one(&kept, &payload),
-        Some(None) => page::not_found(),
-        None => page::cannot_tell(),
+    match rejects.0.ask(rejects.find(&id, SHOWN_BYTES)).await {
+        Ok(Some((kept, payload))) => page::one(&kept, &payload),
+        Ok(None) => page::not_found(),
+        Err(reason) => cannot_tell(REJECTS, &reason),
     }
 }
 
 /// `GET /rejects/{id}/payload`: the very bytes, which no browser is to take for anything else.
 async fn payload(State(rejects): State<Rejects>, Path(id): Path<String>) -> Response {
-    match rejects.ask(rejects.find(&id, usize::MAX)).await {
-        Some(Some((kept, payload))) => {
+    match rejects.0.ask(rejects.find(&id, usize::MAX)).await {
+        Ok(Some((kept, payload))) => {
             let name = format!("attachment; filename=\"reject-{}.bin\"", kept.id);
             let headers = [
                 (CONTENT_TYPE, "application/octet-stream"),
@@ -107,8 +92,8 @@ async fn payload(State(rejects): State<Rejects>, Path(id): Path<String>) -> Resp
             ];
             (headers, [(CONTENT_DISPOSITION, name)], payload).into_response()
         }
-        Some(None) => page::not_found(),
-        None => page::cannot_tell(),
+        Ok(None) => page::not_found(),
+        Err(reason) => cannot_tell(REJECTS, &reason),
     }
 }
 
@@ -121,26 +106,8 @@ impl Rejects {
     ) -> Result<Option<(KeptReject, Vec<u8>)>, Error> {
         let Ok(id) = id.parse::<i64>() else { return Ok(None) };
         let filter = RejectFilter { ids: Some(vec![id]), ..RejectFilter::default() };
-        let kept = self.store.rejects(&filter, Direction::OLDEST_FIRST, 1).await?.pop();
-        let payload = self.store.reject_payloads(&[id], most_bytes).await?.pop();
+        let kept = self.0.store.rejects(&filter, Direction::OLDEST_FIRST, 1).await?.pop();
+        let payload = self.0.store.reject_payloads(&[id], most_bytes).await?.pop();
         Ok(kept.zip(payload.map(|(_, payload)| payload)))
-    }
-
-    /// Waits for an answer of Postgres, but not for long; none when there is none.
-    async fn ask<T>(&self, question: impl Future<Output = Result<T, Error>>) -> Option<T> {
-        let turn = async {
-            // The semaphore is never closed.
-            let _turn = self.turns.acquire().await.ok()?;
-            match question.await {
-                Ok(answer) => Some(answer),
-                Err(error) => {
-                    if let Some(held_back) = self.limit.due() {
-                        tracing::warn!(%error, held_back, "The rejects cannot be shown");
-                    }
-                    None
-                }
-            }
-        };
-        timeout(PATIENCE, turn).await.ok().flatten()
     }
 }

@@ -89,8 +89,7 @@ impl Respond for HotPath {
             return Either::Left(ready(hit));
         }
         if Self::too_long(&request) {
-            let problem =
-                axum::response::IntoResponse::into_response(Problem::uri_too_long(MAX_TARGET));
+            let problem = Problem::uri_too_long(MAX_TARGET).response(&self.0.base_path);
             if let Some(span) = span {
                 span.end(request.method(), None, problem.status());
             }

@@ -52,7 +52,7 @@ struct Question {
 pub(super) async fn lookup(State(site): State<Site>, body: Body) -> Response {
     let uids = match read(body).await {
         Ok(uids) => uids,
-        Err(problem) => return problem.into_response(),
+        Err(problem) => return problem.response(&site.base_path),
     };
     let deadline = Instant::now() + MISSES_WITHIN;
     let answers = Answers { lookup: site.lookup, uids: uids.into_iter(), deadline, at: At::Start };

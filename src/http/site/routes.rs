@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::middleware;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, get};
@@ -21,7 +21,7 @@ use super::observe::{Observer, observe};
 use super::page::typed_uid;
 use super::{Site, many};
 use crate::http::assets;
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, ProblemPages};
 use crate::log_limit::LogLimit;
 use crate::lookup::Answer;
 
@@ -33,16 +33,19 @@ const RETRY_AFTER: u32 = 1;
 
 pub(super) fn router(site: Site) -> Router {
     let internal = site.pages.clone();
+    let base = &Arc::clone(&site.base_path);
     Router::new()
         .route("/", html(get(index)))
         .route("/orders", html(get(to_order_page)))
         .route("/orders/", html(get(to_order_page)))
         .route("/orders/{*uid}", html(get(order_page)))
-        .route("/api/v1/orders/", json(get(order)))
-        .route("/api/v1/orders/{*uid}", json(get(order)))
+        .route("/api/v1/orders/", json(base, get(order)))
+        .route("/api/v1/orders/{*uid}", json(base, get(order)))
         // `lookup` is also a valid id, of which GET asks.
-        .route("/api/v1/orders/lookup", api(get(order).post(many::lookup), "GET, HEAD, POST"))
-        .route("/api/v1/openapi.json", json(get(async |h: HeaderMap| assets::openapi(&h))))
+        .route("/api/v1/orders/lookup", api(base, get(order).post(many::lookup), "GET, HEAD, POST"))
+        .route("/api/v1/openapi.json", json(base, get(async |h: HeaderMap| assets::openapi(&h))))
+        .route("/problems", html(get(problems)))
+        .route("/problems/{name}", html(get(problem)))
         .route("/static/style.css", html(get(async |h: HeaderMap| assets::stylesheet(&h))))
         .route("/static/page.js", html(get(async |h: HeaderMap| assets::script(&h))))
         .route("/static/icon.svg", html(get(async |h: HeaderMap| assets::icon(&h))))
@@ -63,20 +66,25 @@ fn html(route: MethodRouter<Site>) -> MethodRouter<Site> {
     route.fallback(method_not_allowed)
 }
 
-fn json<S: Clone + Send + Sync + 'static>(route: MethodRouter<S>) -> MethodRouter<S> {
-    api(route, "GET, HEAD")
+fn json<S: Clone + Send + Sync + 'static>(
+    base_path: &Arc<str>,
+    route: MethodRouter<S>,
+) -> MethodRouter<S> {
+    api(base_path, route, "GET, HEAD")
 }
 
 fn api<S: Clone + Send + Sync + 'static>(
+    base_path: &Arc<str>,
     route: MethodRouter<S>,
     allow: &'static str,
 ) -> MethodRouter<S> {
-    route.fallback(async move || Problem::method_not_allowed(allow)).layer(CatchPanicLayer::custom(
-        |_| {
-            log_panic();
-            Problem::internal().into_response()
-        },
-    ))
+    let (not_allowed, panicked) = (Arc::clone(base_path), Arc::clone(base_path));
+    let method_not_allowed =
+        async move || Problem::method_not_allowed(allow).response(&not_allowed);
+    route.fallback(method_not_allowed).layer(CatchPanicLayer::custom(move |_| {
+        log_panic();
+        Problem::internal().response(&panicked)
+    }))
 }
 
 /// The runtime has told where and why; this line has the ids of the trace.
@@ -89,7 +97,7 @@ fn log_panic() {
 
 async fn unknown_address(State(site): State<Site>, uri: Uri, headers: HeaderMap) -> Response {
     if uri.path().starts_with("/api/") {
-        Problem::no_such_address().into_response()
+        Problem::no_such_address().response(&site.base_path)
     } else {
         site.pages.to(&headers).unknown_address()
     }
@@ -98,13 +106,13 @@ async fn unknown_address(State(site): State<Site>, uri: Uri, headers: HeaderMap)
 /// `GET /api/v1/orders/{uid}`: the very bytes that were published.
 async fn order(State(site): State<Site>, uri: Uri, headers: HeaderMap) -> Response {
     match uid_behind(ORDERS, &uri) {
-        Err(illegal) => Problem::bad_uid(&illegal.to_string()).into_response(),
+        Err(illegal) => Problem::bad_uid(&illegal.to_string()).response(&site.base_path),
         Ok(uid) => match site.lookup.find(&uid).await {
             Answer::Found(order) => {
                 order_response(order, &headers, &site.cache_control).map(Into::into)
             }
-            Answer::Absent => Problem::no_such_order(uid.as_str()).into_response(),
-            Answer::CannotTell => Problem::cannot_tell(RETRY_AFTER).into_response(),
+            Answer::Absent => Problem::no_such_order(uid.as_str()).response(&site.base_path),
+            Answer::CannotTell => Problem::cannot_tell(RETRY_AFTER).response(&site.base_path),
         },
     }
 }
@@ -125,6 +133,16 @@ async fn order_page(State(site): State<Site>, uri: Uri, headers: HeaderMap) -> R
             Answer::CannotTell => pages.cannot_tell(uid.as_str(), RETRY_AFTER),
         },
     }
+}
+
+/// `GET /problems`: what the `type` of a problem may be.
+async fn problems(State(site): State<Site>) -> Response {
+    ProblemPages::of_site(&site.base_path).list()
+}
+
+/// `GET /problems/{name}`: where the `type` of a problem leads.
+async fn problem(State(site): State<Site>, Path(name): Path<String>) -> Response {
+    ProblemPages::of_site(&site.base_path).one(&name)
 }
 
 #[derive(Debug, Deserialize)]
@@ -173,11 +191,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_behind_the_api_is_a_problem() {
-        let router = Router::new().route("/", json(get(panics)));
+        let router = Router::new().route("/", json(&"/shop".into(), get(panics)));
         let request = Request::new(axum::body::Body::empty());
         let mut response = router.oneshot(request).await.expect("an answer");
         response.headers_mut().remove(http::header::CONTENT_LENGTH);
-        assert_eq!(transcript(response), transcript(Problem::internal().into_response()));
+        assert_eq!(transcript(response), transcript(Problem::internal().response("/shop")));
     }
 
     #[test]
