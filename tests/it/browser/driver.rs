@@ -20,7 +20,8 @@ static AT_A_TIME: Semaphore = Semaphore::const_new(2);
 pub(super) const TAB: char = '\u{e004}';
 pub(super) const ENTER: char = '\u{e007}';
 
-/// Fails the test when the page has opened a dialog.
+/// A browser that is gone when this is dropped. Once the page has opened a dialog, every command
+/// fails the test.
 pub(super) struct Browser {
     chromium: Chromium,
     client: Client<HttpConnector, Full<Bytes>>,
@@ -125,7 +126,7 @@ impl Browser {
         (told.pop().expect("two"), name)
     }
 
-    /// A command of the Chrome DevTools Protocol.
+    /// A command of the protocol that Chromium has besides, the `DevTools` Protocol.
     async fn devtools(&self, command: &str, parameters: Value) {
         self.post("goog/cdp/execute", json!({"cmd": command, "params": parameters})).await;
     }
