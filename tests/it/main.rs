@@ -5,6 +5,7 @@ mod architecture;
 mod base_path;
 mod bounded;
 mod broker_login;
+mod browser;
 mod chart;
 mod cold_start;
 mod compose;

@@ -1,9 +1,10 @@
-//! Starts real Postgres, PgBouncer, nats-streaming-server and Prometheus, for tests, benches and `make up`.
+//! Starts real Postgres, PgBouncer, nats-streaming-server, Prometheus and Chromium, for tests, benches and `make up`.
 //!
 //! What a test starts ends with the test process, however that ends: see [`process`].
 //! The servers are found on the machine; `scripts/install-tools` installs them.
 
 pub mod broker;
+pub mod chromium;
 pub mod http;
 pub mod local;
 pub mod nginx;
@@ -23,6 +24,7 @@ mod secret;
 mod tools;
 
 pub use broker::{Broker, BrokerOptions, SubscriptionState};
+pub use chromium::Chromium;
 pub use log::unexpected_errors;
 pub use nginx::Nginx;
 pub use pgbouncer::{PgBouncer, PoolMode};
@@ -31,5 +33,5 @@ pub use postgres::{Database, Postgres};
 pub use process::{Process, Signal};
 pub use prometheus::Prometheus;
 pub use proxy::{Direction, Held, Proxy, Publication, Tap};
-pub use tools::vegeta;
+pub use tools::{axe_core, vegeta};
 pub use wait::eventually;

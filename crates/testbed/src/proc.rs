@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -23,24 +23,26 @@ pub(crate) fn command_line(pid: Pid) -> Vec<String> {
     text.split_terminator('\0').map(str::to_owned).collect()
 }
 
-/// Kills a process and its children at once, as the end of a container does, and waits
-/// until none of them runs.
+/// Kills a process, its children and its process group at once, as the end of a container does,
+/// and waits until none of them runs.
 ///
 /// It is halted first, so that it can have no child that was not seen.
 pub(crate) fn kill_with_children(pid: Pid) {
     let _ = kill_process(pid, Signal::STOP);
     wait_until(|| stat(pid).is_none_or(|stat| matches!(stat.state, 'T' | 'Z' | 'X')));
-    let mut family = children_of(pid);
-    family.insert(0, pid);
+    let family = family_of(pid);
     for member in &family {
         let _ = kill_process(*member, Signal::KILL);
     }
-    wait_until(|| !family.iter().any(|member| is_running(*member)));
+    let _ = kill_process_group(pid, Signal::KILL);
+    // Members of the group were not halted, and may have had children since.
+    wait_until(|| !family.iter().chain(&family_of(pid)).any(|member| is_running(*member)));
 }
 
 struct Stat {
     state: char,
     parent: i32,
+    group: i32,
 }
 
 fn stat(pid: Pid) -> Option<Stat> {
@@ -48,16 +50,24 @@ fn stat(pid: Pid) -> Option<Stat> {
     // The program's name stands in parentheses and may hold any character.
     let (_, rest) = text.rsplit_once(") ")?;
     let mut fields = rest.split(' ');
-    Some(Stat { state: fields.next()?.chars().next()?, parent: fields.next()?.parse().ok()? })
+    Some(Stat {
+        state: fields.next()?.chars().next()?,
+        parent: fields.next()?.parse().ok()?,
+        group: fields.next()?.parse().ok()?,
+    })
 }
 
-fn children_of(parent: Pid) -> Vec<Pid> {
+/// A process, its children, and the members of the group that it leads.
+fn family_of(pid: Pid) -> Vec<Pid> {
     let Ok(entries) = std::fs::read_dir("/proc") else {
         return Vec::new();
     };
     entries
         .filter_map(|entry| Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?))
-        .filter(|pid| stat(*pid).is_some_and(|stat| stat.parent == parent.as_raw_pid()))
+        .filter(|member| {
+            let is_related = |stat: Stat| [stat.parent, stat.group].contains(&pid.as_raw_pid());
+            *member == pid || stat(*member).is_some_and(is_related)
+        })
         .collect()
 }
 
@@ -74,21 +84,41 @@ fn wait_until(condition: impl Fn() -> bool) {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::CommandExt as _;
     use std::process::Command;
 
     use super::*;
+
+    fn others_of(pid: Pid, count: usize) -> Vec<Pid> {
+        let others =
+            || -> Vec<Pid> { family_of(pid).into_iter().filter(|member| *member != pid).collect() };
+        wait_until(|| others().len() == count);
+        let others = others();
+        assert_eq!(others.len(), count);
+        others
+    }
 
     #[test]
     fn a_process_ends_with_its_children() {
         let mut parent = Command::new("sh").args(["-c", "sleep 600 & wait"]).spawn().unwrap();
         let pid = Pid::from_child(&parent);
-        wait_until(|| !children_of(pid).is_empty());
-        let children = children_of(pid);
-        assert_eq!(children.len(), 1);
+        let children = others_of(pid, 1);
         kill_with_children(pid);
         assert!(!is_running(children[0]));
         assert!(!is_running(pid), "a zombie does not run");
         assert!(command_line(pid).is_empty());
         parent.wait().unwrap();
+    }
+
+    #[test]
+    fn the_leader_of_a_group_ends_with_the_group() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "sh -c 'sleep 600 & wait' & wait"]).process_group(0);
+        let mut leader = command.spawn().unwrap();
+        let pid = Pid::from_child(&leader);
+        let members = others_of(pid, 2);
+        kill_with_children(pid);
+        assert!(!members.into_iter().any(is_running));
+        leader.wait().unwrap();
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 pub use rustix::process::Signal;
-use rustix::process::{Pid, kill_process};
+use rustix::process::{Pid, kill_process, kill_process_group};
 use tokio::time::Instant;
 
 use crate::log::Log;
@@ -26,6 +26,8 @@ pub struct Process {
     child: Child,
     log: Log,
     lifetime: Lifetime,
+    /// Its end was seen.
+    is_over: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +63,7 @@ impl Process {
         let (log, file) = Log::open(log)?;
         command.stdout(file.try_clone()?).stderr(file);
         let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
-        Ok(Self { name: name.to_owned(), child, log, lifetime })
+        Ok(Self { name: name.to_owned(), child, log, lifetime, is_over: false })
     }
 
     /// The process number of the program.
@@ -80,7 +82,10 @@ impl Process {
     pub fn status(&mut self) -> Result<Option<ExitStatus>> {
         let status =
             self.child.try_wait().with_context(|| format!("cannot wait for {}", self.name))?;
-        if status.is_some() && self.lifetime == Lifetime::Bound {
+        if status.is_some() && self.lifetime == Lifetime::Bound && !self.is_over {
+            // What the program started ends with it. Later the number may be another's.
+            self.is_over = true;
+            let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
             reaper::forget(self.id())?;
         }
         Ok(status)
@@ -141,7 +146,7 @@ impl Process {
         }
     }
 
-    /// Kills the program and its children at once, and waits until they are gone.
+    /// Kills the program with its children and its process group, and waits until they are gone.
     pub fn kill(&mut self) -> Result<()> {
         if self.status()?.is_none() {
             proc::kill_with_children(Pid::from_child(&self.child));
@@ -199,6 +204,19 @@ mod tests {
         let error = process.ready(SOON, async |_| false).await.unwrap_err().to_string();
         assert!(error.starts_with("luck did not start (exit status: 3)"), "{error}");
         assert!(error.ends_with("no such luck"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_a_program_leaves_running_ends_after_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 600 & echo $!"]);
+        let mut process = Process::spawn("parent", &command, &dir.path().join("log")).unwrap();
+        let ended = process.ready(SOON, async |_| false).await;
+        assert!(ended.unwrap_err().to_string().contains("exit status: 0"));
+        let child = Pid::from_raw(process.log().trim().parse().unwrap()).unwrap();
+        let gone = async || (!proc::is_running(child)).then_some(());
+        crate::wait::eventually("the child is gone", SOON, gone).await;
     }
 
     #[tokio::test]

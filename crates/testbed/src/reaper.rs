@@ -15,8 +15,9 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
-/// SIGQUIT first: Postgres takes its shared memory with it. The signals a terminal or a CI
-/// system sends to all of the test's processes must not end the helper before its work.
+/// SIGQUIT first: Postgres takes its shared memory with it. Each process leads a group, which ends
+/// with it. The signals a terminal or a CI system sends to all of the test's processes must not end
+/// the helper before its work.
 const SCRIPT: &str = r#"
 trap '' HUP INT QUIT TERM
 pids='' dirs=''
@@ -32,7 +33,7 @@ while read -r verb value; do
 " ;;
     esac
 done
-all() { for pid in $pids; do kill "-$1" "$pid" && any=1; done; }
+all() { for pid in $pids; do kill -s "$1" -- "-$pid" && any=1; done; }
 all QUIT
 all CONT
 rounds=0 any=1

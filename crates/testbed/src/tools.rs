@@ -62,6 +62,39 @@ pub fn vegeta() -> Result<PathBuf> {
         .context("no vegeta was found: run scripts/install-tools --chart")
 }
 
+/// `chromedriver`, and a Chromium or Chrome of the same version, which alone it drives.
+pub(crate) fn chromium() -> Result<(PathBuf, PathBuf)> {
+    let version = |program: &Path| {
+        output(Command::new(program).arg("--version")).and_then(|text| browser_version(&text))
+    };
+    let browsers: Vec<_> = ["chromium", "google-chrome"].into_iter().flat_map(on_path).collect();
+    on_path("chromedriver")
+        .find_map(|driver| {
+            let driven = version(&driver)?;
+            let browser = browsers.iter().find(|browser| version(browser) == Some(driven))?;
+            Some((driver, browser.clone()))
+        })
+        .context(
+            "no chromedriver with a Chromium of its version was found: \
+             run scripts/install-tools --chart",
+        )
+}
+
+/// From `Chromium 150.0.7871.100 built on Debian`, `Google Chrome 150.0…` or `ChromeDriver 150.0…`.
+fn browser_version(text: &str) -> Option<u32> {
+    let word =
+        text.split(' ').find(|word| word.starts_with(|first: char| first.is_ascii_digit()))?;
+    word.split('.').next()?.parse().ok()
+}
+
+/// The file `axe.min.js` of axe-core, which checks the accessibility of the page that it runs in.
+pub fn axe_core() -> Result<PathBuf> {
+    above(".tools/npm/node_modules/axe-core/axe.min.js")?
+        .into_iter()
+        .find(|file| file.is_file())
+        .context("no axe-core was found: run scripts/install-tools --chart")
+}
+
 /// The `grafana-server` program, if Grafana is installed; nothing here installs it.
 pub(crate) fn grafana() -> Option<PathBuf> {
     on_path("grafana-server").next()
@@ -69,8 +102,13 @@ pub(crate) fn grafana() -> Option<PathBuf> {
 
 /// Where `scripts/install-tools` puts a program, for this directory or one above it.
 fn in_tools(program: &str) -> Result<Vec<PathBuf>> {
+    above(&format!(".tools/bin/{program}"))
+}
+
+/// A path in this directory and in each above it.
+fn above(path: &str) -> Result<Vec<PathBuf>> {
     let here = std::env::current_dir().context("the working directory is gone")?;
-    Ok(here.ancestors().map(|dir| dir.join(".tools/bin").join(program)).collect())
+    Ok(here.ancestors().map(|dir| dir.join(path)).collect())
 }
 
 /// The `pgbouncer` program; Debian keeps it where not everybody's PATH leads.
@@ -133,11 +171,22 @@ mod tests {
     }
 
     #[test]
+    fn the_version_is_read_from_what_a_browser_says() {
+        let version = |text| browser_version(text);
+        assert_eq!(version("Chromium 150.0.7871.100 built on Debian GNU/Linux 12"), Some(150));
+        assert_eq!(version("Google Chrome 150.0.7871.46"), Some(150));
+        assert_eq!(version("ChromeDriver 150.0.7871.100 (d4a7-refs/heads/1@{#2})"), Some(150));
+        assert_eq!(version("something else"), None);
+    }
+
+    #[test]
     fn every_server_is_found() {
         assert!(postgres_bin().unwrap().join("initdb").is_file());
         assert!(broker().unwrap().is_file());
         assert!(pgbouncer().unwrap().is_file());
         assert!(prometheus().unwrap().is_file());
         assert!(vegeta().unwrap().is_file());
+        assert!(chromium().unwrap().1.is_file());
+        assert!(axe_core().unwrap().is_file());
     }
 }
