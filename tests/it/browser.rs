@@ -6,6 +6,7 @@ mod hostile;
 mod layout;
 mod lookups;
 mod pictures;
+mod script;
 
 use bytes::Bytes;
 

@@ -138,6 +138,22 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", emulated).await;
     }
 
+    /// Moves the reader into another zone, by its name in the database of time zones.
+    pub(super) async fn move_to(&self, zone: &str) {
+        self.devtools("Emulation.setTimezoneOverride", json!({"timezoneId": zone})).await;
+    }
+
+    /// Loads no address that looks like this, with `*` for any characters.
+    pub(super) async fn block(&self, addresses: &str) {
+        self.devtools("Network.enable", json!({})).await;
+        self.devtools("Network.setBlockedURLs", json!({"urls": [addresses]})).await;
+    }
+
+    /// Allows or denies the page a feature, as a reader does who is asked.
+    pub(super) async fn permit(&self, feature: &str, state: &str) {
+        self.post("permissions", json!({"descriptor": {"name": feature}, "state": state})).await;
+    }
+
     /// Makes the window this large, in pixels of CSS, each `scale` pixels of the screen wide.
     pub(super) async fn resize(&self, width: u32, height: u32, scale: u32) {
         let size = json!({
