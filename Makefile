@@ -127,6 +127,13 @@ dashboards: ## Draw dashboards/*.json into docs/dashboards, as they show a servi
 	$(CARGO) build --release --locked -p waybill -p testbed
 	@WAYBILL=$(abspath $(target))/release/waybill TESTBED=$(abspath $(testbed)) .tools/python/bin/python scripts/draw-dashboards
 
+.PHONY: sbom
+sbom: ## Write target/waybill.cdx.json, the SBOM of the program, and hold it against the program
+	@scripts/install-tools --sbom
+	PATH=$(CURDIR)/$(tools):$$PATH $(CARGO) auditable build --release --locked -p waybill
+	@scripts/sbom $(target)/waybill.cdx.json
+	@scripts/sbom --check $(target)/release/waybill $(target)/waybill.cdx.json
+
 .PHONY: diagrams
 diagrams: ## Draw docs/architecture.dot into docs/architecture.svg
 	@scripts/install-tools --diagrams

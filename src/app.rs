@@ -20,6 +20,7 @@ use crate::schema;
 use crate::shutdown::{Lifecycle, Reason};
 use crate::signals::Signals;
 use crate::telemetry::LogFilter;
+use crate::tls;
 use parts::Parts;
 
 /// Runs the service until one of `signals` asks it to stop. `log_filter` can be changed on the
@@ -35,7 +36,8 @@ pub async fn serve(
     let lifecycle = Lifecycle::new(signals);
     let metrics = Metrics::new();
     metrics.runtime.watch_main();
-    let (site_port, admin_port) = bind(settings, &metrics)?;
+    let tls = tls::Ports::load(settings)?;
+    let (site_port, admin_port) = bind(settings, &tls, &metrics)?;
     let parts = Parts::new(settings, metrics, log_filter)?;
     // Nothing is started when a part cannot be made.
     let consumer = parts.consumer()?;
@@ -46,6 +48,9 @@ pub async fn serve(
     serving.spawn("http", site_port.serve_on_threads(site, serving.token()));
     serving.spawn("admin", admin_port.serve(admin, serving.token()));
     spawn_followers(&lifecycle, &parts, &schema);
+    if tls.any() {
+        serving.spawn("certificates", tls.follow(parts.metrics.clone(), serving.token()));
+    }
     let lag = parts.lag_watch();
     let first_look = OptionFuture::from(lag.as_ref().map(LagWatch::first_look));
     if let Some(lag) = lag {
@@ -74,13 +79,18 @@ pub async fn serve(
 }
 
 /// Binds the ports of the site and of the administrator, and says where they are.
-fn bind(settings: &Settings, metrics: &Metrics) -> anyhow::Result<(Bound, Bound)> {
+fn bind(
+    settings: &Settings,
+    tls: &tls::Ports,
+    metrics: &Metrics,
+) -> anyhow::Result<(Bound, Bound)> {
     let bind = |name: &str, address, workers| {
         Bound::bind(address, workers, &settings.http, metrics)
             .with_context(|| format!("`{name}` {address} cannot be bound"))
     };
     let site = bind("http.listen", settings.http.listen, settings.http.workers)?;
-    let admin = bind("admin.listen", settings.admin.listen, 1)?;
+    let site = site.with_tls(tls.http.clone());
+    let admin = bind("admin.listen", settings.admin.listen, 1)?.with_tls(tls.admin.clone());
     tracing::info!(
         http = %site.address(),
         admin = %admin.address(),

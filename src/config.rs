@@ -21,6 +21,7 @@ mod show;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod url;
 
 use std::{
@@ -40,9 +41,13 @@ pub use nats_url::{BrokerUrl, Login};
 pub use rejects::Rejects;
 pub use secret::Secret;
 pub use sections::{Admin, Amounts, Cache, Http, Ingest, LogFormat, Shutdown, Telemetry};
+pub use tls::PortTls;
 
 /// The built-in defaults, which are also the manual.
 const DEFAULTS: &str = include_str!("../waybill.default.toml");
+
+/// Whether two settings go together, their names, and the rule.
+type Check = (bool, [&'static str; 2], &'static str);
 
 /// Every setting with its value, each within its range.
 #[derive(Debug, Clone)]
@@ -121,7 +126,7 @@ impl Settings {
     /// Values that are valid each but not together.
     fn contradictions(&self) -> Vec<String> {
         let ingest = &self.ingest;
-        let checks = [
+        let checks: [Check; 6] = [
             (
                 ingest.batch_max_bytes >= ingest.max_message_bytes,
                 ["ingest.batch_max_bytes", "ingest.max_message_bytes"],
@@ -153,13 +158,28 @@ impl Settings {
                 "a certificate and its key must be set both or not at all",
             ),
         ];
-        let broken = checks.iter().filter(|(holds, ..)| !holds);
+        let checks = checks.into_iter().chain(self.tls_checks());
+        let broken = checks.filter(|(holds, ..)| !holds);
         broken
             .map(|(_, [first, second], rule)| {
                 let (first, second) = (self.describe(first), self.describe(second));
                 format!("{first} contradicts {second}: {rule}")
             })
             .collect()
+    }
+
+    /// Whether the files for the TLS of both ports fit each other, as settings.
+    fn tls_checks(&self) -> [Check; 4] {
+        const PAIR: &str = "a certificate and its key must be set both or not at all";
+        const ASKS: &str =
+            "clients are asked for certificates over TLS alone: the first must be set";
+        let (http, admin) = (&self.http.tls, &self.admin.tls);
+        [
+            (http.is_pair(), ["http.tls_cert_file", "http.tls_key_file"], PAIR),
+            (admin.is_pair(), ["admin.tls_cert_file", "admin.tls_key_file"], PAIR),
+            (http.asks_over_tls(), ["http.tls_cert_file", "http.tls_client_ca_file"], ASKS),
+            (admin.asks_over_tls(), ["admin.tls_cert_file", "admin.tls_client_ca_file"], ASKS),
+        ]
     }
 
     fn find(&self, name: &str) -> Option<&Effective> {

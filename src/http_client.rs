@@ -1,23 +1,48 @@
-//! Small requests over plain HTTP: to the broker's monitor, to replicas, to the service itself.
+//! Small requests over HTTP: to the broker's monitor, to replicas, to the service itself.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Response;
 use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rustls::pki_types::ServerName;
+
+use crate::tls::ClientTls;
 
 /// Keeps connections open between requests. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct HttpClient {
-    client: Client<HttpConnector, Empty<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
     max_bytes: usize,
 }
 
 impl HttpClient {
-    /// A client that reads bodies of up to `max_bytes`.
-    pub(crate) fn new(max_bytes: usize) -> Self {
-        Self { client: Client::builder(TokioExecutor::new()).build_http(), max_bytes }
+    /// A client that reads bodies of up to `max_bytes`, and speaks `tls` where a URL says so.
+    pub(crate) fn new(tls: &ClientTls, max_bytes: usize) -> Self {
+        Self::with(tls, max_bytes, None)
+    }
+
+    /// The same, for addresses whose certificates are for the name `host`.
+    ///
+    /// # Errors
+    /// `host` is neither a name nor an address.
+    pub(crate) fn of_host(tls: &ClientTls, max_bytes: usize, host: &str) -> anyhow::Result<Self> {
+        let name = ServerName::try_from(host)?.to_owned();
+        Ok(Self::with(tls, max_bytes, Some(name)))
+    }
+
+    fn with(tls: &ClientTls, max_bytes: usize, name: Option<ServerName<'static>>) -> Self {
+        let config = Arc::unwrap_or_clone(Arc::clone(&tls.0));
+        let mut connector = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http();
+        if let Some(name) = name {
+            connector = connector.with_server_name_resolver(FixedServerNameResolver::new(name));
+        }
+        let connector = connector.enable_http1().build();
+        Self { client: Client::builder(TokioExecutor::new()).build(connector), max_bytes }
     }
 
     /// The response to a GET, with its whole body, whatever its status. The caller bounds the wait.

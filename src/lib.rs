@@ -36,6 +36,7 @@ pub mod shutdown;
 pub mod signals;
 pub mod status;
 pub mod telemetry;
+pub mod tls;
 
 // Small things that several of them use.
 pub mod digest;

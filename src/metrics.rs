@@ -15,6 +15,7 @@ mod process;
 mod rejects;
 mod runtime;
 mod session;
+mod tls;
 mod traces;
 
 use std::ops::Deref;
@@ -41,6 +42,7 @@ pub use objectives::Counted;
 use rejects::RejectsMetrics;
 use runtime::RuntimeMetrics;
 use session::SessionMetrics;
+use tls::TlsMetrics;
 use traces::TraceMetrics;
 
 /// All metrics. Clones share them.
@@ -67,6 +69,8 @@ pub struct Inner {
     pub runtime: RuntimeMetrics,
     /// The session with the broker.
     pub session: SessionMetrics,
+    /// Certificates and handshakes of our ports.
+    pub tls: TlsMetrics,
     traces: TraceMetrics,
     ready: IntGauge,
     connections: IntGaugeVec,
@@ -112,6 +116,7 @@ impl Metrics {
             rejects: RejectsMetrics::new(&maker),
             runtime: RuntimeMetrics::new(&maker),
             session: SessionMetrics::new(&maker),
+            tls: TlsMetrics::new(&maker),
             traces: TraceMetrics::new(&maker),
             ready: maker.gauge("ready", "1 when lookups are welcome here"),
             connections,

@@ -13,6 +13,7 @@ use futures_util::{StreamExt as _, stream};
 
 use crate::digest::Sha256Digest;
 use crate::store::Store;
+use crate::tls::ClientTls;
 pub use ask::Replica;
 use ask::{Client, Served};
 pub use receipt::Receipt;
@@ -64,6 +65,8 @@ pub struct Verify {
     pub replicas: Vec<Replica>,
     /// The Postgres that is asked for rejects.
     pub store: Store,
+    /// How replicas are asked over TLS.
+    pub tls: ClientTls,
     /// How long a replica may answer 503 with `Retry-After`.
     pub patience: Duration,
 }
@@ -79,7 +82,7 @@ impl Verify {
         mut progress: impl FnMut(),
     ) -> anyhow::Result<()> {
         let mut rejects: BTreeSet<Sha256Digest> = self.receipt.refused.keys().copied().collect();
-        let client = Client::new(self.patience);
+        let client = Client::new(&self.tls, self.patience);
         let mut answers = stream::iter(self.receipt.orders.iter())
             .map(|(uid, _)| self.ask_all(&client, uid))
             .buffered(CONCURRENCY);

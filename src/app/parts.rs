@@ -25,7 +25,7 @@ use crate::telemetry::LogFilter;
 /// What several parts share; each method makes one part.
 pub(super) struct Parts<'a> {
     pub(super) settings: &'a Settings,
-    metrics: Metrics,
+    pub(super) metrics: Metrics,
     pub(super) health: Health,
     pub(super) store: Store,
     /// The URL that `store` began with.

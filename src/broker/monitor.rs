@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::config::Broker;
 use crate::http_client::HttpClient;
+use crate::tls::ClientTls;
 
 /// The monitor lists every subscription of the channel; more than this is none of our brokers.
 const MAX_ANSWER: usize = 8 << 20;
@@ -61,7 +62,7 @@ impl Monitor {
             unknown: format!("Channel {channel} not found"),
             // The server names a durable group so.
             group: format!("{}:{}", settings.durable_name, settings.queue_group),
-            client: HttpClient::new(MAX_ANSWER),
+            client: HttpClient::new(&ClientTls::none(), MAX_ANSWER),
         })
     }
 

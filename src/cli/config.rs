@@ -10,6 +10,7 @@ use serde_json::json;
 use super::output::Output;
 use crate::broker;
 use crate::config::{Settings, SettingsError};
+use crate::tls;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -58,7 +59,7 @@ fn shown(settings: &Settings) -> BTreeMap<String, serde_json::Value> {
     shown.map(|(name, value, origin)| (name, json!({ "value": value, "origin": origin }))).collect()
 }
 
-/// Also looks into the files that hold a login, which `serve` reads when it needs them: one that
+/// Also looks into the files that hold a login or a certificate, which `serve` reads when it needs them: one that
 /// is just being replaced must not fail every command.
 fn check_files(settings: &Settings) -> Result<Vec<String>, SettingsError> {
     let broker = broker::options(&settings.broker, &settings.broker.client_id).map(drop);
@@ -66,9 +67,14 @@ fn check_files(settings: &Settings) -> Result<Vec<String>, SettingsError> {
         Ok(notes) => (notes, Ok(())),
         Err(error) => (Vec::new(), Err(error)),
     };
-    let problems: Vec<_> = [broker, database]
+    let mut notes: Vec<_> = notes;
+    let mut problems: Vec<_> = [broker, database]
         .into_iter()
         .filter_map(|result| Some(format!("{:#}", result.err()?)))
         .collect();
+    match tls::Ports::load(settings) {
+        Ok(ports) => notes.extend(ports.notes()),
+        Err(error) => problems.extend(error.problems),
+    }
     if problems.is_empty() { Ok(notes) } else { Err(SettingsError { problems }) }
 }

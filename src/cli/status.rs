@@ -9,11 +9,13 @@ use http::uri::{PathAndQuery, Scheme};
 use http::{StatusCode, Uri};
 use tokio::time::timeout;
 
-use super::healthcheck::reachable;
+use super::healthcheck::own_port;
 use super::output::Output;
+use super::tls::TlsArgs;
 use crate::config::Settings;
 use crate::http_client::HttpClient;
 use crate::status::{Status, Table};
+use crate::tls::ClientTls;
 
 /// How long the answer may take; the service itself takes a second at the most.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -30,7 +32,8 @@ const MAX_ANSWER: usize = 1 << 20;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   waybill status
-  waybill status --admin http://10.0.0.7:8081 --output json")]
+  waybill status --admin http://10.0.0.7:8081 --output json
+  waybill status --admin https://waybill-0.example:8081 --ca-file ca.pem")]
 pub(super) struct Args {
     /// The address of the admin port; by default that of admin.listen on this machine
     #[arg(long, value_name = "URL", value_parser = admin_url)]
@@ -38,18 +41,26 @@ pub(super) struct Args {
     /// How to write it: text for people, or the JSON of /statusz.json
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     output: Output,
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 fn admin_url(text: &str) -> Result<Uri, String> {
     let uri: Option<Uri> = text.parse().ok();
-    let uri = uri.filter(|uri| uri.scheme() == Some(&Scheme::HTTP) && uri.path() == "/");
+    let is_http =
+        |uri: &Uri| [Scheme::HTTP, Scheme::HTTPS].iter().any(|it| uri.scheme() == Some(it));
+    let uri = uri.filter(|uri| is_http(uri) && uri.path() == "/");
     uri.ok_or_else(|| "it must be a URL such as http://127.0.0.1:8081".to_owned())
 }
 
 /// Asks and prints.
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     let address = address(args, settings)?;
-    let body = ask(&address).await.with_context(|| address.to_string())?;
+    let tls = match &args.admin {
+        Some(admin) => args.tls.client(admin.scheme() == Some(&Scheme::HTTPS))?,
+        None => args.tls.client_of_this_machine()?,
+    };
+    let body = ask(&tls, &address).await.with_context(|| address.to_string())?;
     let mut stdout = io::stdout().lock();
     match args.output {
         Output::Json => stdout.write_all(&body)?,
@@ -69,16 +80,15 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
 
 fn address(args: &Args, settings: &Settings) -> anyhow::Result<Uri> {
     let Some(admin) = &args.admin else {
-        let place = reachable(settings.admin.listen);
-        return Ok(format!("http://{place}/statusz.json").parse()?);
+        return Ok(format!("{}/statusz.json", own_port(settings)).parse()?);
     };
     let mut parts = admin.clone().into_parts();
     parts.path_and_query = Some(PathAndQuery::from_static("/statusz.json"));
     Ok(Uri::from_parts(parts)?)
 }
 
-async fn ask(address: &Uri) -> anyhow::Result<Vec<u8>> {
-    let client = HttpClient::new(MAX_ANSWER);
+async fn ask(tls: &ClientTls, address: &Uri) -> anyhow::Result<Vec<u8>> {
+    let client = HttpClient::new(tls, MAX_ANSWER);
     let response = timeout(WITHIN, client.get(&address.to_string())).await;
     let response = response.with_context(|| format!("no answer within {WITHIN:?}"))??;
     let status = response.status();
@@ -133,10 +143,10 @@ mod tests {
 
     #[test]
     fn the_address_is_that_of_an_admin_port() {
-        for right in ["http://127.0.0.1:8081", "http://pod:1/"] {
+        for right in ["http://127.0.0.1:8081", "http://pod:1/", "https://pod:1"] {
             assert!(admin_url(right).is_ok(), "{right}");
         }
-        for wrong in ["127.0.0.1:8081", "https://h:1", "http://h:1/statusz", "", "http://"] {
+        for wrong in ["127.0.0.1:8081", "ftp://h:1", "https://h:1/statusz", "", "http://"] {
             assert!(admin_url(wrong).is_err(), "{wrong}");
         }
     }

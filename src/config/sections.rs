@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use http::HeaderValue;
 use tracing_subscriber::EnvFilter;
 
-use super::{ByteSize, names, reader::Section};
+use super::{ByteSize, PortTls, names, reader::Section};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -109,6 +109,8 @@ pub struct Http {
     pub base_path: String,
     /// How the page reads the amounts of an order.
     pub amounts: Amounts,
+    /// The certificate of the port, if it speaks TLS.
+    pub tls: PortTls,
 }
 
 impl Http {
@@ -143,6 +145,7 @@ impl Http {
                     _ => None,
                 }
             }),
+            tls: PortTls::read(section),
         }
     }
 }
@@ -152,11 +155,13 @@ impl Http {
 pub struct Admin {
     /// Address and port to listen on.
     pub listen: SocketAddr,
+    /// The certificate of the port, if it speaks TLS.
+    pub tls: PortTls,
 }
 
 impl Admin {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
-        Self { listen: section.address("listen") }
+        Self { listen: section.address("listen"), tls: PortTls::read(section) }
     }
 }
 

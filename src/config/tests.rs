@@ -93,8 +93,8 @@ database: url=postgres://waybill@127.0.0.1:5432/waybill url_file migrate_url mig
 ingest: enabled=true writers=2 batch_max_rows=500 batch_max_bytes=4MiB max_message_bytes=256KiB queue_max_bytes=256MiB
 rejects: keep_for=0s alarm_bytes=1GiB
 cache: max_bytes=512MiB warm_up=true cold_start_after=5m follow_interval=1s miss_concurrency=8 miss_timeout=2s
-http: listen=0.0.0.0:8080 max_connections=10000 header_timeout=10s idle_timeout=75s workers cache_control=private,no-cache base_path=/ amounts=minor
-admin: listen=127.0.0.1:8081
+http: listen=0.0.0.0:8080 max_connections=10000 header_timeout=10s idle_timeout=75s workers cache_control=private,no-cache base_path=/ amounts=minor tls_cert_file tls_key_file tls_client_ca_file
+admin: listen=127.0.0.1:8081 tls_cert_file tls_key_file tls_client_ca_file
 shutdown: grace_before_drain=0s timeout=25s
 telemetry: log_format log_filter=info otlp_endpoint trace_sample_ratio=0.01
 ";

@@ -2,6 +2,8 @@
 
 mod accept;
 mod deadline;
+mod handshake;
+mod refuse;
 mod request_body;
 mod span;
 mod timed_io;
@@ -21,6 +23,7 @@ pub use span::{ServerSpan, matched};
 
 use crate::config;
 use crate::metrics::Metrics;
+use crate::tls::ServerTls;
 use accept::Shared;
 use deadline::Limits;
 
@@ -53,8 +56,16 @@ impl Bound {
             max_connections: settings.max_connections,
             connections: Arc::new(AtomicUsize::new(0)),
             metrics: metrics.clone(),
+            tls: None,
         };
         Ok(Self { listeners, address, shared })
+    }
+
+    /// The same, speaking HTTPS if there is a certificate.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Option<ServerTls>) -> Self {
+        self.shared.tls = tls;
+        self
     }
 
     /// Where it listens, with the port the system chose if 0 was asked for.

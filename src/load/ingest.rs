@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use crate::broker::link::Link;
 use crate::config::Settings;
 use crate::load::ingested::Order;
+use crate::tls::ClientTls;
 use crate::verify::Replica;
 use ask::Asker;
 pub(crate) use results::Results;
@@ -44,12 +45,16 @@ impl Ingest {
     ///
     /// # Errors
     /// The broker or the service is away for a minute.
-    pub(crate) async fn connect(settings: &Settings, service: Replica) -> anyhow::Result<Self> {
+    pub(crate) async fn connect(
+        settings: &Settings,
+        tls: &ClientTls,
+        service: Replica,
+    ) -> anyhow::Result<Self> {
         let broker = &settings.broker;
         let options = crate::broker::options(broker, "")?;
         let link = Link::connect(options, &broker.channel, START_WITHIN, |_| ()).await;
         let link = link.with_context(|| format!("cannot connect to {}", broker.url.addresses))?;
-        let asker = Asker::new(service);
+        let asker = Asker::new(tls, service);
         asker.until_reached(START_WITHIN).await?;
         Ok(Self { link, asker })
     }

@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 use crate::http_client::HttpClient;
 use crate::retry;
 use crate::store::{Progress, Store};
+use crate::tls::ClientTls;
 use crate::verify::Replica;
 
 /// How long the service may take until it has an order: one published a moment ago is on its way.
@@ -63,8 +64,12 @@ pub async fn newest(store: &Store, most: usize) -> anyhow::Result<Vec<String>> {
 ///
 /// # Errors
 /// It does not have one within a minute, which is named.
-pub async fn known(service: &Replica, uids: Vec<String>) -> anyhow::Result<Vec<Known>> {
-    let client = HttpClient::new(MAX_ANSWER);
+pub async fn known(
+    tls: &ClientTls,
+    service: &Replica,
+    uids: Vec<String>,
+) -> anyhow::Result<Vec<Known>> {
+    let client = HttpClient::new(tls, MAX_ANSWER);
     let (client, service) = (&client, &service);
     let answers = stream::iter(uids).map(|uid| async move {
         let address = format!("{service}/api/v1/orders/{uid}");

@@ -19,6 +19,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use crate::http_client::HttpClient;
 use crate::load::usage::Line;
 use crate::retry::LastError;
+use crate::tls::ClientTls;
 pub(crate) use sample::MetricsUrl;
 pub(crate) use server::StageServer;
 
@@ -33,8 +34,8 @@ const MAX_ANSWER: usize = 8 << 20;
 
 /// Samples every process behind some addresses, and writes a line of JSON for each.
 pub(crate) struct Watch {
-    urls: Vec<MetricsUrl>,
-    client: HttpClient,
+    /// Each with the client that knows the name in its certificates.
+    urls: Vec<(MetricsUrl, HttpClient)>,
     output: LineWriter<File>,
     /// What is wrong with each name or process, told once while it lasts.
     errors: HashMap<String, LastError>,
@@ -44,12 +45,17 @@ impl Watch {
     /// Will write behind what `output` holds already.
     ///
     /// # Errors
-    /// `output` cannot be written.
-    pub(crate) fn new(urls: Vec<MetricsUrl>, output: &Path) -> anyhow::Result<Self> {
+    /// `output` cannot be written, or no certificate can be for the host of a URL.
+    pub(crate) fn new(urls: &[MetricsUrl], tls: &ClientTls, output: &Path) -> anyhow::Result<Self> {
         let file = OpenOptions::new().append(true).create(true).open(output);
         let file = file.with_context(|| format!("cannot write {}", output.display()))?;
-        let (output, client) = (LineWriter::new(file), HttpClient::new(MAX_ANSWER));
-        Ok(Self { urls, client, output, errors: HashMap::new() })
+        let clients = urls.iter().map(|url| {
+            let host = url.host();
+            let client = HttpClient::of_host(tls, MAX_ANSWER, host);
+            Ok((url.clone(), client.with_context(|| format!("`{host}` is no name of a host"))?))
+        });
+        let urls = clients.collect::<anyhow::Result<_>>()?;
+        Ok(Self { urls, output: LineWriter::new(file), errors: HashMap::new() })
     }
 
     /// Samples once a second, until an error ends it.
@@ -70,8 +76,7 @@ impl Watch {
     /// Samples every process once, all at the same time.
     async fn sample_all(&mut self) -> anyhow::Result<()> {
         let targets = self.targets().await;
-        let client = &self.client;
-        let samples = targets.iter().map(|(address, url)| async move {
+        let samples = targets.iter().map(|(address, (url, client))| async move {
             let asked = timeout(ANSWER_TIMEOUT, sample::take(client, url, *address)).await;
             asked.unwrap_or_else(|_| Err(format!("no answer within {ANSWER_TIMEOUT:?}")))
         });
@@ -90,21 +95,22 @@ impl Watch {
     }
 
     /// Every address that the host names have now: pods come and go.
-    async fn targets(&mut self) -> BTreeMap<SocketAddr, MetricsUrl> {
-        let lookups = self.urls.iter().map(|url| async move {
+    async fn targets(&mut self) -> BTreeMap<SocketAddr, (MetricsUrl, HttpClient)> {
+        let lookups = self.urls.iter().map(|target| async move {
+            let url = &target.0;
             match timeout(ANSWER_TIMEOUT, lookup_host((url.host(), url.port()))).await {
-                Ok(Ok(addresses)) => (url, Ok(addresses.collect::<Vec<_>>())),
-                Ok(Err(error)) => (url, Err(error.to_string())),
-                Err(_) => (url, Err(format!("no answer within {ANSWER_TIMEOUT:?}"))),
+                Ok(Ok(addresses)) => (target, Ok(addresses.collect::<Vec<_>>())),
+                Ok(Err(error)) => (target, Err(error.to_string())),
+                Err(_) => (target, Err(format!("no answer within {ANSWER_TIMEOUT:?}"))),
             }
         });
         let (mut targets, mut failed) = (BTreeMap::new(), Vec::new());
-        for (url, found) in join_all(lookups).await {
+        for (target, found) in join_all(lookups).await {
             match found {
                 Ok(addresses) => {
-                    targets.extend(addresses.into_iter().map(|address| (address, url.clone())));
+                    targets.extend(addresses.into_iter().map(|address| (address, target.clone())));
                 }
-                Err(why) => failed.push((url.host().to_owned(), why)),
+                Err(why) => failed.push((target.0.host().to_owned(), why)),
             }
         }
         for (host, why) in failed {

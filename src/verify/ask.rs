@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 use crate::digest::Sha256Digest;
 use crate::http_client::HttpClient;
 use crate::retry;
+use crate::tls::ClientTls;
 
 /// How long one answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,8 +31,21 @@ impl FromStr for Replica {
     fn from_str(text: &str) -> Result<Self, String> {
         let must_be = || "it must be a URL such as http://127.0.0.1:8080".to_owned();
         let uri: Uri = text.parse().map_err(|_| must_be())?;
-        let plain = uri.scheme() == Some(&Scheme::HTTP) && uri.query().is_none();
-        if plain { Ok(Self(text.trim_end_matches('/').to_owned())) } else { Err(must_be()) }
+        let is_http = [Scheme::HTTP, Scheme::HTTPS].iter().any(|it| uri.scheme() == Some(it));
+        if is_http && uri.query().is_none() {
+            Ok(Self(text.trim_end_matches('/').to_owned()))
+        } else {
+            Err(must_be())
+        }
+    }
+}
+
+impl Replica {
+    /// Whether it is to be asked over TLS.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        // The scheme of a URI may be written in any case.
+        self.0.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
     }
 }
 
@@ -60,8 +74,8 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(patience: Duration) -> Self {
-        Self { client: HttpClient::new(MAX_ANSWER), patience }
+    pub(super) fn new(tls: &ClientTls, patience: Duration) -> Self {
+        Self { client: HttpClient::new(tls, MAX_ANSWER), patience }
     }
 
     /// Asks until there is an answer. Only "cannot tell now, ask again" is asked again; every
@@ -134,10 +148,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_plain_http_addresses_are_legal() {
+    fn only_http_addresses_are_legal() {
         let replica: Replica = "http://127.0.0.1:8080/".parse().unwrap();
-        assert_eq!(replica.to_string(), "http://127.0.0.1:8080");
-        for text in ["", "127.0.0.1:8080", "https://host", "/orders", "http://host/?a"] {
+        assert_eq!((&*replica.to_string(), replica.is_https()), ("http://127.0.0.1:8080", false));
+        assert!("HTTPS://host".parse::<Replica>().unwrap().is_https());
+        for text in ["", "127.0.0.1:8080", "ftp://host", "/orders", "http://host/?a"] {
             assert!(text.parse::<Replica>().is_err(), "{text}");
         }
     }

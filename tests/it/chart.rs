@@ -10,6 +10,7 @@ mod pods;
 mod rules;
 mod settings;
 mod small;
+mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -20,7 +21,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 /// The files in `charts/waybill/ci`, without their ending.
-const CASES: [&str; 5] = ["defaults", "minimal", "ha", "external", "everything"];
+const CASES: [&str; 6] = ["defaults", "minimal", "ha", "external", "everything", "tls"];
 
 /// A file or folder of the repository.
 fn repository(path: &str) -> PathBuf {

@@ -42,5 +42,6 @@ mod signals;
 mod site;
 mod status;
 mod store;
+mod tls;
 mod tracing;
 mod verify;

@@ -25,6 +25,9 @@ pub(crate) fn with_every_gauge() -> Metrics {
     metrics.lag.set(Some(Lag::default()));
     metrics.session.set_state(&stan::SessionState::Connecting);
     metrics.rejects.set(RejectsMeasured::default(), 0, false);
+    for port in ["http", "admin"] {
+        metrics.tls.set_validity(port, 0, 0);
+    }
     metrics
 }
 

@@ -1,5 +1,6 @@
 # What `helm test` checks with the receipt of what it has just published. Every replica is asked by
-# its own address: $REPLICAS is the name of the headless Service.
+# its own address: $REPLICAS is the name of the headless Service, $SITE_SCHEME and $ADMIN_SCHEME say
+# how its ports are spoken to.
 set -eu
 
 fail() {
@@ -28,7 +29,7 @@ eventually() { # WHAT COMMAND...
 }
 
 metric() { # ADDRESS SERIES
-    wget -qO- -T 5 "http://$(host "$1"):8081/metrics" | awk -v series="$2" '$1 == series { print $2 }'
+    wget -qO- -T 5 "$ADMIN_SCHEME://$(host "$1"):8081/metrics" | awk -v series="$2" '$1 == series { print $2 }'
 }
 
 wget -qO- -T 5 "$SITE/" | grep -q '<form' || fail "the page at $SITE/"
@@ -43,7 +44,7 @@ test "$orders" -gt 0 || fail "no order was published"
 for address in $replicas; do
     while read -r uid sha256; do
         eventually "order $uid from $address, byte for byte" \
-            same_bytes "http://$(host "$address"):8080/api/v1/orders/$uid" "$sha256"
+            same_bytes "$SITE_SCHEME://$(host "$address"):8080/api/v1/orders/$uid" "$sha256"
     done </scratch/stored
     echo "PASS orders from $address, byte for byte: $orders"
 done

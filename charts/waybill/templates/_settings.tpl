@@ -78,6 +78,7 @@ env:
 {{- if eq (index . 1) "file" }}
 - name: WAYBILL_DATABASE__URL_FILE
   value: /etc/waybill/database/url
+{{- include "waybill.tls.env" $root }}
 {{- else }}
 - name: WAYBILL_DATABASE__URL
   valueFrom:

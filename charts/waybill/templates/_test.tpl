@@ -1,6 +1,6 @@
 {{/*
-A pod of `helm test` up to its container, called with (list $ "name"), and "scripts" as a third
-argument for the test's scripts in a volume of that name: it publishes orders and leaves the receipt
+A pod of `helm test` up to its container, called with (list $ "name"), and as a third
+argument "scripts" for the test's scripts in a volume of that name, or "tls" for what a client needs: it publishes orders and leaves the receipt
 in the volume "work". `helm test --logs` shows the log of a pod's one container and of no init
 container, so each check is a pod of its own.
 */}}
@@ -32,6 +32,9 @@ spec:
     - name: scripts
       configMap:
         name: {{ include "waybill.fullname" $root }}-test
+    {{- end }}
+    {{- if has "tls" . }}
+    {{- with include "waybill.tls.volumes" (list $root (include "waybill.tls.clientVolumes" (list $root "http") | fromJsonArray)) }}{{ . | nindent 4 }}{{ end }}
     {{- end }}
     {{- with $root.Values.extraVolumes }}
     {{- toYaml . | nindent 4 }}

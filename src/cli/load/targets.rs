@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, ensure};
 use fastrand::Rng;
 
+use crate::cli::tls::TlsArgs;
 use crate::config::Settings;
 use crate::load::mix::{Kind, Mix};
 use crate::load::orders;
@@ -60,6 +61,8 @@ pub(in crate::cli) struct Args {
     /// Where to write them; - is standard output
     #[arg(long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -82,7 +85,8 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
         Rng::with_seed(seed).shuffle(&mut uids);
         uids.truncate(args.count as usize);
     }
-    let orders = orders::known(&args.url, uids).await?;
+    let tls = args.tls.client(args.url.is_https())?;
+    let orders = orders::known(&tls, &args.url, uids).await?;
     let targets = Targets::new(&args.url, &orders, seed);
     let targets = targets.with_new_connections(args.new_connections);
     if args.output == Path::new("-") {

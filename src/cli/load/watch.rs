@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::cli::tls::TlsArgs;
 use crate::config::Settings;
 use crate::load::watch::{MetricsUrl, StageServer, Watch};
 use crate::signals::Signals;
@@ -31,6 +32,8 @@ pub(in crate::cli) struct Args {
     /// A stage runs while its results, in the directory of --output, grow.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 /// Samples until a signal.
@@ -39,7 +42,8 @@ pub(super) async fn run(
     settings: &Settings,
     signals: &Signals,
 ) -> anyhow::Result<ExitCode> {
-    let mut watch = Watch::new(args.metrics.clone(), &args.output)?;
+    let tls = args.tls.client(args.metrics.iter().any(MetricsUrl::is_https))?;
+    let mut watch = Watch::new(&args.metrics, &tls, &args.output)?;
     let directory = match args.output.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),

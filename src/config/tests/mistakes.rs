@@ -63,6 +63,14 @@ const MISTAKES: &[(&str, &str)] = &[
         "`broker.tls_cert_file` from --set (`Cargo.toml`) contradicts setting `broker.tls_key_file`: a certificate and its key must be set both or not at all",
     ),
     (
+        "http.tls_key_file=Cargo.toml",
+        "`http.tls_cert_file` contradicts setting `http.tls_key_file` from --set (`Cargo.toml`): a certificate and its key must be set both or not at all",
+    ),
+    (
+        "admin.tls_client_ca_file=Cargo.toml",
+        "`admin.tls_cert_file` contradicts setting `admin.tls_client_ca_file` from --set (`Cargo.toml`): clients are asked for certificates over TLS alone: the first must be set",
+    ),
+    (
         "database.url=postgres://me:p/w@h/db",
         "`database.url` from --set is `***`: special characters of a password must be percent-encoded: `%` as `%25`, `@` as `%40`, `/` as `%2F`, `?` as `%3F`, `#` as `%23`, `,` as `%2C`, `&` as `%26`; it must be a URL of one host such as `postgres://user:password@host:5432/database`, special characters of the password percent-encoded",
     ),

@@ -17,15 +17,19 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::deadline::{Activity, Limits};
+use super::handshake::{self, Peer};
+use super::refuse::{ProbesOnly, SpeakTls};
 use super::request_body::RequestBody;
 use super::timed_io::TimedIo;
 use crate::http::body::Body;
 use crate::metrics::Metrics;
+use crate::tls::ServerTls;
 
 /// Request heads and pipelined requests that a connection may hold in memory, in bytes.
 const MAX_BUFFER: usize = 16 * 1024;
@@ -33,10 +37,10 @@ const MAX_BUFFER: usize = 16 * 1024;
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
 
-const CLOSE: HeaderValue = HeaderValue::from_static("close");
+pub(super) const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// How long a peer may be stuck once the service stops; the stop has other things to do.
-const LAST_ANSWER: Duration = Duration::from_secs(5);
+pub(super) const LAST_ANSWER: Duration = Duration::from_secs(5);
 
 /// How long to wait when the process has no file descriptor left.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
@@ -82,6 +86,7 @@ pub(super) struct Shared {
     pub(super) max_connections: usize,
     pub(super) connections: Arc<AtomicUsize>,
     pub(super) metrics: Metrics,
+    pub(super) tls: Option<ServerTls>,
 }
 
 /// Accepts and serves until `stop`, then lets the connections finish what they are at.
@@ -105,9 +110,9 @@ pub(super) async fn serve<A: Respond>(
             shared.metrics.http.connections_rejected.inc();
             continue;
         };
-        let (answer, limits, stop) = (answer.clone(), shared.limits, stop.clone());
+        let (answer, stop) = (answer.clone(), stop.clone());
         connections.spawn(async move {
-            connection(stream, answer, limits, stop).await;
+            connection(stream, answer, &permit.0, stop).await;
             drop(permit);
         });
     }
@@ -152,13 +157,53 @@ fn protocol() -> http1::Builder {
 async fn connection<A: Respond>(
     stream: TcpStream,
     answer: A,
-    mut limits: Limits,
+    shared: &Shared,
     stop: CancellationToken,
 ) {
     if stream.set_nodelay(true).is_err() {
         return;
     }
     let activity = Activity::new();
+    match &shared.tls {
+        None => converse(stream, answer, activity, shared.limits, stop).await,
+        // Boxed: else the future of every plain connection would have room for it.
+        Some(tls) => Box::pin(tls_connection(stream, answer, tls, shared, activity, stop)).await,
+    }
+}
+
+async fn tls_connection<A: Respond>(
+    stream: TcpStream,
+    answer: A,
+    tls: &ServerTls,
+    shared: &Shared,
+    activity: Arc<Activity>,
+    stop: CancellationToken,
+) {
+    let limits = shared.limits;
+    match handshake::meet(stream, tls, shared, &activity, &stop).await {
+        None => {}
+        Some(Peer::Plain(stream)) => converse(stream, SpeakTls, activity, limits, stop).await,
+        Some(Peer::Encrypted { stream, has_certificate }) => {
+            if tls.is_for_certificates() && !has_certificate {
+                converse(stream, ProbesOnly(answer), activity, limits, stop).await;
+            } else {
+                converse(stream, answer, activity, limits, stop).await;
+            }
+        }
+    }
+}
+
+/// Answers the requests of a connection until it ends.
+async fn converse<T, A>(
+    stream: T,
+    answer: A,
+    activity: Arc<Activity>,
+    mut limits: Limits,
+    stop: CancellationToken,
+) where
+    T: AsyncRead + AsyncWrite + Unpin,
+    A: Respond,
+{
     let service = service_fn({
         let activity = Arc::clone(&activity);
         move |request: Request<Incoming>| {
@@ -247,6 +292,7 @@ mod tests {
             max_connections,
             connections: Arc::default(),
             metrics: Metrics::new(),
+            tls: None,
         };
         let stop = CancellationToken::new();
         let end = tokio::spawn(serve(listener, held.clone(), shared.clone(), stop.clone()));

@@ -38,8 +38,9 @@ impl<T> TimedIo<T> {
         Self { stream, activity, stuck: false, read_waits: false, lingers: None }
     }
 
-    fn wrote(&mut self, polled: &Poll<io::Result<usize>>, cx: &Context<'_>) {
-        self.stuck = polled.is_pending();
+    /// Notes whether the peer takes our bytes.
+    fn took(&mut self, is_stuck: bool, cx: &Context<'_>) {
+        self.stuck = is_stuck;
         if self.stuck {
             return;
         }
@@ -98,7 +99,7 @@ impl<T: Read + Write + Unpin> Write for TimedIo<T> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.wrote(&polled, cx);
+        self.took(polled.is_pending(), cx);
         polled
     }
 
@@ -108,7 +109,7 @@ impl<T: Read + Write + Unpin> Write for TimedIo<T> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.wrote(&polled, cx);
+        self.took(polled.is_pending(), cx);
         polled
     }
 
@@ -117,7 +118,12 @@ impl<T: Read + Write + Unpin> Write for TimedIo<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        // TLS takes bytes before the peer does, and is stuck here; TCP never is.
+        if polled.is_pending() || self.stuck {
+            self.took(polled.is_pending(), cx);
+        }
+        polled
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -151,6 +157,62 @@ mod tests {
         assert!(stream.read(&mut read).now_or_never().is_none(), "though there is a request");
         peer.read_exact(&mut [0; 8]).await.unwrap();
         stream.write_all(b"more").await.unwrap();
+        stream.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"request");
+    }
+
+    /// Takes all bytes at once, as TLS does, and is rid of them when the peer has taken them.
+    struct Buffered<T> {
+        stream: T,
+        unsent: Vec<u8>,
+    }
+
+    impl<T: Read + Unpin> Read for Buffered<T> {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: ReadBufCursor<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.stream).poll_read(cx, buf)
+        }
+    }
+
+    impl<T: Write + Unpin> Write for Buffered<T> {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.unsent.extend(buf);
+            Poll::Ready(Ok(buf.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            let this = self.get_mut();
+            while !this.unsent.is_empty() {
+                let sent = ready!(Pin::new(&mut this.stream).poll_write(cx, &this.unsent))?;
+                this.unsent.drain(..sent);
+            }
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.stream).poll_shutdown(cx)
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_read_from_a_peer_that_does_not_take_what_is_encrypted_for_it() {
+        let (ours, mut peer) = duplex(8);
+        let buffered = Buffered { stream: TokioIo::new(ours), unsent: Vec::new() };
+        let mut stream = TokioIo::new(TimedIo::new(buffered, Activity::new()));
+        peer.write_all(b"request").await.unwrap();
+        stream.write_all(b"a long response").await.unwrap();
+        assert!(stream.flush().now_or_never().is_none(), "there is no room");
+        let mut read = [0; 7];
+        assert!(stream.read(&mut read).now_or_never().is_none(), "though there is a request");
+        peer.read_exact(&mut [0; 8]).await.unwrap();
+        stream.flush().await.unwrap();
         stream.read_exact(&mut read).await.unwrap();
         assert_eq!(&read, b"request");
     }

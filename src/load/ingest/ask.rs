@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::http_client::HttpClient;
 use crate::retry;
+use crate::tls::ClientTls;
 use crate::verify::Replica;
 use turns::Turns;
 
@@ -44,8 +45,8 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    pub(super) fn new(service: Replica) -> Self {
-        Self { client: HttpClient::new(MAX_ANSWER), service, turns: Turns::default() }
+    pub(super) fn new(tls: &ClientTls, service: Replica) -> Self {
+        Self { client: HttpClient::new(tls, MAX_ANSWER), service, turns: Turns::default() }
     }
 
     /// Waits until a lookup of an id that nobody has is answered.
@@ -135,7 +136,7 @@ mod tests {
                 tokio::spawn(answer(stream, first_hit, Arc::clone(&counted)));
             }
         });
-        (Asker::new(url.parse().unwrap()), requests)
+        (Asker::new(&ClientTls::none(), url.parse().unwrap()), requests)
     }
 
     async fn answer(mut stream: TcpStream, first_hit: usize, requests: Arc<AtomicUsize>) {
@@ -167,7 +168,7 @@ mod tests {
         let (asker, _) = service(usize::MAX).await;
         let outcome = asker.until_served("a", Instant::now(), in_ms(50)).await;
         assert_eq!(outcome, Err("404 Not Found".to_owned()));
-        let nobody = Asker::new("http://127.0.0.1:1".parse().unwrap());
+        let nobody = Asker::new(&ClientTls::none(), "http://127.0.0.1:1".parse().unwrap());
         let error = nobody.until_served("a", Instant::now(), in_ms(50)).await.unwrap_err();
         assert!(error.contains("Connection refused"), "{error}");
         let error = nobody.until_reached(Duration::ZERO).await.unwrap_err();

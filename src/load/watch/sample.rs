@@ -19,26 +19,33 @@ impl FromStr for MetricsUrl {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let uri: Option<Uri> = text.parse().ok();
-        let uri = uri.filter(|uri| uri.scheme() == Some(&Scheme::HTTP));
+        let uri = uri
+            .filter(|uri| [Scheme::HTTP, Scheme::HTTPS].iter().any(|it| uri.scheme() == Some(it)));
         let must_be = || "it must be a URL such as http://127.0.0.1:8081/metrics".to_owned();
         uri.map(Self).ok_or_else(must_be)
     }
 }
 
 impl MetricsUrl {
+    /// Whether it is to be asked over TLS.
+    pub(crate) fn is_https(&self) -> bool {
+        self.0.scheme() == Some(&Scheme::HTTPS)
+    }
+
     /// The host name or address, without the brackets of IPv6.
     pub(super) fn host(&self) -> &str {
         self.0.host().unwrap_or_default().trim_matches(['[', ']'])
     }
 
     pub(super) fn port(&self) -> u16 {
-        self.0.port_u16().unwrap_or(80)
+        self.0.port_u16().unwrap_or(if self.is_https() { 443 } else { 80 })
     }
 
     /// The same at one of the addresses of its host.
     fn at(&self, address: SocketAddr) -> String {
         let path = self.0.path_and_query().map_or("/", |path| path.as_str());
-        format!("http://{address}{path}")
+        let scheme = self.0.scheme_str().unwrap_or("http");
+        format!("{scheme}://{address}{path}")
     }
 }
 
@@ -86,16 +93,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_plain_http_addresses_are_taken() {
+    fn only_http_addresses_are_taken() {
         for (text, host, port, at) in [
             ("http://waybill:8081/metrics", "waybill", 8081, "http://127.0.0.1:1/metrics"),
             ("http://[::1]/m?a=b", "::1", 80, "http://127.0.0.1:1/m?a=b"),
+            ("https://waybill/m", "waybill", 443, "https://127.0.0.1:1/m"),
         ] {
             let url: MetricsUrl = text.parse().unwrap();
             assert_eq!((url.host(), url.port()), (host, port));
             assert_eq!(url.at("127.0.0.1:1".parse().unwrap()), at);
         }
-        for text in ["", "127.0.0.1:8081", "https://host/metrics", "/metrics"] {
+        for text in ["", "127.0.0.1:8081", "ftp://host/metrics", "/metrics"] {
             assert!(text.parse::<MetricsUrl>().is_err(), "{text}");
         }
     }

@@ -86,7 +86,14 @@ fn references(object: &Object) -> Vec<(&'static str, &str)> {
             "scaleTargetRef" => "Deployment",
             _ => "",
         };
-        let given = ["more", "broker-ca", "waybill-tls", "reports"];
+        let given = [
+            "more",
+            "broker-ca",
+            "waybill-tls",
+            "waybill-http-tls",
+            "waybill-admin-tls",
+            "reports",
+        ];
         found.extend(
             name.filter(|name| !kind.is_empty() && !given.contains(name)).map(|n| (kind, n)),
         );

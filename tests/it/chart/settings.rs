@@ -10,7 +10,7 @@ use super::pods::Pod;
 use super::{CASES, Object, rendered, text};
 
 /// Settings that the chart makes itself: addresses, secrets, and what belongs to one pod.
-const MADE_BY_THE_CHART: [&str; 7] = [
+const MADE_BY_THE_CHART: [&str; 10] = [
     "broker.url",
     "broker.client_id",
     "database.url",
@@ -18,6 +18,9 @@ const MADE_BY_THE_CHART: [&str; 7] = [
     "database.migrate_url",
     "database.runtime_role",
     "http.listen",
+    "http.tls_cert_file",
+    "http.tls_key_file",
+    "http.tls_client_ca_file",
 ];
 
 /// `section.key` of every setting in the manual, those that are commented out included.
@@ -86,15 +89,20 @@ fn our_binary_understands_the_environment_that_the_chart_makes() {
     // In the place of a mounted Secret.
     let mut secret = tempfile::NamedTempFile::new().expect("a file");
     write!(secret, "postgres://waybill:secret@postgres:5432/waybill").expect("written");
+    let pair = rcgen::generate_simple_self_signed(["waybill".to_owned()]).expect("a pair");
+    let mut pem = tempfile::NamedTempFile::new().expect("a file");
+    write!(pem, "{}{}", pair.cert.pem(), pair.signing_key.serialize_pem()).expect("written");
     let mut seen = BTreeSet::new();
     for case in CASES {
         let objects = rendered(case);
         for pod in objects.iter().filter_map(Pod::of) {
             for container in pod.containers() {
                 let mut environment = environment(objects, container);
-                for (_, value) in environment.iter_mut().filter(|(name, _)| name.ends_with("_FILE"))
-                {
-                    *value = secret.path().display().to_string();
+                for (name, value) in &mut environment {
+                    if name.ends_with("_FILE") {
+                        let file = if name.contains("__TLS_") { &pem } else { &secret };
+                        *value = file.path().display().to_string();
+                    }
                 }
                 if !environment.iter().any(|(name, _)| name.starts_with("WAYBILL_")) {
                     continue;

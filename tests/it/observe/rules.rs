@@ -8,16 +8,18 @@ use testbed::Prometheus;
 use super::Question;
 use super::query::{Sample, api, query};
 
-/// Rules on figures that exist on Kubernetes only, and why.
-const ON_KUBERNETES: [(&str, &str); 1] =
-    [("WaybillVolumeFilling", "the kubelet alone measures volumes, and there is none here")];
+/// Rules on figures that there are none of here, and why.
+const ELSEWHERE: [(&str, &str); 2] = [
+    ("WaybillVolumeFilling", "the kubelet alone measures volumes, and there is none here"),
+    ("WaybillCertificateExpiring", "the replicas have no certificates here"),
+];
 
 /// The expressions of all files in a folder.
 pub(super) fn expressions(alerts: &Path) -> Vec<Question> {
     let mut questions = Vec::new();
     for rule in rules(alerts) {
         let name = rule["alert"].as_str().or(rule["record"].as_str()).expect("a name").to_owned();
-        if ON_KUBERNETES.iter().any(|(rule, _)| *rule == name) {
+        if ELSEWHERE.iter().any(|(rule, _)| *rule == name) {
             continue;
         }
         let expr = rule["expr"].as_str().expect("an expression").to_owned();

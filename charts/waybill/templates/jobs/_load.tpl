@@ -36,7 +36,7 @@ attacks at one rate after the other, and the report judges. `watch` runs beside 
 
 {{/*
 A container of our image, called with a map: root, name, args, and if need be ports, restartPolicy,
-resources, and settings: true for what speaks to the broker or Postgres.
+resources, settings: true for what speaks to the broker or Postgres, and tls: the port it asks.
 */}}
 {{- define "waybill.load.tool" -}}
 {{- $root := .root -}}
@@ -67,6 +67,9 @@ resources, and settings: true for what speaks to the broker or Postgres.
   {{- include "waybill.container" $root | nindent 2 }}
   volumeMounts:
     {{- include "waybill.load.mount" $root | nindent 4 }}
+    {{- if .tls }}
+    {{- with include "waybill.tls.mounts" (list $root (include "waybill.tls.clientVolumes" (list $root .tls) | fromJsonArray)) }}{{ . | nindent 4 }}{{ end }}
+    {{- end }}
     {{- if .settings }}
     {{- with $root.Values.extraVolumeMounts }}
     {{- toYaml . | nindent 4 }}
@@ -102,6 +105,13 @@ resources, and settings: true for what speaks to the broker or Postgres.
     - -timeout=5s
     - -max-body=0
     - -output=/scratch/{{ $rate }}.bin
+    {{- if $root.Values.tls.http.existingSecret }}
+    - -root-certs=/etc/waybill/http-ca/ca.crt
+    {{- if $root.Values.tls.clientSecret }}
+    - -cert=/etc/waybill/client-tls/tls.crt
+    - -key=/etc/waybill/client-tls/tls.key
+    {{- end }}
+    {{- end }}
   env:
     {{- include "waybill.load.variables" $root | nindent 4 }}
   resources:
@@ -109,15 +119,17 @@ resources, and settings: true for what speaks to the broker or Postgres.
   {{- include "waybill.container" $root | nindent 2 }}
   volumeMounts:
     {{- include "waybill.load.mount" $root | nindent 4 }}
+    {{- with include "waybill.tls.mounts" (list $root (include "waybill.tls.clientVolumes" (list $root "http") | fromJsonArray)) }}{{ . | nindent 4 }}{{ end }}
 {{- end }}
 
 {{/* Samples the replicas' metrics meanwhile, and shows Prometheus which stage runs. */}}
 {{- define "waybill.load.watch" -}}
 {{- $name := include "waybill.fullname" . -}}
-{{- $args := list "load" "watch" (printf "--metrics=http://%s-replicas:8081/metrics" $name) "--output=/scratch/server.ndjson" (printf "--listen=%s:8082" .Values.listenAddress) -}}
+{{- $args := list "load" "watch" (printf "--metrics=%s://%s-replicas:8081/metrics" (include "waybill.tls.scheme" (list . "admin")) $name) "--output=/scratch/server.ndjson" (printf "--listen=%s:8082" .Values.listenAddress) -}}
+{{- $args = concat $args (include "waybill.tls.args" (list . "admin") | fromJsonArray) -}}
 {{- $resources := dict "requests" (dict "cpu" "10m" "memory" "16Mi") "limits" (dict "memory" "64Mi") -}}
 {{- $ports := list (dict "name" "watch" "containerPort" 8082) -}}
-{{ include "waybill.load.tool" (dict "root" . "name" "watch" "args" $args "restartPolicy" "Always" "ports" $ports "resources" $resources) }}
+{{ include "waybill.load.tool" (dict "root" . "name" "watch" "args" $args "restartPolicy" "Always" "ports" $ports "resources" $resources "tls" "admin") }}
 {{- end }}
 
 {{/* What workers do together, called with (list $ "name" arguments workers). */}}
@@ -134,14 +146,15 @@ resources, and settings: true for what speaks to the broker or Postgres.
 {{- define "waybill.load.lookups" -}}
 {{- $root := .root -}}
 {{- $load := $root.Values.load -}}
-{{- $url := printf "--url=http://%s:%d" (include "waybill.fullname" $root) ($root.Values.service.port | int64) -}}
+{{- $url := printf "--url=%s://%s:%d" (include "waybill.tls.scheme" (list $root "http")) (include "waybill.fullname" $root) ($root.Values.service.port | int64) -}}
 {{- $receipt := "--receipt=/scratch/receipt.ndjson" -}}
 {{- $publish := list "publish" (printf "--generate=%d" ($load.orders | int64)) $receipt -}}
 {{ include "waybill.load.tool" (dict "root" $root "name" "publish" "args" $publish "settings" true) }}
 {{ include "waybill.load.watch" $root }}
 {{- /* A Service gives each connection to one replica: kept ones alone would measure few of them, and would not see that new ones fail. */}}
 {{- $targets := list "load" "targets" $receipt $url (printf "--mix=%s" .mix) "--new-connections=0.5" "--seed=$(INDEX)" "--output=/scratch/targets.json" }}
-{{ include "waybill.load.tool" (dict "root" $root "name" "targets" "args" $targets) }}
+{{- $targets = concat $targets (include "waybill.tls.args" (list $root "http") | fromJsonArray) }}
+{{ include "waybill.load.tool" (dict "root" $root "name" "targets" "args" $targets "tls" "http") }}
 {{- if gt (int64 .workers) 1 }}
 {{ include "waybill.load.together" (list $root "barrier" (list "load" "barrier") .workers) }}
 {{- end }}
@@ -157,12 +170,13 @@ resources, and settings: true for what speaks to the broker or Postgres.
 {{/* The steps of a run over ingest before its report. */}}
 {{- define "waybill.load.ingest" -}}
 {{- $load := .Values.load -}}
-{{- $url := printf "--url=http://%s:%d" (include "waybill.fullname" .) (.Values.service.port | int64) -}}
+{{- $url := printf "--url=%s://%s:%d" (include "waybill.tls.scheme" (list . "http")) (include "waybill.fullname" .) (.Values.service.port | int64) -}}
 {{ include "waybill.load.watch" . }}
 {{- $rates := list }}
 {{- range $load.ingest.rates }}{{ $rates = append $rates (. | int64 | toString) }}{{ end }}
 {{- $args := list "load" "ingest" (printf "--rates=%s" (join "," $rates)) (printf "--duration=%s" $load.ingest.duration) $url "--output=/scratch" "--no-fail" }}
-{{ include "waybill.load.tool" (dict "root" . "name" "ingest" "args" $args "settings" true "resources" $load.resources) }}
+{{- $args = concat $args (include "waybill.tls.args" (list . "http") | fromJsonArray) }}
+{{ include "waybill.load.tool" (dict "root" . "name" "ingest" "args" $args "settings" true "resources" $load.resources "tls" "http") }}
 {{- end }}
 
 {{/*
@@ -220,6 +234,8 @@ template:
         emptyDir:
           sizeLimit: 2Gi
         {{- end }}
+      {{- $trusts := concat (include "waybill.tls.clientVolumes" (list $root "http") | fromJsonArray) (include "waybill.tls.clientVolumes" (list $root "admin") | fromJsonArray) | uniq }}
+      {{- with include "waybill.tls.volumes" (list $root $trusts) }}{{ . | nindent 6 }}{{ end }}
       {{- with $root.Values.extraVolumes }}
       {{- toYaml . | nindent 6 }}
       {{- end }}
