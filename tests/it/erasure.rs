@@ -78,7 +78,8 @@ async fn an_erased_order_is_gone_from_every_replica_and_nothing_brings_it_back()
     world.publish_raw(all).await;
     world.until_drained().await;
     let counted = "waybill_ingest_messages_total{result=\"erased\"}";
-    assert_eq!(a.metric(counted).await + b.metric(counted).await, 3.0);
+    let sum = a.metric(counted).await + b.metric(counted).await;
+    assert!((2.5..3.5).contains(&sum), "{sum} messages were counted as erased");
     let (code, text, errors) = world.run(&["reconcile", "--repair"]).await;
     assert_eq!(code, 0, "{errors}");
     let told = "2 present, 0 missing, 0 differing, 0 gone, 6 erased\n";

@@ -56,13 +56,13 @@ async fn an_erased_order_is_gone_and_never_stored_again() {
     let database = migrated().await;
     let (store, (eraser, _)) = (open(&database), eraser(&database).await);
     store.insert_orders(&[order("a", "{}", 1), order("b", "{}", 2)]).await.unwrap();
-    let erased = eraser.erase(&uids(&["a", "never-seen"]), "asked for").await.unwrap();
+    let outcome = eraser.erase(&uids(&["a", "never-seen"]), "asked for").await.unwrap();
     let expected = Erased {
         recorded: HashSet::from([digest("a"), digest("never-seen")]),
         orders: HashSet::from(["a".to_owned()]),
         rejects: 0,
     };
-    assert_eq!(erased, expected);
+    assert_eq!(outcome, expected);
     assert_eq!(store.find("a").await.unwrap(), Found::Erased);
     assert_eq!(store.find("never-seen").await.unwrap(), Found::Erased);
     assert_eq!(store.find("b").await.unwrap(), Found::Document(b"{}".to_vec()));
@@ -129,12 +129,12 @@ async fn of_an_insertion_and_an_erasure_that_race_the_erasure_wins() {
         let victims: Vec<&str> = names.iter().step_by(7).map(String::as_str).collect();
         let (copied, one_by_one) = (&batch[..], &batch[..8]);
         let victims = uids(&victims);
-        let (erased, ..) = tokio::join!(
+        let (outcome, ..) = tokio::join!(
             eraser.erase(&victims, "race"),
             async { store.insert_orders(copied).await.unwrap() },
             async { store.insert_orders_again(one_by_one).await.unwrap() },
         );
-        assert_eq!(erased.unwrap().recorded.len(), victims.len());
+        assert_eq!(outcome.unwrap().recorded.len(), victims.len());
         for uid in &victims {
             assert_eq!(store.find(uid.as_str()).await.unwrap(), Found::Erased, "{uid}");
         }
@@ -168,9 +168,9 @@ async fn an_erasure_waits_for_an_insertion_under_way_and_takes_it_along() {
         writer.execute("commit").await.unwrap();
     };
     let victims = uids(&["a"]);
-    let (erased, ()) = tokio::join!(eraser.erase(&victims, "test"), commit);
-    let erased = erased.unwrap();
-    assert_eq!((erased.orders.len(), erased.rejects), (1, 1));
+    let (outcome, ()) = tokio::join!(eraser.erase(&victims, "test"), commit);
+    let outcome = outcome.unwrap();
+    assert_eq!((outcome.orders.len(), outcome.rejects), (1, 1));
 
     writer.execute("begin; lock table orders in row exclusive mode").await.unwrap();
     let error = eraser.erase(&uids(&["b"]), "test").await.unwrap_err();
@@ -194,8 +194,8 @@ async fn rejects_that_name_the_order_go_along_and_do_not_come_back() {
     ];
     let batch = [holding, others].concat();
     assert_eq!(store.insert_rejects(&batch).await.unwrap(), [false; 6]);
-    let erased = eraser.erase(&uids(&["a"]), "test").await.unwrap();
-    assert_eq!(erased.rejects, 3);
+    let outcome = eraser.erase(&uids(&["a"]), "test").await.unwrap();
+    assert_eq!(outcome.rejects, 3);
     let left = "do $$ begin assert (select array_agg(sequence order by sequence) \
         from rejected_messages) = '{4,5,6}'; end $$";
     owner(&database, left).await;
