@@ -140,6 +140,7 @@ fn the_manual_has_every_key_with_its_default() {
     Ingest::read(&mut reader.section("ingest"));
     Rejects::read(&mut reader.section("rejects"));
     Cache::read(&mut reader.section("cache"));
+    Erasure::read(&mut reader.section("erasure"));
     Http::read(&mut reader.section("http"));
     Admin::read(&mut reader.section("admin"));
     Shutdown::read(&mut reader.section("shutdown"));
