@@ -1,9 +1,11 @@
 //! Orders in memory, bounded by the bytes that they take of the process's memory.
 //!
-//! Orders never change, so the cache can only be incomplete, never wrong. It may be emptied at
-//! any time.
+//! Orders never change, so the cache can only be incomplete, never wrong, but for orders that are
+//! erased: those are taken out, and not let in again. It may be emptied at any time.
 
 mod cold_start;
+mod erased;
+mod freshness;
 mod prepared;
 mod sync;
 mod table;
@@ -11,8 +13,14 @@ mod table;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
 
+use tokio::time::Instant;
+
+use crate::digest::Sha256Digest;
 use crate::metrics::CacheSize;
+use erased::Erased;
+use freshness::Freshness;
 use table::{Growth, Table};
 
 pub use cold_start::ColdStart;
@@ -29,24 +37,35 @@ struct Inner {
     /// What the orders and the table take; also of orders about to be kept.
     bytes: AtomicI64,
     entries: AtomicUsize,
+    erased: Erased,
+    freshness: Freshness,
 }
 
 impl Cache {
     /// An empty cache of at most `max_bytes`, with all that an order takes beyond its document.
     #[must_use]
     pub fn new(max_bytes: u64) -> Self {
+        Self::with_max_staleness(max_bytes, Duration::ZERO)
+    }
+
+    /// The same, which answers only while all that was erased until `max_staleness` ago is known;
+    /// zero for always.
+    #[must_use]
+    pub fn with_max_staleness(max_bytes: u64, max_staleness: Duration) -> Self {
         Self(Arc::new(Inner {
             table: Table::new(),
             max_bytes: i64::try_from(max_bytes).unwrap_or(i64::MAX),
             bytes: AtomicI64::new(0),
             entries: AtomicUsize::new(0),
+            erased: Erased::default(),
+            freshness: Freshness::new(max_staleness),
         }))
     }
 
-    /// The order, if it is in memory.
+    /// The order, if it is in memory and may be shown.
     #[must_use]
     pub fn get(&self, uid: &str) -> Option<Prepared> {
-        self.0.table.get(uid)
+        if self.0.freshness.is_stale() { None } else { self.0.table.get(uid) }
     }
 
     /// Whether the order is in memory; does not count as use.
@@ -56,7 +75,7 @@ impl Cache {
     }
 
     /// Keeps an order, and lets others go if there is no room. One that is larger than the whole
-    /// cache is not kept.
+    /// cache is not kept, nor one that was erased.
     pub fn insert(&self, order: Prepared) {
         let size = order.size();
         if size > self.0.max_bytes {
@@ -67,7 +86,7 @@ impl Cache {
         self.0.keep(order, size);
     }
 
-    /// Keeps an order if none has to go for it; tells whether it was kept.
+    /// Keeps an order if none has to go for it; tells whether there was room.
     #[must_use]
     pub fn insert_if_room(&self, order: Prepared) -> bool {
         let size = order.size();
@@ -81,6 +100,39 @@ impl Cache {
         room
     }
 
+    /// Whether the order is known to be erased.
+    #[must_use]
+    pub fn is_erased(&self, uid: &str) -> bool {
+        self.0.erased.contains(uid.as_bytes())
+    }
+
+    /// Takes orders out, by the SHA-256 of their ids, and keeps them out; says how many were in
+    /// memory. It looks at every order, a fifth of a microsecond each.
+    pub fn erase(&self, digests: impl IntoIterator<Item = Sha256Digest>) -> usize {
+        // First known, then taken out: whoever keeps an order meanwhile looks at what is known.
+        if !self.0.erased.add(digests) {
+            return 0;
+        }
+        let (removed, growth) = self.0.table.remove(|uid| self.0.erased.contains(uid));
+        self.0.bytes.fetch_add(growth, Ordering::Relaxed);
+        self.0.entries.fetch_sub(removed, Ordering::Relaxed);
+        removed
+    }
+
+    /// Takes one order out and keeps it out, as [`Cache::erase`] does, without looking at others.
+    pub fn erase_one(&self, uid: &str) {
+        self.0.erased.add([Sha256Digest::of(uid.as_bytes())]);
+        if let Some(growth) = self.0.table.remove_one(uid.as_bytes()) {
+            self.0.bytes.fetch_add(growth, Ordering::Relaxed);
+            self.0.entries.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that all that was erased before `moment` is taken out.
+    pub fn erasures_known_at(&self, moment: Instant) {
+        self.0.freshness.known_at(moment);
+    }
+
     /// How much is in it now.
     #[must_use]
     pub fn size(&self) -> CacheSize {
@@ -88,6 +140,8 @@ impl Cache {
             entries: self.0.entries.load(Ordering::Relaxed) as u64,
             bytes: self.0.bytes.load(Ordering::Relaxed).unsigned_abs(),
             max_bytes: self.0.max_bytes.unsigned_abs(),
+            erased: self.0.erased.len() as u64,
+            erasures_age: self.0.freshness.age(),
         }
     }
 }
@@ -95,7 +149,10 @@ impl Cache {
 impl Inner {
     /// Keeps an order whose `size` is among the bytes already.
     fn keep(&self, order: Prepared, size: Growth) {
-        let (growth, replaced) = self.table.insert(order);
+        let Some((growth, replaced)) = self.table.insert(order, &self.erased) else {
+            self.bytes.fetch_sub(size, Ordering::Relaxed);
+            return;
+        };
         self.bytes.fetch_add(growth - size, Ordering::Relaxed);
         if !replaced {
             self.entries.fetch_add(1, Ordering::Relaxed);
@@ -178,6 +235,69 @@ mod tests {
         assert!((15_000..16_000).contains(&fitted), "{fitted} orders");
         assert_eq!(cache.size().entries, fitted);
         assert!(!cache.insert_if_room(order("one more", &[b'x'; 1000])));
+    }
+
+    #[test]
+    fn what_is_erased_goes_and_does_not_come_back() {
+        let cache = Cache::new(1 << 20);
+        (0..1_000).for_each(|n| cache.insert(order(n, b"{}")));
+        let before = cache.size();
+        let digest = |uid: &str| Sha256Digest::of(uid.as_bytes());
+        assert_eq!(cache.erase([digest("7"), digest("500"), digest("nobody")]), 2);
+        assert_eq!(cache.size().entries, 998);
+        assert!(cache.size().bytes < before.bytes, "{:?}", cache.size());
+        assert!(cache.get("7").is_none() && cache.is_erased("7") && cache.is_erased("nobody"));
+        assert!(cache.get("8").is_some() && !cache.is_erased("8"));
+
+        // What was read before and arrives now.
+        let bytes = cache.size().bytes;
+        cache.insert(order("7", b"{}"));
+        assert!(cache.insert_if_room(order("nobody", b"{}")), "there is room");
+        assert!(cache.get("7").is_none() && cache.get("nobody").is_none());
+        assert_eq!((cache.size().entries, cache.size().bytes), (998, bytes));
+        assert_eq!(cache.erase([digest("7")]), 0);
+
+        cache.erase_one("8");
+        cache.erase_one("8");
+        cache.insert(order("8", b"{}"));
+        assert!(cache.get("8").is_none() && cache.is_erased("8"));
+        assert_eq!(cache.size().entries, 997);
+    }
+
+    #[test]
+    fn an_order_kept_while_it_is_erased_is_never_found_afterwards() {
+        let cache = Cache::new(64 << 20);
+        std::thread::scope(|scope| {
+            for n in 0..200 {
+                let uid = format!("order-{n}");
+                let keeper = scope.spawn({
+                    let (cache, uid) = (&cache, uid.clone());
+                    move || (0..50).for_each(|_| cache.insert(order(&uid, b"{}")))
+                });
+                cache.erase([Sha256Digest::of(uid.as_bytes())]);
+                assert!(cache.get(&uid).is_none(), "{uid} right after its erasure");
+                keeper.join().expect("no panic");
+                assert!(cache.get(&uid).is_none(), "{uid} came back");
+            }
+        });
+        assert_eq!(cache.size().entries, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_found_while_erasures_are_not_known() {
+        let cache = Cache::with_max_staleness(1 << 20, Duration::from_secs(10));
+        cache.insert(order("a", b"{}"));
+        assert!(cache.get("a").is_none(), "nothing is known of erasures yet");
+        let asked = Instant::now();
+        tokio::time::advance(Duration::from_secs(3)).await;
+        cache.erasures_known_at(asked);
+        assert!(cache.get("a").is_some());
+        tokio::time::advance(Duration::from_secs(7)).await;
+        assert!(cache.get("a").is_some(), "10 s after the question");
+        tokio::time::advance(Duration::from_millis(2)).await;
+        assert!(cache.get("a").is_none(), "later than that");
+        cache.erasures_known_at(Instant::now());
+        assert!(cache.get("a").is_some());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod completions;
 mod config;
+mod erase;
 mod healthcheck;
 mod load;
 mod migrate;
@@ -93,6 +94,7 @@ enum Command {
     Healthcheck(healthcheck::Args),
     Status(status::Args),
     Migrate(migrate::Args),
+    Erase(erase::Args),
     /// List, show, export, replay or prune what could not become an order
     #[command(subcommand)]
     Rejects(rejects::Command),
@@ -120,7 +122,7 @@ impl Command {
     /// How long it may take to end in order after a signal.
     fn grace(&self) -> Duration {
         match self {
-            Self::Publish(_) | Self::Reconcile(_) | Self::Verify(_) => GRACE,
+            Self::Publish(_) | Self::Reconcile(_) | Self::Verify(_) | Self::Erase(_) => GRACE,
             Self::Rejects(command) if command.ends_in_order() => GRACE,
             Self::Load(command) if command.ends_in_order() => GRACE,
             // What only shows has shown it, and a migration that is cut off Postgres takes back.
@@ -167,6 +169,7 @@ fn run(sources: &Sources, command: &Command) -> anyhow::Result<ExitCode> {
             Command::Publish(args) => publish::run(args, &settings, &signals).await,
             Command::Reconcile(args) => reconcile::run(args, &settings, &signals).await,
             Command::Verify(args) => verify::run(args, &settings, &signals).await,
+            Command::Erase(args) => erase::run(args, &settings, &signals).await,
             Command::Healthcheck(args) => healthcheck::run(args, &settings).await,
             Command::Status(args) => status::run(args, &settings).await,
             Command::Rejects(command) => rejects::run(command, &settings, &signals).await,

@@ -40,7 +40,7 @@ pub use error::SettingsError;
 pub use nats_url::{BrokerUrl, Login};
 pub use rejects::Rejects;
 pub use secret::Secret;
-pub use sections::{Admin, Amounts, Cache, Http, Ingest, LogFormat, Shutdown, Telemetry};
+pub use sections::{Admin, Amounts, Cache, Erasure, Http, Ingest, LogFormat, Shutdown, Telemetry};
 pub use tls::PortTls;
 
 /// The built-in defaults, which are also the manual.
@@ -62,6 +62,8 @@ pub struct Settings {
     pub rejects: Rejects,
     /// `[cache]`: how many bytes of orders are held in memory.
     pub cache: Cache,
+    /// `[erasure]`: how long a replica may not know what is erased.
+    pub erasure: Erasure,
     /// The page and the API.
     pub http: Http,
     /// `[admin]`: the port for health, metrics and rejects.
@@ -107,6 +109,7 @@ impl Settings {
             ingest: Ingest::read(&mut reader.section("ingest")),
             rejects: Rejects::read(&mut reader.section("rejects")),
             cache: Cache::read(&mut reader.section("cache")),
+            erasure: Erasure::read(&mut reader.section("erasure")),
             http: Http::read(&mut reader.section("http")),
             admin: Admin::read(&mut reader.section("admin")),
             shutdown: Shutdown::read(&mut reader.section("shutdown")),
@@ -136,6 +139,12 @@ impl Settings {
                 ingest.queue_max_bytes >= ingest.max_message_bytes,
                 ["ingest.queue_max_bytes", "ingest.max_message_bytes"],
                 "the first must not be smaller, or the longest message is never taken",
+            ),
+            (
+                self.erasure.max_staleness.is_zero()
+                    || self.erasure.max_staleness > self.cache.follow_interval,
+                ["erasure.max_staleness", "cache.follow_interval"],
+                "the first must be longer, or nothing is ever answered from memory",
             ),
             (
                 self.shutdown.grace_before_drain < self.shutdown.timeout,

@@ -130,17 +130,21 @@ impl Writer {
         for (_, order) in &applied.stored {
             self.cache.insert(Prepared::new(order.uid(), order.document()));
         }
+        for (_, order) in &applied.erased {
+            self.cache.erase_one(order.uid().as_str());
+        }
         for (uid, document) in &applied.winners {
             self.cache.insert(Prepared::new(uid, document));
         }
     }
 
     fn acknowledge(&self, applied: Applied<Message>, batch: &mut OpenBatch) {
-        let settled = applied.stored.len() + applied.duplicates.len();
+        let settled = applied.stored.len() + applied.duplicates.len() + applied.erased.len();
         let _span = batch_span::acknowledge(&self.channel, settled);
         for (orders, verdict, key) in [
             (applied.stored, Verdict::Stored, batch_span::STORED),
             (applied.duplicates, Verdict::Duplicate, batch_span::DUPLICATE),
+            (applied.erased, Verdict::Erased, batch_span::ERASED),
             (applied.indeterminate, Verdict::Keep, batch_span::KEPT),
         ] {
             batch_span::note(key, orders.len());
@@ -163,17 +167,19 @@ impl Writer {
         )
         .await;
         drop(rows);
+        let erased = kept.as_ref().map_or(0, |erased| erased.iter().filter(|it| **it).count());
         if kept.is_some() {
-            batch_span::note(batch_span::REJECTED, rejects.len());
+            batch_span::note(batch_span::REJECTED, rejects.len() - erased);
         }
         let _span = batch_span::acknowledge(&self.channel, rejects.len());
-        for Reject { message, reason, .. } in rejects {
-            let verdict = match (kept, reason) {
+        for (place, Reject { message, reason, .. }) in rejects.into_iter().enumerate() {
+            let verdict = match (kept.as_ref().map(|erased| erased[place]), reason) {
                 (None, _) => Verdict::Keep,
-                (Some(()), Reason::Conflict) => Verdict::Conflict,
-                (Some(()), reason) => Verdict::Refused(reason),
+                (Some(true), _) => Verdict::Erased,
+                (Some(false), Reason::Conflict) => Verdict::Conflict,
+                (Some(false), reason) => Verdict::Refused(reason),
             };
-            if kept.is_some() {
+            if verdict.reason().is_some() {
                 self.refusals.refused(reason, message.sequence);
             }
             self.settle(message, verdict, batch);

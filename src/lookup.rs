@@ -18,6 +18,8 @@ use single_flight::SingleFlight;
 pub enum Answer {
     /// The order, from memory or from Postgres.
     Found(Prepared),
+    /// It was erased.
+    Erased,
     /// A primary said that it is not, to a query begun after the request came.
     Absent,
     /// Nobody who knows could be asked in time.
@@ -30,6 +32,7 @@ impl Answer {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Found(_) => "found",
+            Self::Erased => "erased",
             Self::Absent => "absent",
             Self::CannotTell => "cannot_tell",
         }
@@ -81,12 +84,19 @@ impl Lookup {
         if let Some(order) = self.in_memory(uid.as_str()) {
             return Answer::Found(order);
         }
+        if self.cache.is_erased(uid.as_str()) {
+            return Answer::Erased;
+        }
         self.metrics.cache.misses.inc();
         let asked = Instant::now();
         let query = || Arc::clone(&self.postgres).find(uid.clone());
         let answer = self.queries.ask(uid, asked, query);
         let answer = timeout_at(asked + self.postgres.timeout, answer).await;
-        let answer = answer.unwrap_or(Answer::CannotTell);
+        let mut answer = answer.unwrap_or(Answer::CannotTell);
+        // The query may have read the order before it was erased.
+        if matches!(answer, Answer::Found(_)) && self.cache.is_erased(uid.as_str()) {
+            answer = Answer::Erased;
+        }
         self.metrics.lookup.observe(answer.as_str(), asked.elapsed());
         answer
     }
@@ -99,6 +109,11 @@ impl Postgres {
                 let order = Prepared::new(&uid, &document);
                 self.cache.insert(order.clone());
                 Answer::Found(order)
+            }
+            Ok(Ok(Found::Erased)) => {
+                // What was read before may still be on its way into memory.
+                self.cache.erase_one(uid.as_str());
+                Answer::Erased
             }
             Ok(Ok(Found::Absent)) => Answer::Absent,
             Ok(Ok(Found::UnknownOnStandby)) | Err(_) => Answer::CannotTell,

@@ -67,6 +67,8 @@ pub struct Tally {
     pub next: u64,
     /// Messages whose order or reject is kept.
     pub present: u64,
+    /// Messages whose order was erased, which are not put back.
+    pub erased: u64,
     /// Messages of which there was no trace.
     pub missing: u64,
     /// Messages under whose uid other bytes are stored, and of which no reject was kept.
@@ -79,13 +81,16 @@ pub struct Tally {
     pub duplicates: u64,
     /// Messages that were missing and are kept as rejects now.
     pub rejected: u64,
+    /// Orders that somebody had erased when they were to be put back.
+    pub erased_meanwhile: u64,
 }
 
 impl Tally {
     /// Whether everything looked at is kept, by now.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.missing + self.differing == self.stored + self.duplicates + self.rejected
+        let settled = self.stored + self.duplicates + self.rejected + self.erased_meanwhile;
+        self.missing + self.differing == settled
     }
 
     fn count(&mut self, finding: &Finding) {
@@ -98,6 +103,7 @@ impl Tally {
             Some(Repair::Stored) => self.stored += 1,
             Some(Repair::Duplicate) => self.duplicates += 1,
             Some(Repair::Rejected) => self.rejected += 1,
+            Some(Repair::Erased) => self.erased_meanwhile += 1,
             None => {}
         }
     }
@@ -154,7 +160,7 @@ impl Reconcile {
                 Step::Messages(messages) => {
                     let count = messages.len() as u64;
                     let batch = Batch::parse(messages, self.limits.max_message_bytes);
-                    let mut findings = judge.look_at(&batch, observer).await?;
+                    let (mut findings, erased) = judge.look_at(&batch, observer).await?;
                     if self.repair {
                         findings = judge::one_by_one(findings);
                     }
@@ -163,7 +169,8 @@ impl Reconcile {
                     } else {
                         batch.into_messages().collect()
                     };
-                    tally.present += count - findings.len() as u64;
+                    tally.erased += erased;
+                    tally.present += count - erased - findings.len() as u64;
                     for finding in &findings {
                         tally.count(finding);
                         observer.finding(finding)?;

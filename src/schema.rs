@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::config::{Database, Secret, Settings};
 use crate::health::{Health, Phase};
 use crate::retry::{self, LastError};
-use crate::store::{self, Store};
+use crate::store::{self, Roles, Store};
 
 /// Time between two attempts to use or migrate the schema.
 const RETRY: Duration = Duration::from_secs(1);
@@ -79,6 +79,7 @@ pub(crate) async fn migrate(database: &Database, lock_timeout: Duration) -> anyh
 }
 
 async fn apply(database: &Database, url: &Secret, wait: Duration) -> Result<(), store::Error> {
-    let role = database.runtime_role.as_deref();
-    store::migrate(url.expose(), role, database.connect_timeout, wait).await
+    let roles =
+        Roles { runtime: database.runtime_role.as_deref(), erase: database.erase_role.as_deref() };
+    store::migrate(url.expose(), roles, database.connect_timeout, wait).await
 }

@@ -122,15 +122,23 @@ impl Verify {
     ) {
         let published = &self.receipt.orders[uid];
         let mut winner = None;
+        let is_erased = served.contains(&Served::Erased);
         for (replica, served) in self.replicas.iter().zip(served) {
             let mut tell = |kind, what: &str| {
                 fault(Fault { kind, text: format!("order {uid} at {replica}: {what}") });
             };
             match served {
                 Served::Unanswered(why) => tell(FaultKind::Unanswered, why),
+                Served::Erased => {}
                 // Nothing that may be served was published under this uid.
                 Served::Absent if published.is_empty() => {}
                 Served::Absent => tell(FaultKind::Missing, "no such order"),
+                Served::Bytes(_) if is_erased => {
+                    tell(
+                        FaultKind::Wrong,
+                        "served, though another replica says that it was erased",
+                    );
+                }
                 Served::Bytes(sha256) if published.contains(sha256) => {
                     if *winner.get_or_insert(*sha256) != *sha256 {
                         tell(FaultKind::Wrong, "another order than at the replicas before it");

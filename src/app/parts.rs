@@ -60,7 +60,10 @@ impl<'a> Parts<'a> {
             health: Health::default(),
             store,
             url,
-            cache: Cache::new(settings.cache.max_bytes.bytes() as u64),
+            cache: Cache::with_max_staleness(
+                settings.cache.max_bytes.bytes() as u64,
+                settings.erasure.max_staleness,
+            ),
             session: Watch::default(),
             losses: LossTracker::default(),
             monitor: MonitorState::default(),

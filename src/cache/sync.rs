@@ -1,17 +1,21 @@
-//! Keeping the cache whole: filled from Postgres at start, then following what others store.
+//! Keeping the cache whole: filled from Postgres at start, then following what others store and
+//! what is erased.
 //!
 //! A queue group gives each message to one replica only. The others see the order by following
 //! the table, so that they can answer for it also while Postgres is away. This is an
-//! optimisation: correctness rests on reading through at a miss.
+//! optimisation: correctness rests on reading through at a miss. Not so for erasures: a replica
+//! shows what it has in memory until it has learnt that it is erased.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinError;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::{Cache, Prepared};
+use crate::digest::Sha256Digest;
 use crate::health::{Health, Phase};
 use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
@@ -23,6 +27,9 @@ const MOST_FOLLOWED: u32 = 20_000;
 
 /// Documents asked for at once.
 const DOCUMENTS_AT_ONCE: usize = 500;
+
+/// Time between two looks at what is erased where orders are not followed.
+const ERASURES_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Time between two attempts while Postgres is away.
 const RETRY: Duration = Duration::from_millis(500);
@@ -40,7 +47,7 @@ pub struct CacheSync {
     pub metrics: Metrics,
     /// Whether to fill the cache before being ready.
     pub warm_up: bool,
-    /// Time between two looks at the table; zero for none.
+    /// Time between two looks at the tables; zero to look for nothing but erasures.
     pub follow_interval: Duration,
 }
 
@@ -59,9 +66,6 @@ impl CacheSync {
         };
         let cursor = until_done(delays, || self.read_all(), report).await;
         self.health.enter(Phase::Ready);
-        if self.follow_interval.is_zero() {
-            return std::future::pending().await;
-        }
         let cursor = if let Some(cursor) = cursor {
             cursor
         } else {
@@ -71,7 +75,7 @@ impl CacheSync {
                     tracing::warn!(%error, held_back, "The table cannot be followed yet");
                 }
             };
-            until_done(delays, || self.store.cursor_now(), report).await
+            until_done(delays, || self.learn_erasures(), report).await
         };
         self.follow(cursor).await;
     }
@@ -82,7 +86,7 @@ impl CacheSync {
             return Ok(None);
         }
         let began = Instant::now();
-        let cursor = self.store.cursor_now().await?;
+        let cursor = self.learn_erasures().await?;
         let progress = Arc::new(Progress::default());
         self.health.enter(Phase::Warming(Arc::clone(&progress)));
         let cache = self.cache.clone();
@@ -109,8 +113,35 @@ impl CacheSync {
         Ok(Some(cursor))
     }
 
+    /// Learns of all erasures there are; the place to follow from is from before that.
+    async fn learn_erasures(&self) -> Result<Cursor, Error> {
+        let asked = Instant::now();
+        let cursor = self.store.cursor_now().await?;
+        let erased = self.store.erased_orders().await?;
+        self.erase(erased).await;
+        self.cache.erasures_known_at(asked);
+        Ok(cursor)
+    }
+
+    /// Takes erased orders out of memory.
+    async fn erase(&self, erased: Vec<Sha256Digest>) {
+        if erased.is_empty() {
+            return;
+        }
+        let cache = self.cache.clone();
+        // It looks at every order in memory, which takes longer than a task may.
+        let erasing = tokio::task::spawn_blocking(move || cache.erase(erased));
+        match erasing.await.map_err(JoinError::try_into_panic) {
+            Ok(0) | Err(Err(_)) => {}
+            Ok(orders) => tracing::info!(orders, "Erased orders are taken out of memory"),
+            // It goes on where it can be seen.
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        }
+    }
+
     async fn follow(&self, mut cursor: Cursor) {
-        let mut rounds = interval(self.follow_interval);
+        let is_off = self.follow_interval.is_zero();
+        let mut rounds = interval(if is_off { ERASURES_INTERVAL } else { self.follow_interval });
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let limit = LogLimit::default();
         loop {
@@ -129,12 +160,20 @@ impl CacheSync {
     }
 
     async fn follow_once(&self, cursor: &Cursor) -> Result<Cursor, Error> {
-        let mut followed = self.store.committed_since(cursor, MOST_FOLLOWED).await?;
-        if followed.skipped {
+        let asked = Instant::now();
+        let most = if self.follow_interval.is_zero() { 0 } else { MOST_FOLLOWED };
+        let mut followed = self.store.committed_since(cursor, most).await?;
+        if followed.next.is_before(cursor) {
+            // Another server, or a restored one: what it has erased may have any place.
+            return self.learn_erasures().await;
+        }
+        self.erase(std::mem::take(&mut followed.erased)).await;
+        self.cache.erasures_known_at(asked);
+        if followed.skipped && most > 0 {
             self.metrics.cache.follow_skipped.inc();
         }
         // What this replica stored itself is there already; only the rest is fetched.
-        followed.uids.retain(|uid| !self.cache.contains(uid));
+        followed.uids.retain(|uid| most > 0 && !self.cache.contains(uid));
         for uids in followed.uids.chunks(DOCUMENTS_AT_ONCE) {
             for (uid, document) in self.store.documents(uids).await? {
                 if let Some(order) = Prepared::from_row(&uid, &document) {

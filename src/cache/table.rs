@@ -12,6 +12,7 @@ use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::Prepared;
+use super::erased::Erased;
 
 /// So many that a writer, or a part that grows, is hardly ever in a reader's way.
 const PARTS: usize = 256;
@@ -59,10 +60,16 @@ impl Table {
         part.orders.find(hash, |order| order.uid() == uid.as_bytes()).is_some()
     }
 
-    /// Keeps an order, in place of another of the same id; says whether there was one.
-    pub(super) fn insert(&self, order: Prepared) -> (Growth, bool) {
+    /// Keeps an order, in place of another of the same id; says whether there was one. None if
+    /// the order was erased.
+    pub(super) fn insert(&self, order: Prepared, erased: &Erased) -> Option<(Growth, bool)> {
         let hash = self.hasher.hash_one(order.uid());
         let mut part = self.write(part_of(hash));
+        // With the lock held: either this comes before [`Self::remove`] in this part, which then
+        // finds the order, or after it, and then the erasure is known here.
+        if erased.contains(order.uid()) {
+            return None;
+        }
         let before = part.orders.allocation_size();
         let size = order.size();
         let rehash = |order: &Prepared| self.hasher.hash_one(order.uid());
@@ -76,7 +83,31 @@ impl Table {
         let grown = part.orders.allocation_size() - before;
         let freed = replaced.as_ref().map_or(0, Prepared::size);
         let grown = i64::try_from(grown).expect("memory is below 8 EiB");
-        (size + grown - freed, replaced.is_some())
+        Some((size + grown - freed, replaced.is_some()))
+    }
+
+    /// Lets every order go whose id this holds of; says how many that are. No lock is held for
+    /// longer than it takes to copy the references of a part.
+    pub(super) fn remove(&self, is_meant: impl Fn(&[u8]) -> bool) -> (usize, Growth) {
+        let (mut removed, mut growth) = (0, 0);
+        for part in 0..PARTS {
+            let orders: Vec<Prepared> = self.read(part).orders.iter().cloned().collect();
+            for order in orders.iter().filter(|order| is_meant(order.uid())) {
+                if let Some(freed) = self.remove_one(order.uid()) {
+                    growth += freed;
+                    removed += 1;
+                }
+            }
+        }
+        (removed, growth)
+    }
+
+    /// Lets the order under this id go; none if there is none.
+    pub(super) fn remove_one(&self, uid: &[u8]) -> Option<Growth> {
+        let hash = self.hasher.hash_one(uid);
+        let mut part = self.write(part_of(hash));
+        let entry = part.orders.find_entry(hash, |order| order.uid() == uid).ok()?;
+        Some(-entry.remove().0.size())
     }
 
     /// Lets one order go; none if there is no order.

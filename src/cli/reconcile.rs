@@ -209,9 +209,13 @@ impl Names {
     ) -> anyhow::Result<ExitCode> {
         let mut stdout = io::stdout().lock();
         let Tally { present, missing, differing, gone, stored, duplicates, rejected, .. } = *tally;
+        let erased = match tally.erased + tally.erased_meanwhile {
+            0 => String::new(),
+            erased => format!(", {} erased", HumanCount(erased)),
+        };
         writeln!(
             stdout,
-            "{} present, {} missing, {} differing, {} gone",
+            "{} present, {} missing, {} differing, {} gone{erased}",
             HumanCount(present),
             HumanCount(missing),
             HumanCount(differing),

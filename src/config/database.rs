@@ -12,6 +12,8 @@ use super::{
     reader::{Section, trimmed},
 };
 
+const ROLE: &str = "the name of a role, 1 to 63 bytes, not `public` or `none`";
+
 /// `[database]`: Postgres.
 #[derive(Debug, Clone)]
 pub struct Database {
@@ -19,10 +21,13 @@ pub struct Database {
     /// A file that holds the URL instead, read again every second.
     pub url_file: Option<PathBuf>,
     migrate_url: Option<DatabaseUrl>,
+    erase_url: Option<DatabaseUrl>,
     /// Whether `serve` migrates before it starts.
     pub migrate: bool,
     /// The role the service logs in as, when it is not the owner of the tables.
     pub runtime_role: Option<String>,
+    /// The role that erases orders, when it is not the owner of the tables.
+    pub erase_role: Option<String>,
     /// The most connections that this replica opens to Postgres.
     pub max_connections: u32,
     /// How long opening a connection may take.
@@ -39,12 +44,10 @@ impl Database {
             url: section.required_secret_url("url", DATABASE_URL, nowhere, parse),
             url_file: section.file("url_file"),
             migrate_url: section.secret_url("migrate_url", DATABASE_URL, parse),
+            erase_url: section.secret_url("erase_url", DATABASE_URL, parse),
             migrate: section.flag("migrate"),
-            runtime_role: section.optional_text(
-                "runtime_role",
-                "the name of a role, 1 to 63 bytes, not `public` or `none`",
-                names::is_role,
-            ),
+            runtime_role: section.optional_text("runtime_role", ROLE, names::is_role),
+            erase_role: section.optional_text("erase_role", ROLE, names::is_role),
             max_connections: section.number("max_connections", 1..=1000),
             connect_timeout: section
                 .duration("connect_timeout", Duration::from_millis(100)..=Duration::from_mins(5)),
@@ -74,6 +77,19 @@ impl Database {
         }
     }
 
+    /// The URL to erase orders with: that of a role of its own, or else the same as
+    /// [`Self::migrate_url`].
+    ///
+    /// # Errors
+    ///
+    /// The same as [`Self::url`].
+    pub fn erase_url(&self) -> anyhow::Result<Secret> {
+        match &self.erase_url {
+            Some(url) => Ok(self.for_driver("database.erase_url", url.clone())),
+            None => self.migrate_url(),
+        }
+    }
+
     /// What to know of URLs that are valid: the parameters in them that are ignored.
     ///
     /// # Errors
@@ -81,7 +97,8 @@ impl Database {
     /// The same as [`Self::url`].
     pub fn notes(&self) -> anyhow::Result<Vec<String>> {
         let owner = self.migrate_url.clone().map(|url| ("database.migrate_url", url));
-        let urls = [Some(self.current()?), owner];
+        let erase = self.erase_url.clone().map(|url| ("database.erase_url", url));
+        let urls = [Some(self.current()?), owner, erase];
         Ok(urls.into_iter().flatten().filter_map(|(setting, url)| note(setting, &url)).collect())
     }
 

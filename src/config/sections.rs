@@ -80,6 +80,25 @@ impl Cache {
     }
 }
 
+/// `[erasure]`: orders that are erased.
+#[derive(Debug, Clone)]
+pub struct Erasure {
+    /// How long ago a replica may have learnt what is erased and still answer from memory; zero
+    /// for any time.
+    pub max_staleness: Duration,
+}
+
+impl Erasure {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            max_staleness: section.duration_or_off(
+                "max_staleness",
+                Duration::from_secs(2)..=Duration::from_hours(24),
+            ),
+        }
+    }
+}
+
 /// What the whole numbers of an order's amounts count; orders do not say it themselves.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Amounts {

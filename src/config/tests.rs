@@ -89,10 +89,11 @@ fn the_client_id_is_the_host_name_made_legal() {
 /// no fixed default.
 const MANUAL: &str = "
 broker: url=nats://127.0.0.1:4222 cluster_id=waybill channel=orders queue_group=waybill durable_name=waybill client_id max_in_flight=4096 ack_wait=30s ping_interval=5s ping_max_out=6 monitor_url credentials_file tls_ca_file tls_cert_file tls_key_file
-database: url=postgres://waybill@127.0.0.1:5432/waybill url_file migrate_url migrate=true runtime_role max_connections=8 connect_timeout=5s
+database: url=postgres://waybill@127.0.0.1:5432/waybill url_file migrate_url erase_url migrate=true runtime_role erase_role max_connections=8 connect_timeout=5s
 ingest: enabled=true writers=2 batch_max_rows=500 batch_max_bytes=4MiB max_message_bytes=256KiB queue_max_bytes=256MiB
 rejects: keep_for=0s alarm_bytes=1GiB
 cache: max_bytes=512MiB warm_up=true cold_start_after=5m follow_interval=1s miss_concurrency=8 miss_timeout=2s
+erasure: max_staleness=0s
 http: listen=0.0.0.0:8080 max_connections=10000 header_timeout=10s idle_timeout=75s workers cache_control=private,no-cache base_path=/ amounts=minor tls_cert_file tls_key_file tls_client_ca_file
 admin: listen=127.0.0.1:8081 tls_cert_file tls_key_file tls_client_ca_file
 shutdown: grace_before_drain=0s timeout=25s
@@ -139,6 +140,7 @@ fn the_manual_has_every_key_with_its_default() {
     Ingest::read(&mut reader.section("ingest"));
     Rejects::read(&mut reader.section("rejects"));
     Cache::read(&mut reader.section("cache"));
+    Erasure::read(&mut reader.section("erasure"));
     Http::read(&mut reader.section("http"));
     Admin::read(&mut reader.section("admin"));
     Shutdown::read(&mut reader.section("shutdown"));

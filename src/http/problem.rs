@@ -31,6 +31,11 @@ impl Problem {
         Self::new(Kind::OrderNotFound, format!("no order with the id {uid}"))
     }
 
+    /// 410: the order was erased, and will not come back.
+    pub(super) fn order_erased(uid: &str) -> Self {
+        Self::new(Kind::OrderErased, format!("the order with the id {uid} was erased"))
+    }
+
     /// 503: Postgres could not be asked, so "no" would be a guess.
     pub(super) fn cannot_tell(retry_after_seconds: u32) -> Self {
         Self {
@@ -184,6 +189,7 @@ pub(in crate::http) mod tests {
     fn every_problem() -> Vec<Problem> {
         vec![
             Problem::no_such_order("b563feb7b2b84b6test"),
+            Problem::order_erased("b563feb7b2b84b6test"),
             Problem::cannot_tell(2),
             Problem::bad_uid("character \"<\" at 3, must be of A-Z a-z 0-9 - . _ ~"),
             Problem::method_not_allowed("GET, HEAD"),

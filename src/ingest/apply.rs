@@ -14,6 +14,8 @@ pub(crate) struct Applied<M> {
     pub(crate) duplicates: Vec<(M, Order)>,
     /// Messages that must be kept as rejects: conflicts, and what Postgres refused.
     pub(crate) rejects: Vec<Reject<M>>,
+    /// Orders that were erased and are not stored again.
+    pub(crate) erased: Vec<(M, Order)>,
     /// Orders that must be sent again: nothing is known of them.
     pub(crate) indeterminate: Vec<(M, Order)>,
     /// What is stored under the ids of conflicts.
@@ -27,6 +29,7 @@ impl<M: Candidate> Applied<M> {
             stored: Vec::with_capacity(orders.len()),
             duplicates: Vec::new(),
             rejects: Vec::new(),
+            erased: Vec::new(),
             indeterminate: Vec::new(),
             winners: Vec::new(),
         };
@@ -34,6 +37,7 @@ impl<M: Candidate> Applied<M> {
             match outcome {
                 Outcome::Stored => applied.stored.push((message, order)),
                 Outcome::Duplicate => applied.duplicates.push((message, order)),
+                Outcome::Erased => applied.erased.push((message, order)),
                 Outcome::Indeterminate => applied.indeterminate.push((message, order)),
                 Outcome::Conflict { kept, formatting_only } => {
                     applied.rejects.push(Reject::conflict(message, order.uid(), formatting_only));

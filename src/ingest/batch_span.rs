@@ -22,6 +22,7 @@ const MOST_LINKS: usize = 128;
 pub(super) const STORED: &str = "waybill.batch.stored";
 pub(super) const DUPLICATE: &str = "waybill.batch.duplicate";
 pub(super) const REJECTED: &str = "waybill.batch.rejected";
+pub(super) const ERASED: &str = "waybill.batch.erased";
 pub(super) const KEPT: &str = "waybill.batch.kept";
 
 /// The root span of a batch. None without a collector.

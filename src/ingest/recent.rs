@@ -37,6 +37,8 @@ pub struct Verdicts {
     pub conflict: u64,
     /// No orders.
     pub refused: u64,
+    /// Orders that were erased before.
+    pub erased: u64,
     /// Not acknowledged: they come again.
     pub kept: u64,
 }
@@ -45,7 +47,7 @@ impl Verdicts {
     /// How many messages there are.
     #[must_use]
     pub fn sum(self) -> u64 {
-        self.stored + self.duplicate + self.conflict + self.refused + self.kept
+        self.stored + self.duplicate + self.conflict + self.refused + self.erased + self.kept
     }
 }
 
@@ -68,6 +70,7 @@ impl OpenBatch {
             Verdict::Duplicate => &mut verdicts.duplicate,
             Verdict::Conflict => &mut verdicts.conflict,
             Verdict::Refused(_) => &mut verdicts.refused,
+            Verdict::Erased => &mut verdicts.erased,
             Verdict::Keep => &mut verdicts.kept,
         } += 1;
     }

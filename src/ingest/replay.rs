@@ -44,6 +44,8 @@ pub enum Replayed {
     Stored,
     /// Its order was stored already, byte for byte; it is no reject any more.
     Duplicate,
+    /// Its order was erased; it is no reject any more either.
+    Erased,
     /// It stays a reject, for this reason. What is kept of it is not changed.
     Refused {
         /// The reason it is refused for now, which may be another than before.
@@ -59,7 +61,7 @@ impl Replayed {
     /// Whether it is no reject any more.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        matches!(self, Self::Stored | Self::Duplicate)
+        matches!(self, Self::Stored | Self::Duplicate | Self::Erased)
     }
 }
 
@@ -75,6 +77,7 @@ impl Replay {
         for (orders, replayed) in [
             (applied.stored, Replayed::Stored),
             (applied.duplicates, Replayed::Duplicate),
+            (applied.erased, Replayed::Erased),
             (applied.indeterminate, Replayed::Unsettled),
         ] {
             done.extend(orders.into_iter().map(|(retried, _)| (retried.kept, replayed.clone())));

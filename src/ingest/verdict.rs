@@ -13,6 +13,8 @@ pub enum Verdict {
     Conflict,
     /// No order; kept as a reject.
     Refused(Reason),
+    /// Its order was erased; neither stored nor kept as a reject.
+    Erased,
     /// Nothing is settled: it stays unacknowledged and comes again.
     Keep,
 }
@@ -26,6 +28,7 @@ impl Verdict {
             Self::Duplicate => "duplicate",
             Self::Conflict => "conflict",
             Self::Refused(_) => "refused",
+            Self::Erased => "erased",
             Self::Keep => "kept",
         }
     }
@@ -36,7 +39,7 @@ impl Verdict {
         match self {
             Self::Conflict => Some(Reason::Conflict),
             Self::Refused(reason) => Some(reason),
-            Self::Stored | Self::Duplicate | Self::Keep => None,
+            Self::Stored | Self::Duplicate | Self::Erased | Self::Keep => None,
         }
     }
 

@@ -17,6 +17,10 @@ pub struct CacheSize {
     pub bytes: u64,
     /// The most that `bytes` may be (`cache.max_bytes`).
     pub max_bytes: u64,
+    /// How many orders are known to be erased.
+    pub erased: u64,
+    /// How long ago all that was erased was known; since the start if it never was.
+    pub erasures_age: Duration,
 }
 
 /// Metrics of orders in memory, of the warm-up and of following.
@@ -33,6 +37,8 @@ pub struct CacheMetrics {
     entries: IntGauge,
     bytes: IntGauge,
     max_bytes: IntGauge,
+    erased: IntGauge,
+    erasures_age: Gauge,
     warmed: IntGauge,
     warmup_progress: Gauge,
     warmup_duration: Gauge,
@@ -52,6 +58,11 @@ impl CacheMetrics {
             entries: maker.gauge("cache_entries", "Orders in memory"),
             bytes: maker.gauge("cache_bytes", "Bytes of the orders in memory, overhead included"),
             max_bytes: maker.gauge("cache_max_bytes", "The bound on cache_bytes"),
+            erased: maker.gauge("cache_erased_orders", "Erased orders known, which are kept out of memory"),
+            erasures_age: maker.float_gauge(
+                "cache_erasures_age_seconds",
+                "How long ago Postgres was last asked what is erased; since the start if it never was",
+            ),
             warmed: maker.gauge("cache_warmed", "1 when the warm-up is over"),
             warmup_progress: maker
                 .float_gauge("cache_warmup_progress_ratio", "Share of the table that was read"),
@@ -79,13 +90,15 @@ impl CacheMetrics {
         self.entries.set(whole(size.entries));
         self.bytes.set(whole(size.bytes));
         self.max_bytes.set(whole(size.max_bytes));
+        self.erased.set(whole(size.erased));
+        self.erasures_age.set(size.erasures_age.as_secs_f64());
         self.warmed.set(health.is_warm().into());
         self.warmup_progress.set(health.warm_ratio());
     }
 }
 
 /// The last is no answer.
-const RESULTS: [&str; 3] = ["found", "absent", "cannot_tell"];
+const RESULTS: [&str; 4] = ["found", "absent", "erased", "cannot_tell"];
 
 /// How long lookups took that asked Postgres, by result.
 #[derive(Debug)]
@@ -117,7 +130,7 @@ impl LookupMetrics {
         counted.into_iter().fold((0, 0), |sum, counted| (sum.0 + counted.0, sum.1 + counted.1))
     }
 
-    /// Notes how a lookup ended: `found`, `absent` or `cannot_tell`.
+    /// Notes how a lookup ended: `found`, `absent`, `erased` or `cannot_tell`.
     pub fn observe(&self, result: &'static str, took: Duration) {
         self.duration.with_label_values(&[result]).observe(took.as_secs_f64());
     }

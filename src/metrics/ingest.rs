@@ -33,7 +33,7 @@ impl IngestMetrics {
             maker.counters("ingest_rejected_total", "Messages kept as rejects", &["reason"]);
         let errors =
             maker.counters("ingest_errors_total", "Writes that Postgres did not do", &["class"]);
-        for result in ["stored", "duplicate", "conflict", "refused", "kept"] {
+        for result in ["stored", "duplicate", "conflict", "refused", "erased", "kept"] {
             messages.with_label_values(&[result]);
         }
         for reason in Reason::ALL {
@@ -73,7 +73,8 @@ impl IngestMetrics {
         self.batch_duration.start_timer()
     }
 
-    /// Counts a message by its result: `stored`, `duplicate`, `conflict`, `refused` or `kept`.
+    /// Counts a message by its result: `stored`, `duplicate`, `conflict`, `refused`, `erased` or
+    /// `kept`.
     /// `reason` is that of a reject.
     pub fn count(&self, result: &'static str, reason: Option<Reason>) {
         self.messages.with_label_values(&[result]).inc();

@@ -50,6 +50,8 @@ pub enum Repair {
     Duplicate,
     /// The message is kept as a reject.
     Rejected,
+    /// Somebody has erased the order meanwhile, and it is not put back.
+    Erased,
 }
 
 impl Finding {

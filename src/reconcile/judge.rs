@@ -22,13 +22,14 @@ pub(super) struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// What of the batch is missing or differing, in the order of the sequences. An error means
-    /// that Postgres could not be asked, so nothing is known.
+    /// What of the batch is missing or differing, in the order of the sequences, and how many of
+    /// its messages were erased. An error means that Postgres could not be asked, so nothing is
+    /// known.
     pub(super) async fn look_at(
         &self,
         batch: &Batch,
         observer: &mut dyn Observer,
-    ) -> anyhow::Result<Vec<Finding>> {
+    ) -> anyhow::Result<(Vec<Finding>, u64)> {
         let orders =
             batch.orders.iter().map(|(message, order)| (message, Some(order.uid().as_str()), None));
         let rejects = batch
@@ -39,18 +40,20 @@ impl Judge<'_> {
             .chain(rejects)
             .map(|(message, uid, reason)| {
                 let sha256 = Sha256Digest::of(&message.data);
-                (Claim { sequence: message.sequence, sha256, uid }, reason)
+                (Claim { sequence: message.sequence, sha256, uid, payload: &message.data }, reason)
             })
             .unzip();
         let compare = async |(): &mut ()| Ok(self.store.compare(self.channel, &claims).await?);
         let standings = retry(self.patience, observer, &mut (), compare).await?;
+        let is_erased = |standing: &&Standing| **standing == Standing::Erased;
+        let erased = standings.iter().filter(is_erased).count() as u64;
         let mut findings: Vec<Finding> = claims
             .iter()
             .zip(reasons)
             .zip(standings)
             .filter_map(|((claim, reason), standing)| {
                 let kind = match standing {
-                    Standing::Stored | Standing::Rejected => return None,
+                    Standing::Stored | Standing::Rejected | Standing::Erased => return None,
                     Standing::Differing => Kind::Differing,
                     Standing::Missing => Kind::Missing,
                 };
@@ -66,7 +69,7 @@ impl Judge<'_> {
             })
             .collect();
         findings.sort_by_key(|finding| finding.from);
-        Ok(findings)
+        Ok((findings, erased))
     }
 
     /// Puts back what was found missing, as ingest would have written it, and says in each
@@ -106,6 +109,9 @@ impl Judge<'_> {
             for (message, _) in applied.duplicates {
                 settle(message, Repair::Duplicate);
             }
+            for (message, _) in applied.erased {
+                settle(message, Repair::Erased);
+            }
             rejects.extend(applied.rejects);
             left = applied.indeterminate;
             ensure!(left.len() < before, "orders are deleted while they are put back");
@@ -113,10 +119,10 @@ impl Judge<'_> {
         let rows: Vec<NewReject<'_>> =
             rejects.iter().map(|reject| reject.row(self.channel)).collect();
         let insert = async |(): &mut ()| Ok(self.store.insert_rejects(&rows).await?);
-        retry(self.patience, observer, &mut (), insert).await?;
+        let erased = retry(self.patience, observer, &mut (), insert).await?;
         drop(rows);
-        for reject in rejects {
-            settle(reject.message, Repair::Rejected);
+        for (reject, is_erased) in rejects.into_iter().zip(erased) {
+            settle(reject.message, if is_erased { Repair::Erased } else { Repair::Rejected });
         }
         Ok(settled)
     }

@@ -19,6 +19,8 @@ pub struct Batch {
     pub conflict_messages: u64,
     /// Kept as rejects because they are no orders.
     pub refused_messages: u64,
+    /// Orders that were erased before, and are not stored again.
+    pub erased_messages: u64,
     /// Not acknowledged; they come again.
     pub kept_messages: u64,
 }

@@ -31,6 +31,7 @@ impl Status {
                 batch.duplicate_messages,
                 batch.conflict_messages,
                 batch.refused_messages,
+                batch.erased_messages,
                 batch.kept_messages,
             ];
             let first = [text(&batch.ended_at), took(batch.duration_seconds)];
@@ -46,6 +47,7 @@ impl Status {
                 "Duplicate",
                 "Conflict",
                 "Refused",
+                "Erased",
                 "Kept",
             ],
             rows: rows.collect(),

@@ -8,7 +8,7 @@ use super::connection::with_timeout;
 use super::copy_in::{CopyGate, copy_in};
 use super::{Class, Error, NewOrder, Store, classify};
 
-/// What became of a batch of distinct orders. Who is in neither was there before.
+/// What became of a batch of distinct orders. Who is in neither was there before, or was erased.
 #[derive(Debug, Default)]
 pub(super) struct Insertion<'a> {
     /// Which rows are new.
@@ -127,7 +127,10 @@ async fn insert_once<'a>(
 ) -> sqlx::Result<Vec<&'a str>> {
     let insertion = sqlx::query_scalar!(
         "insert into orders (order_uid, document, channel_sequence) \
-         select * from unnest($1::text[], $2::bytea[], $3::bigint[]) \
+         select * from unnest($1::text[], $2::bytea[], $3::bigint[]) as new (uid, document, sequence) \
+         where not exists (select from erasures) or not exists ( \
+             select from erasures where uid_sha256 = sha256(convert_to(new.uid, 'UTF8')) \
+         ) \
          on conflict do nothing returning order_uid",
         orders.iter().map(|order| order.uid).bind_iter() as _,
         orders.iter().map(|order| order.document).bind_iter() as _,

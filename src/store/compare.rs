@@ -3,8 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 
+use order::uids_named;
 use sqlx::postgres::{PgBindIterExt, PgConnection};
 
+use super::erasures::erased_among;
 use super::{Error, Store, bigint};
 use crate::digest::Sha256Digest;
 
@@ -17,6 +19,8 @@ pub struct Claim<'a> {
     pub sha256: Sha256Digest,
     /// The order's id, if it is one.
     pub uid: Option<&'a str>,
+    /// The message as it is in the channel.
+    pub payload: &'a [u8],
 }
 
 /// What is kept of a message.
@@ -28,6 +32,8 @@ pub enum Standing {
     Rejected,
     /// Other bytes are stored under its uid, and no reject is kept.
     Differing,
+    /// It is an order that was erased, or names one.
+    Erased,
     /// There is no trace of it.
     Missing,
 }
@@ -49,7 +55,36 @@ impl Store {
             Some(false) => Standing::Differing,
             None => Standing::Missing,
         };
-        Ok(claims.iter().map(standing).collect())
+        let mut standings: Vec<_> = claims.iter().map(standing).collect();
+        self.find_erased(claims, &mut standings).await?;
+        Ok(standings)
+    }
+
+    /// Finds out which of those that are missing or differing were erased.
+    async fn find_erased(
+        &self,
+        claims: &[Claim<'_>],
+        standings: &mut [Standing],
+    ) -> Result<(), Error> {
+        let is_open =
+            |standing: &Standing| matches!(standing, Standing::Missing | Standing::Differing);
+        let open = standings.iter().enumerate().filter(|(_, standing)| is_open(standing));
+        let named: Vec<(usize, Sha256Digest)> = open
+            .flat_map(|(place, _)| {
+                digests_of(&claims[place]).into_iter().map(move |it| (place, it))
+            })
+            .collect();
+        if named.is_empty() {
+            return Ok(());
+        }
+        let digests: Vec<_> = named.iter().map(|(_, digest)| *digest).collect();
+        let erased = self
+            .run("SELECT erasures", async |connection| erased_among(connection, &digests).await)
+            .await?;
+        for (place, _) in named.iter().filter(|(_, digest)| erased.contains(digest)) {
+            standings[*place] = Standing::Erased;
+        }
+        Ok(())
     }
 
     /// Those of these SHA-256 whose message is kept as a reject, whatever channel it came from,
@@ -96,6 +131,15 @@ async fn traces(
     let rejects = rejects.map(|reject| (reject.sequence, reject.sha256));
     let rejects = rejects.fetch_all(connection).await?.into_iter().collect();
     Ok((orders, rejects))
+}
+
+/// The SHA-256 of the uid of an order, or of every uid that another message names.
+fn digests_of(claim: &Claim<'_>) -> Vec<Sha256Digest> {
+    if let Some(uid) = claim.uid {
+        return vec![Sha256Digest::of(uid.as_bytes())];
+    }
+    let named = uids_named(claim.payload);
+    named.map(|uid| Sha256Digest::of(uid.as_str().as_bytes())).collect()
 }
 
 /// Whether an order is stored with the bytes of `claim`; `None` if there is none of its uid.

@@ -1,6 +1,7 @@
-//! Following the table: which orders were committed since the last look.
+//! Following the table: which orders were committed or erased since the last look.
 
 use super::{Error, Store};
+use crate::digest::Sha256Digest;
 
 /// A place in the table's history: which transactions could be seen from there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,11 +12,21 @@ pub struct Cursor {
     under_way: Vec<i64>,
 }
 
+impl Cursor {
+    /// Whether the transactions of this place had not begun at the other, which is later.
+    #[must_use]
+    pub fn is_before(&self, other: &Self) -> bool {
+        self.unseen_from < other.unseen_from
+    }
+}
+
 /// What was committed since a [`Cursor`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Followed {
     /// The uids of the new orders, the newest first.
     pub uids: Vec<String>,
+    /// The SHA-256 of the uids of orders that were erased, all of them.
+    pub erased: Vec<Sha256Digest>,
     /// Where to go on from.
     pub next: Cursor,
     /// Whether there were more than asked for, and the older ones were left out.
@@ -69,7 +80,12 @@ impl Store {
                          (select order_uid, tx from orders where tx = any($2) and tx < $1 \
                           order by tx desc limit $3) \
                      ) as fresh order by tx desc limit $3 \
-                 ) as \"uids!\" \
+                 ) as \"uids!\", \
+                 array( \
+                     select uid_sha256 from erasures where tx >= $1 and tx < horizon \
+                     union all \
+                     select uid_sha256 from erasures where tx = any($2) and tx < $1 \
+                 ) as \"erased!: Vec<Sha256Digest>\" \
              from now",
             cursor.unseen_from,
             &cursor.under_way,
@@ -78,11 +94,19 @@ impl Store {
         );
         let fresh =
             self.run("SELECT orders", async |connection| fresh.fetch_one(connection).await).await?;
-        let (unseen_from, under_way, mut uids) = (fresh.unseen_from, fresh.under_way, fresh.uids);
+        let (unseen_from, under_way) = (fresh.unseen_from, fresh.under_way);
+        let (mut uids, erased) = (fresh.uids, fresh.erased);
         let cap = usize::try_from(cap).unwrap_or(usize::MAX);
         let skipped = uids.len() > cap;
         uids.truncate(cap);
-        Ok(Followed { uids, next: Cursor { unseen_from, under_way }, skipped })
+        Ok(Followed { uids, erased, next: Cursor { unseen_from, under_way }, skipped })
+    }
+
+    /// The SHA-256 of the uids of all orders that were ever erased, 32 bytes each.
+    pub async fn erased_orders(&self) -> Result<Vec<Sha256Digest>, Error> {
+        let erased =
+            sqlx::query_scalar!("select uid_sha256 as \"uid_sha256: Sha256Digest\" from erasures");
+        self.run("SELECT erasures", async |connection| erased.fetch_all(connection).await).await
     }
 
     /// The documents of those `uids` that are stored, in no particular order. All are held in

@@ -14,7 +14,8 @@ use sqlx::migrate::{Migrate, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use tokio::time::timeout;
 
-use super::{Error, connect_options, grants, session};
+use super::grants::Rights;
+use super::{Error, connect_options, session};
 pub(super) use encoding::refuse_other_encodings;
 
 /// The migrations in `migrations/`. Those of a newer version are ignored: during a rollout, and
@@ -25,15 +26,33 @@ pub static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     migrator
 });
 
-/// Applies the missing migrations as the owner of the schema and grants `runtime_role` what the
-/// service needs. Any number of replicas may do this at once: all but one wait. Where nothing is
+/// The roles that migrations grant what they need, beside that of the owner.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Roles<'a> {
+    /// The role that the service works as.
+    pub runtime: Option<&'a str>,
+    /// The role that erases orders.
+    pub erase: Option<&'a str>,
+}
+
+impl Roles<'_> {
+    /// Each role with what it needs.
+    fn rights(&self) -> impl Iterator<Item = (&str, Rights)> {
+        let service = self.runtime.map(|role| (role, Rights::of_service()));
+        let erasing = self.erase.map(|role| (role, Rights::of_erasing()));
+        service.into_iter().chain(erasing)
+    }
+}
+
+/// Applies the missing migrations as the owner of the schema and grants `roles` what they
+/// need. Any number of replicas may do this at once: all but one wait. Where nothing is
 /// missing no lock is taken.
 ///
 /// # Errors
 /// [`Error::Locked`], with who holds it, when a lock is not to be had within `lock_timeout`.
 pub async fn migrate(
     url: &str,
-    runtime_role: Option<&str>,
+    roles: Roles<'_>,
     connect_timeout: Duration,
     lock_timeout: Duration,
 ) -> Result<(), Error> {
@@ -51,7 +70,7 @@ pub async fn migrate(
     let pid = session.fetch_one(&mut connection).await?.pid;
     let mut holders = None;
     let applied = tokio::select! {
-        applied = apply(&mut connection, runtime_role) => applied,
+        applied = apply(&mut connection, roles) => applied,
         never = holders::watch(&options, connect_timeout, pid, &mut holders) => match never {},
     };
     match applied {
@@ -73,18 +92,18 @@ async fn connect(
     Ok(connected.map_err(|_| Error::Retry(Error::silent(connect_timeout)))??)
 }
 
-async fn apply(connection: &mut PgConnection, runtime_role: Option<&str>) -> Result<(), Error> {
+async fn apply(connection: &mut PgConnection, roles: Roles<'_>) -> Result<(), Error> {
     version::refuse_old_servers(connection.server_version_num())?;
     refuse_other_encodings(connection).await?;
-    if current::is_current(connection, runtime_role).await? {
+    if current::is_current(connection, roles).await? {
         return Ok(());
     }
     // The migrator takes this lock too, and gives it back, but two grants on one table at once
     // would fail as well. The session holds the lock as often as it was taken.
     connection.lock().await?;
     MIGRATOR.run(&mut *connection).await?;
-    if let Some(role) = runtime_role {
-        grants::grant(connection, role).await?;
+    for (role, rights) in roles.rights() {
+        rights.grant(connection, role).await?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Writing orders: the first write of a uid wins, and every other is judged against it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use sqlx::postgres::{PgBindIterExt, PgConnection};
@@ -8,7 +8,9 @@ use sqlx::postgres::{PgBindIterExt, PgConnection};
 use super::bisect::{self, Insertion, Stored};
 use super::connection::with_timeout;
 use super::copy_in::CopyGate;
+use super::erasures::erased_among;
 use super::{Error, Store};
+use crate::digest::Sha256Digest;
 
 /// An order to be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +43,8 @@ pub enum Outcome {
         /// SQLSTATE and message of Postgres.
         detail: String,
     },
+    /// The order of its uid was erased, and must not be stored again.
+    Erased,
     /// Neither was it inserted nor is anything found under its uid (a row deleted meanwhile, or
     /// the first of its uid in this batch was refused). It must come again.
     Indeterminate,
@@ -75,26 +79,28 @@ impl Store {
             let is_older = |uid: &&str| {
                 !insertion.stored.contains(uid) && !insertion.refused.contains_key(uid)
             };
-            let older: Vec<_> =
+            let mut older: Vec<_> =
                 first_per_uid.iter().map(|first| first.uid).filter(is_older).collect();
             let kept = if older.is_empty() {
                 HashMap::new()
             } else {
-                let kept = with_timeout(fetch(&mut *connection, older));
+                let kept = with_timeout(fetch(&mut *connection, &older));
                 self.traced("SELECT orders", kept).await?
             };
-            if insertion.warned || !kept.is_empty() {
+            older.retain(|uid| !kept.contains_key(*uid));
+            let erased = self.erased_of(&mut *connection, &older).await?;
+            if insertion.warned || !kept.is_empty() || !erased.is_empty() {
                 self.until_replicated(connection).await?;
             }
-            Ok::<_, Error>((insertion, kept))
+            Ok::<_, Error>((insertion, kept, erased))
         });
-        let (insertion, kept) = insertion.await?;
+        let (insertion, kept, erased) = insertion.await?;
         if matches!(insertion.stored, Stored::All) && first_per_uid.len() == batch.len() {
             return Ok(vec![Outcome::Stored; batch.len()]);
         }
 
         let first_per_uid = first_per_uid.into_iter().map(|first| (first.uid, first)).collect();
-        let result = BatchResult { first_per_uid, insertion, kept };
+        let result = BatchResult { first_per_uid, insertion, kept, erased };
         Ok(batch.iter().map(|order| result.of(order)).collect())
     }
 
@@ -102,16 +108,37 @@ impl Store {
     /// Postgres would refuse for its content is not foreseen.
     pub async fn dry_run_orders(&self, batch: &[NewOrder<'_>]) -> Result<Vec<Outcome>, Error> {
         let first_per_uid = first_per_uid(batch);
-        let uids = first_per_uid.iter().map(|first| first.uid).collect();
-        let kept =
-            self.run("SELECT orders", async |connection| fetch(connection, uids).await).await?;
+        let uids: Vec<_> = first_per_uid.iter().map(|first| first.uid).collect();
+        let kept = async |connection: &mut PgConnection| {
+            let kept = with_timeout(fetch(&mut *connection, &uids)).await?;
+            let erased = self.erased_of(connection, &uids).await?;
+            Ok::<_, Error>((kept, erased))
+        };
+        let (kept, erased) = self.run_unbounded(kept).await?;
 
-        let new = first_per_uid.iter().filter(|first| !kept.contains_key(first.uid));
+        let is_new = |uid: &str| !kept.contains_key(uid) && !erased.contains(uid);
+        let new = first_per_uid.iter().filter(|first| is_new(first.uid));
         let stored = Stored::Some(new.map(|first| first.uid).collect());
         let insertion = Insertion { stored, ..Insertion::default() };
         let first_per_uid = first_per_uid.into_iter().map(|first| (first.uid, first)).collect();
-        let result = BatchResult { first_per_uid, insertion, kept };
+        let result = BatchResult { first_per_uid, insertion, kept, erased };
         Ok(batch.iter().map(|order| result.of(order)).collect())
+    }
+
+    /// Those of these uids whose order was erased.
+    async fn erased_of<'a>(
+        &self,
+        connection: &mut PgConnection,
+        uids: &[&'a str],
+    ) -> Result<HashSet<&'a str>, Error> {
+        if uids.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let digests: Vec<_> = uids.iter().map(|uid| Sha256Digest::of(uid.as_bytes())).collect();
+        let erased = with_timeout(erased_among(connection, &digests));
+        let erased = self.traced("SELECT erasures", erased).await?;
+        let is_erased = |(_, digest): &(_, _)| erased.contains(*digest);
+        Ok(uids.iter().zip(&digests).filter(is_erased).map(|(uid, _)| *uid).collect())
     }
 }
 
@@ -126,14 +153,14 @@ fn first_per_uid<'b, 'a>(batch: &'b [NewOrder<'a>]) -> Vec<&'b NewOrder<'a>> {
 /// What is stored under `uids`.
 async fn fetch(
     connection: &mut PgConnection,
-    uids: Vec<&str>,
+    uids: &[&str],
 ) -> sqlx::Result<HashMap<String, Bytes>> {
     if uids.is_empty() {
         return Ok(HashMap::new());
     }
     let documents = sqlx::query!(
         "select order_uid, document from orders where order_uid = any($1)",
-        uids.into_iter().bind_iter() as _,
+        uids.iter().copied().bind_iter() as _,
     )
     .map(|order| (order.order_uid, Bytes::from(order.document)));
     Ok(documents.fetch_all(connection).await?.into_iter().collect())
@@ -144,6 +171,7 @@ struct BatchResult<'b, 'a> {
     first_per_uid: HashMap<&'b str, &'b NewOrder<'a>>,
     insertion: Insertion<'a>,
     kept: HashMap<String, Bytes>,
+    erased: HashSet<&'b str>,
 }
 
 impl BatchResult<'_, '_> {
@@ -167,6 +195,7 @@ impl BatchResult<'_, '_> {
         }
         match self.kept.get(order.uid) {
             Some(kept) => compare(order.document, kept, || kept.clone()),
+            None if self.erased.contains(order.uid) => Outcome::Erased,
             None => Outcome::Indeterminate,
         }
     }

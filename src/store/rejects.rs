@@ -6,9 +6,11 @@ mod usage;
 
 use std::borrow::Cow;
 
+use order::uids_named;
 use sqlx::postgres::PgBindIterExt;
 
 use super::connection::with_timeout;
+use super::erasures::erased_among;
 use super::{Error, Store, bigint};
 use crate::digest::Sha256Digest;
 
@@ -48,37 +50,63 @@ pub struct NewReject<'a> {
 impl Store {
     /// Keeps a batch of rejects. One that is kept already, from an earlier delivery, stays as
     /// it is. They are committed when this returns without an error.
-    pub async fn insert_rejects(&self, batch: &[NewReject<'_>]) -> Result<(), Error> {
+    ///
+    /// One that names an erased order as its `order_uid` is not kept: says so of each, in the
+    /// order of the batch.
+    pub async fn insert_rejects(&self, batch: &[NewReject<'_>]) -> Result<Vec<bool>, Error> {
         if batch.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
-        let mut rejects: Vec<(Sha256Digest, &NewReject<'_>)> =
-            batch.iter().map(|reject| (Sha256Digest::of(reject.payload), reject)).collect();
+        let mut rejects: Vec<(Sha256Digest, usize, &NewReject<'_>)> = batch
+            .iter()
+            .enumerate()
+            .map(|(place, reject)| (Sha256Digest::of(reject.payload), place, reject))
+            .collect();
         // In one order everywhere, or two writers of overlapping batches would deadlock.
-        rejects.sort_by_key(|(sha256, reject)| (reject.channel, reject.sequence, *sha256));
+        rejects.sort_by_key(|(sha256, _, reject)| (reject.channel, reject.sequence, *sha256));
+        let named: Vec<(usize, Sha256Digest)> =
+            batch.iter().enumerate().flat_map(|(place, reject)| named_in(place, reject)).collect();
 
         self.run_unbounded(async |connection| {
             let insertion = sqlx::query!(
                 "insert into rejected_messages \
                  (channel, sequence, sha256, reason, detail, formatting_only, payload) \
-                 select * from unnest($1::text[], $2::bigint[], $3::bytea[], $4::text[], \
-                 $5::text[], $6::boolean[], $7::bytea[]) on conflict do nothing",
-                rejects.iter().map(|(_, reject)| reject.channel).bind_iter() as _,
-                rejects.iter().map(|(_, reject)| bigint(reject.sequence)).bind_iter() as _,
-                rejects.iter().map(|(sha256, _)| *sha256).bind_iter() as _,
-                rejects.iter().map(|(_, reject)| reject.reason).bind_iter() as _,
-                rejects.iter().map(|(_, reject)| storable(reject.detail)).bind_iter() as _,
-                rejects.iter().map(|(_, reject)| reject.formatting_only).bind_iter() as _,
-                rejects.iter().map(|(_, reject)| reject.payload).bind_iter() as _,
+                 select channel, sequence, sha256, reason, detail, formatting_only, payload \
+                 from unnest($1::text[], $2::bigint[], $3::bytea[], $4::text[], $5::text[], \
+                     $6::boolean[], $7::bytea[], $8::bigint[]) \
+                     as new (channel, sequence, sha256, reason, detail, formatting_only, payload, place) \
+                 where not exists ( \
+                     select from unnest($9::bigint[], $10::bytea[]) as named (place, uid_sha256) \
+                     join erasures using (uid_sha256) where named.place = new.place \
+                 ) on conflict do nothing",
+                rejects.iter().map(|(_, _, reject)| reject.channel).bind_iter() as _,
+                rejects.iter().map(|(_, _, reject)| bigint(reject.sequence)).bind_iter() as _,
+                rejects.iter().map(|(sha256, _, _)| *sha256).bind_iter() as _,
+                rejects.iter().map(|(_, _, reject)| reject.reason).bind_iter() as _,
+                rejects.iter().map(|(_, _, reject)| storable(reject.detail)).bind_iter() as _,
+                rejects.iter().map(|(_, _, reject)| reject.formatting_only).bind_iter() as _,
+                rejects.iter().map(|(_, _, reject)| reject.payload).bind_iter() as _,
+                rejects.iter().map(|(_, place, _)| bigint(*place as u64)).bind_iter() as _,
+                named.iter().map(|(place, _)| bigint(*place as u64)).bind_iter() as _,
+                named.iter().map(|(_, uid_sha256)| *uid_sha256).bind_iter() as _,
             );
             let insertion = with_timeout(insertion.execute(&mut *connection));
             let insertion = self.traced("INSERT rejected_messages", insertion);
             let (inserted, warned) = self.warnings.capture(insertion).await;
             let all_are_new = inserted?.rows_affected() == rejects.len() as u64;
+            let mut is_erased = vec![false; batch.len()];
+            if !all_are_new && !named.is_empty() {
+                let digests: Vec<_> = named.iter().map(|(_, uid_sha256)| *uid_sha256).collect();
+                let erased = with_timeout(erased_among(&mut *connection, &digests));
+                let erased = self.traced("SELECT erasures", erased).await?;
+                for (place, _) in named.iter().filter(|(_, digest)| erased.contains(digest)) {
+                    is_erased[*place] = true;
+                }
+            }
             if warned || !all_are_new {
                 self.until_replicated(connection).await?;
             }
-            Ok::<_, Error>(())
+            Ok::<_, Error>(is_erased)
         })
         .await
     }
@@ -91,6 +119,11 @@ impl Store {
             .await?;
         Ok(count.unsigned_abs())
     }
+}
+
+/// The SHA-256 of each id that a reject names as `order_uid`, with the reject's place.
+fn named_in(place: usize, reject: &NewReject<'_>) -> impl Iterator<Item = (usize, Sha256Digest)> {
+    uids_named(reject.payload).map(move |uid| (place, Sha256Digest::of(uid.as_str().as_bytes())))
 }
 
 /// A detail may quote the message, and `text` cannot hold a NUL.

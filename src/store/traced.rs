@@ -11,7 +11,7 @@ use super::{Error, Store};
 use crate::telemetry;
 
 /// The tables of the migrations, which a summary may name as its second word.
-const TABLES: [&str; 2] = ["orders", "rejected_messages"];
+const TABLES: [&str; 3] = ["orders", "rejected_messages", "erasures"];
 
 impl Store {
     /// Runs `statement` in a span with the name `summary`: its operation and what that is done

@@ -60,6 +60,8 @@ impl fmt::Display for Replica {
 pub(super) enum Served {
     /// 200, with a body of this SHA-256.
     Bytes(Sha256Digest),
+    /// 410: the replica says that the order was erased.
+    Erased,
     /// 404: the replica says that there is no such order.
     Absent,
     /// Neither, for this reason.
@@ -114,6 +116,7 @@ impl Client {
         let (head, body) = response.into_parts();
         match head.status {
             StatusCode::OK => Ok(Served::Bytes(Sha256Digest::of(&body))),
+            StatusCode::GONE => Ok(Served::Erased),
             StatusCode::NOT_FOUND => Ok(Served::Absent),
             StatusCode::SERVICE_UNAVAILABLE => {
                 let seconds = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());

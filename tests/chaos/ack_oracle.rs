@@ -17,13 +17,15 @@ const AT_ONCE: usize = 500;
 /// Time between two attempts while Postgres or the observer is away.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// The messages that have neither their order nor their reject.
+/// The messages that have neither their order nor their reject, and whose order was not erased.
 const UNSETTLED: &str = "select m.sequence \
     from unnest($1::bigint[], $2::bytea[], $3::text[]) as m(sequence, digest, uid) \
     where not exists (select from orders o \
         where o.order_uid = m.uid and sha256(o.document) = m.digest) \
     and not exists (select from rejected_messages r \
-        where r.channel = $4 and r.sequence = m.sequence and r.sha256 = m.digest)";
+        where r.channel = $4 and r.sequence = m.sequence and r.sha256 = m.digest) \
+    and not exists (select from erasures e \
+        where e.uid_sha256 = sha256(convert_to(m.uid, 'UTF8')))";
 
 /// The sequence that a payload acknowledges, if it is an acknowledgement for our channel: in
 /// protobuf, field 1 is the channel and field 2 the sequence.

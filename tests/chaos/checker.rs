@@ -15,11 +15,12 @@ use crate::replica::{FOLLOW_INTERVAL, Replica};
 use crate::world::{CHANNEL, World};
 
 /// Every kind of violation that can be found.
-pub(crate) const VIOLATIONS: [&str; 12] = [
+pub(crate) const VIOLATIONS: [&str; 13] = [
     "lost",
     "stale",
     "wrong",
     "changed",
+    "resurrected",
     "unexpected",
     "duplicated",
     "unaccounted",
@@ -112,7 +113,7 @@ async fn read_tables(world: &World) -> Result<Tables> {
 
 /// Every message has its one outcome, and every row its message.
 fn check_tables(history: &mut History, Tables { orders, rejects }: &Tables) {
-    let History { published, channel, failed_over, tally, .. } = history;
+    let History { published, channel, failed_over, erased, tally, .. } = history;
     tally.messages += channel.len() as u64;
     let mut copies: HashMap<Digest, u64> = HashMap::new();
     let mut expected_rejects = HashSet::new();
@@ -125,6 +126,14 @@ fn check_tables(history: &mut History, Tables { orders, rejects }: &Tables) {
         let Some(message) = published.get(&entry.digest) else { continue };
         let reason = match &message.expectation {
             Expectation::Refused(reason) => *reason,
+            Expectation::Order(uid) if erased.contains_key(uid) => {
+                if orders.contains_key(uid) || rejects.contains_key(&(sequence, entry.digest)) {
+                    let what = format!("message {sequence} is kept, of the erased order {uid}");
+                    tally.violation("resurrected", what);
+                }
+                expected_rejects.insert((sequence, entry.digest));
+                continue;
+            }
             Expectation::Order(uid) => match orders.get(uid) {
                 Some((document, _)) if *document == message.payload => continue,
                 Some(_) => "conflict",
@@ -222,6 +231,13 @@ async fn check_served(
             if served.get(*uid).is_some_and(|before| before != document) {
                 tally.violation("changed", format!("{uid} is stored otherwise than served before"));
             }
+        }
+    }
+    for uid in world.ledger.all_erased() {
+        let (status, _) = client.get(&format!("/api/v1/orders/{uid}")).await?;
+        if status != 410 {
+            let what = format!("{name} answers {status} for the erased order {uid}");
+            world.ledger.violation("resurrected", what);
         }
     }
     let (status, _) = client.get("/api/v1/orders/nobody-published-this").await?;

@@ -1,5 +1,5 @@
 //! The primary dies and a standby that lags behind takes its place; then the runbook is followed:
-//! `waybill reconcile --repair`, and a rolling restart, because a replica may hold in memory what
+//! erasures once more, `waybill reconcile --repair`, and a rolling restart, because a replica may hold in memory what
 //! the old primary took along.
 
 use std::collections::HashSet;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use tokio::time::sleep;
 
+use crate::erasure;
 use crate::world::World;
 
 /// How long a restarted replica is waited for before the next one.
@@ -32,6 +33,7 @@ pub(crate) async fn fail_over(world: &World, hold: Duration) -> Result<()> {
     for replica in &world.replicas {
         replica.postgres_link.lock().await.redirect(server).await?;
     }
+    erasure::again(world, &world.database.on(&postgres).owner_url).await?;
     reconcile(world, &world.database.on(&postgres).url).await?;
     for replica in &world.replicas {
         let mut process = replica.process.lock().await;

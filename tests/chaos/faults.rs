@@ -9,6 +9,7 @@ use testbed::{Direction, Proxy, Signal};
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
+use crate::erasure;
 use crate::failover;
 use crate::load::Storm;
 use crate::plan::{Fault, Kind};
@@ -90,6 +91,7 @@ pub(crate) async fn inject(fault: Fault, world: &World) -> Result<()> {
         }
         Kind::ImpersonateReplica => impersonate(world, replica, hold).await,
         Kind::PoisonStorm => storm(world, Storm::Poison(MAX_IN_FLIGHT + 1)),
+        Kind::Erase => erasure::erase(world, fault).await,
         Kind::Contest => storm(world, Storm::Contest(CONTESTED)),
     }
 }

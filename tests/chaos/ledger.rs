@@ -63,6 +63,9 @@ pub(crate) struct Entry {
     pub(crate) acked: bool,
 }
 
+/// By then a replica must have learnt that an order was erased, whatever kept it from asking.
+const LEARNT_WITHIN: Duration = Duration::from_secs(20);
+
 #[derive(Debug, Default)]
 pub(crate) struct History {
     pub(crate) published: HashMap<Digest, Published>,
@@ -77,6 +80,12 @@ pub(crate) struct History {
     acked_uids: HashSet<String>,
     /// What was served first under each uid.
     pub(crate) served: HashMap<String, Bytes>,
+    /// Uids of orders that are being erased, or were.
+    pub(crate) erasing: HashSet<String>,
+    /// Those that were, and when that was done.
+    pub(crate) erased: HashMap<String, Instant>,
+    /// Which replica has said of which uid that it was erased.
+    gone: HashSet<(String, String)>,
     /// While commits that an old primary lost are being put back, what contradicts them is no
     /// violation.
     pub(crate) failover_window: bool,
@@ -211,7 +220,7 @@ impl Ledger {
     }
 
     /// A replica served this.
-    pub(crate) fn served(&self, replica: &str, uid: &str, body: &Bytes) {
+    pub(crate) fn served(&self, replica: &str, uid: &str, body: &Bytes, asked: Instant) {
         let mut history = self.history();
         let history = &mut *history;
         history.tally.lookups += 1;
@@ -228,6 +237,14 @@ impl Ledger {
         if history.failover_window {
             // It may come from the memory of a replica that has yet to be restarted.
             return;
+        }
+        let is_late = |since: &Instant| asked.saturating_duration_since(*since) > LEARNT_WITHIN;
+        if history.gone.contains(&(replica.to_owned(), uid.to_owned())) {
+            let what = format!("{replica} serves {uid} again, which it had said to be erased");
+            history.tally.violation("resurrected", what);
+        } else if history.erased.get(uid).is_some_and(is_late) {
+            let what = format!("{replica} serves {uid} {LEARNT_WITHIN:?} after it was erased");
+            history.tally.violation("resurrected", what);
         }
         let first = history.served.entry(uid.to_owned()).or_insert_with(|| body.clone());
         if first != body {
@@ -256,6 +273,46 @@ impl Ledger {
                 format!("{replica} denies {uid} {late:?} after its acknowledgement"),
             );
         }
+    }
+
+    /// A replica said that the order was erased.
+    pub(crate) fn gone(&self, replica: &str, uid: &str) {
+        let mut history = self.history();
+        history.tally.lookups += 1;
+        history.tally.gone += 1;
+        if history.erasing.contains(uid) {
+            history.gone.insert((replica.to_owned(), uid.to_owned()));
+        } else {
+            let what = format!("{replica} says that {uid} was erased, which nobody did");
+            history.tally.violation("wrong", what);
+        }
+    }
+
+    /// Some orders that were acknowledged and not erased, which are about to be.
+    pub(crate) fn begin_erasing(&self, count: usize, rng: &mut fastrand::Rng) -> Vec<String> {
+        let mut history = self.history();
+        let mut left: Vec<String> = history
+            .acked_uids
+            .iter()
+            .filter(|uid| !history.erasing.contains(*uid))
+            .cloned()
+            .collect();
+        left.sort_unstable();
+        rng.shuffle(&mut left);
+        left.truncate(count);
+        history.erasing.extend(left.iter().cloned());
+        left
+    }
+
+    /// These are erased.
+    pub(crate) fn erased(&self, uids: &[String]) {
+        let (mut history, now) = (self.history(), Instant::now());
+        history.tally.erased += uids.len() as u64;
+        history.erased.extend(uids.iter().map(|uid| (uid.clone(), now)));
+    }
+
+    pub(crate) fn all_erased(&self) -> Vec<String> {
+        self.history().erased.keys().cloned().collect()
     }
 
     pub(crate) fn cannot_tell(&self, took: Duration) {

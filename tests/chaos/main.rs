@@ -8,6 +8,7 @@ mod arguments;
 mod checker;
 mod disk;
 mod epoch;
+mod erasure;
 mod failover;
 mod faults;
 mod http;

@@ -31,6 +31,7 @@ pub(crate) enum Kind {
     ImpersonateReplica,
     PoisonStorm,
     Contest,
+    Erase,
 }
 
 impl Kind {
@@ -60,7 +61,8 @@ impl Kind {
             | Self::SilenceBroker
             | Self::SilencePostgres
             | Self::DropAcks
-            | Self::Contest => 4,
+            | Self::Contest
+            | Self::Erase => 4,
             Self::LockTables | Self::PoisonStorm => 3,
             Self::RollingRestart
             | Self::PauseAllReplicas

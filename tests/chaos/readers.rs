@@ -61,8 +61,9 @@ impl Reader {
             return None;
         };
         match status {
-            200 => self.ledger.served(name, &uid, &body),
+            200 => self.ledger.served(name, &uid, &body, asked),
             404 => self.ledger.denied(name, &uid, asked, Instant::now()),
+            410 => self.ledger.gone(name, &uid),
             503 => self.ledger.cannot_tell(asked.elapsed()),
             other => self.ledger.violation("wrong", format!("{name} answers {other} for {uid}")),
         }

@@ -22,6 +22,8 @@ pub(crate) struct Tally {
     pub(crate) acks_swallowed: u64,
     pub(crate) lookups: u64,
     pub(crate) absent: u64,
+    pub(crate) gone: u64,
+    pub(crate) erased: u64,
     pub(crate) cannot_tell: u64,
     pub(crate) slowest_cannot_tell: Duration,
     pub(crate) no_answer: u64,
@@ -87,6 +89,8 @@ impl Tally {
         self.acks_swallowed += other.acks_swallowed;
         self.lookups += other.lookups;
         self.absent += other.absent;
+        self.gone += other.gone;
+        self.erased += other.erased;
         self.cannot_tell += other.cannot_tell;
         self.slowest_cannot_tell = self.slowest_cannot_tell.max(other.slowest_cannot_tell);
         self.no_answer += other.no_answer;
@@ -161,10 +165,12 @@ impl Tally {
             ("messages in the channel", self.messages.to_string()),
             ("orders stored", self.orders.to_string()),
             ("rejects kept", self.rejects.to_string()),
+            ("orders erased", self.erased.to_string()),
             ("acknowledgements held and checked", self.acks_seen.to_string()),
             ("acknowledgements swallowed on the way", self.acks_swallowed.to_string()),
             ("lookups during faults", self.lookups.to_string()),
             ("… answered 404", self.absent.to_string()),
+            ("… answered 410", self.gone.to_string()),
             ("… answered 503", self.cannot_tell.to_string()),
             ("slowest 503", milliseconds(self.slowest_cannot_tell)),
             ("… without an answer (replica down)", self.no_answer.to_string()),

@@ -14,6 +14,7 @@ mod connections;
 mod database_tls;
 mod docs;
 mod end_to_end;
+mod erasure;
 mod faults;
 mod gaps;
 mod healthcheck;

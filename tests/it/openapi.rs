@@ -58,6 +58,7 @@ fn cases(etag: &str) -> Vec<Case> {
         case(MODEL_UID),
         case("a%20b"),
         case("nobody-knows"),
+        case("erased-order"),
         Case { headers: vec![("if-none-match".to_owned(), etag.to_owned())], ..case(MODEL_UID) },
         Case { query: format!("?{}", "q".repeat(3_000)), ..case("nobody-knows") },
         Case { headers: many(101), ..case(MODEL_UID) },
@@ -145,6 +146,7 @@ async fn every_answer_is_described_and_every_description_is_answered() {
     let replica = world.serve("described").await;
     world.publish_raw([Bytes::from_static(MODEL)]).await;
     world.until_drained().await;
+    world.erase("erased-order").await;
     // It never reaches a database, so that it cannot tell whether there is an order.
     let nowhere = [
         ("WAYBILL_DATABASE__URL", "postgres://nobody@127.0.0.1:9/nothing"),

@@ -104,6 +104,7 @@ async fn every_page_shows_what_the_service_answers() {
     let world = World::new().await;
     let replica = world.serve("well").await;
     let alone = world.start("alone", &NOWHERE).await;
+    world.erase("erased-order").await;
     let pages = pages(&replica, replica.site.port()).await;
     assert!(pages.len() > 10, "{pages:?}");
     let answered = pages.iter().map(async |page| {

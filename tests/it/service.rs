@@ -122,6 +122,12 @@ impl World {
         (output.status.code().expect("an exit code"), text(output.stdout), errors)
     }
 
+    /// Erases an order, whether it is stored or not.
+    pub(crate) async fn erase(&self, uid: &str) {
+        let (code, _, errors) = self.run(&["erase", uid, "--reason", "for the test"]).await;
+        assert_eq!(code, 0, "{errors}");
+    }
+
     /// Runs `waybill publish` with these arguments to its end.
     pub(crate) async fn publish(&self, arguments: &[&str]) {
         let arguments: Vec<&str> = ["publish"].iter().chain(arguments).copied().collect();

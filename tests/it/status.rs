@@ -98,6 +98,7 @@ async fn the_status_of_a_busy_replica_is_right() {
         ("duplicate_messages", 1),
         ("refused_messages", 2),
         ("conflict_messages", 0),
+        ("erased_messages", 0),
         ("kept_messages", 0),
     ] {
         assert_eq!(sum(name), count, "{name} of {batches:?}");

@@ -5,6 +5,7 @@ mod concurrency;
 mod connections;
 mod copy_in;
 mod encoding;
+mod erasures;
 mod follow;
 mod locks;
 mod migrations;
@@ -25,7 +26,7 @@ use std::time::Duration;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 use testbed::{Database, Postgres};
-use waybill::store::{NewOrder, Store};
+use waybill::store::{NewOrder, Roles, Store};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const LOCK_TIMEOUT: Duration = Duration::from_mins(1);
@@ -41,10 +42,14 @@ async fn migrated() -> Database {
 }
 
 async fn migrate(database: &Database) {
-    let (url, role) = (&database.owner_url, Some(database.runtime_role.as_str()));
-    waybill::store::migrate(url, role, CONNECT_TIMEOUT, LOCK_TIMEOUT)
+    let (url, roles) = (&database.owner_url, runtime(database));
+    waybill::store::migrate(url, roles, CONNECT_TIMEOUT, LOCK_TIMEOUT)
         .await
         .expect("the migrations apply");
+}
+
+fn runtime(database: &Database) -> Roles<'_> {
+    Roles { runtime: Some(&database.runtime_role), ..Roles::default() }
 }
 
 /// The store as the service opens it, with the runtime role.

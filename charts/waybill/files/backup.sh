@@ -23,6 +23,22 @@ sync
 mv "$dump.part" "$dump"
 echo "$dump: $(stat -c %s "$dump") bytes"
 
+# What was erased, for a restore of a dump that is older. A database of before that has no record.
+if psql --dbname="$url" -Atc "select to_regclass('erasures')" | grep -q .; then
+    psql --dbname="$url" -Atc "select json_build_object(
+        'uid_sha256', encode(uid_sha256, 'hex'),
+        'erased_at', to_char(erased_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'),
+        'reason', reason) from erasures order by uid_sha256" >/dumps/erasures.ndjson.part
+    before=$(grep -c '' /dumps/erasures.ndjson 2>/dev/null || true)
+    if test "${before:-0}" -gt "$(grep -c '' /dumps/erasures.ndjson.part || true)"; then
+        # Restored, and not brought up to date: the file knows more than the database.
+        echo "/dumps/erasures.ndjson is kept, it has more than the database: waybill erase --apply it"
+        rm -f /dumps/erasures.ndjson.part
+    else
+        mv /dumps/erasures.ndjson.part /dumps/erasures.ndjson
+    fi
+fi
+
 # Only now: a failing dump must not cost the older ones.
 ls -1 /dumps/waybill-*.dump | sort -r | tail -n "+$((KEEP + 1))" | while read -r old; do
     rm -f "$old"

@@ -8,11 +8,13 @@ use bytes::Bytes;
 mod date;
 pub mod details;
 pub mod generate;
+mod named;
 mod refusal;
 mod scan;
 mod schema;
 mod uid;
 
+pub use self::named::uids_named;
 pub use self::refusal::{Reason, Refusal};
 pub use self::uid::{InvalidUid, OrderUid};
 

@@ -33,6 +33,7 @@ pub(in crate::cli) struct Args {
 struct Tally {
     stored: u64,
     duplicate: u64,
+    erased: u64,
     kept: u64,
 }
 
@@ -88,10 +89,11 @@ pub(super) async fn run(
 
 impl Tally {
     fn print(&self, dry_run: bool) -> io::Result<()> {
-        let Self { stored, duplicate, kept } = self;
+        let Self { stored, duplicate, erased, kept } = self;
         let would = if dry_run { "would be " } else { "" };
         let mut stdout = io::stdout().lock();
-        writeln!(stdout, "{would}{stored} stored, {duplicate} duplicate, {kept} kept")?;
+        let erased = if *erased > 0 { format!(", {erased} erased") } else { String::new() };
+        writeln!(stdout, "{would}{stored} stored, {duplicate} duplicate, {kept} kept{erased}")?;
         stdout.flush()
     }
 
@@ -99,6 +101,7 @@ impl Tally {
         match replayed {
             Replayed::Stored => self.stored += 1,
             Replayed::Duplicate => self.duplicate += 1,
+            Replayed::Erased => self.erased += 1,
             Replayed::Refused { .. } | Replayed::Unsettled => self.kept += 1,
         }
     }
@@ -108,6 +111,7 @@ fn describe(kept: &KeptReject, replayed: &Replayed) -> String {
     let outcome = match replayed {
         Replayed::Stored => "stored".to_owned(),
         Replayed::Duplicate => "duplicate".to_owned(),
+        Replayed::Erased => "deleted, for its order was erased".to_owned(),
         Replayed::Refused { reason, detail } => {
             format!("kept, {reason}: {}", Escaped::line(detail))
         }

@@ -22,7 +22,7 @@ pub(super) struct Explanation {
 }
 
 /// Every type of problem that is sent: those of the API, then those of the admin port.
-pub(super) const EXPLANATIONS: [Explanation; 13] = [
+pub(super) const EXPLANATIONS: [Explanation; 14] = [
     Explanation {
         kind: Kind::OrderNotFound,
         what: "Postgres was asked after the request came, and has no order with this id.",
@@ -31,6 +31,16 @@ pub(super) const EXPLANATIONS: [Explanation; 13] = [
         when: None,
         request: "GET /api/v1/orders/nobody-knows",
         answer: || Problem::no_such_order("nobody-knows"),
+    },
+    Explanation {
+        kind: Kind::OrderErased,
+        what: "There was an order with this id, or there might have been one: whoever runs the \
+               service has erased it for good.",
+        advice: "Do not ask again, and delete copies that you keep. An order that is \
+                 published anew under this id is not taken.",
+        when: Some("After the order was erased:"),
+        request: "GET /api/v1/orders/erased-order",
+        answer: || Problem::order_erased("erased-order"),
     },
     Explanation {
         kind: Kind::LookupUnavailable,

@@ -8,6 +8,8 @@ use http::StatusCode;
 pub(in crate::http) enum Kind {
     /// No order has this id.
     OrderNotFound,
+    /// The order with this id was erased.
+    OrderErased,
     /// Whether an order has this id cannot be told.
     LookupUnavailable,
     /// What stands in place of an id cannot be one.
@@ -54,6 +56,7 @@ impl Kind {
         use StatusCode as S;
         match self {
             Self::OrderNotFound => (S::NOT_FOUND, "order-not-found", "Order not found"),
+            Self::OrderErased => (S::GONE, "order-erased", "Order erased"),
             Self::LookupUnavailable => {
                 (S::SERVICE_UNAVAILABLE, "lookup-unavailable", "Lookup unavailable")
             }

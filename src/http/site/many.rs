@@ -154,6 +154,7 @@ fn write(piece: &mut BytesMut, uid: &str, answer: &Result<Answer, String>) {
     let json = |text: &str| serde_json::to_string(text).expect("a string always serializes");
     let (status, order) = match answer {
         Ok(Answer::Found(order)) => (200, Some(order.document())),
+        Ok(Answer::Erased) => (410, None),
         Ok(Answer::Absent) => (404, None),
         Ok(Answer::CannotTell) => (503, None),
         Err(_) => (400, None),

@@ -163,6 +163,13 @@ impl Pages {
         self.message(&MessagePage { asked, ..page })
     }
 
+    /// 410: the order was erased, and will not come back.
+    #[must_use]
+    pub fn erased(&self, uid: &str) -> Response {
+        let message = &self.language.texts().erased;
+        self.message(&self.page(StatusCode::GONE, message, uid, uid))
+    }
+
     /// 503: Postgres could not be asked, so "no such order" would be a guess.
     #[must_use]
     pub fn cannot_tell(&self, uid: &str, retry_after_seconds: u32) -> Response {

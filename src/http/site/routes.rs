@@ -111,6 +111,7 @@ async fn order(State(site): State<Site>, uri: Uri, headers: HeaderMap) -> Respon
             Answer::Found(order) => {
                 order_response(order, &headers, &site.cache_control).map(Into::into)
             }
+            Answer::Erased => Problem::order_erased(uid.as_str()).response(&site.base_path),
             Answer::Absent => Problem::no_such_order(uid.as_str()).response(&site.base_path),
             Answer::CannotTell => Problem::cannot_tell(RETRY_AFTER).response(&site.base_path),
         },
@@ -129,6 +130,7 @@ async fn order_page(State(site): State<Site>, uri: Uri, headers: HeaderMap) -> R
         Err(invalid) => pages.bad_uid(&invalid, &raw),
         Ok(uid) => match site.lookup.find(&uid).await {
             Answer::Found(order) => pages.order(order.document(), &site.cache_control),
+            Answer::Erased => pages.erased(uid.as_str()),
             Answer::Absent => pages.not_found(uid.as_str()),
             Answer::CannotTell => pages.cannot_tell(uid.as_str(), RETRY_AFTER),
         },

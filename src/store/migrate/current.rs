@@ -4,14 +4,13 @@ use std::collections::HashMap;
 
 use sqlx::postgres::PgConnection;
 
-use super::MIGRATOR;
-use crate::store::{Error, grants};
+use super::{MIGRATOR, Roles};
+use crate::store::Error;
 
-/// Whether every migration of this version is applied as it is, and `runtime_role` has what the
-/// service needs.
+/// Whether every migration of this version is applied as it is, and `roles` have what they need.
 pub(super) async fn is_current(
     connection: &mut PgConnection,
-    runtime_role: Option<&str>,
+    roles: Roles<'_>,
 ) -> Result<bool, Error> {
     let is_there =
         sqlx::query_scalar!("select to_regclass('_sqlx_migrations') is not null as \"is_there!\"");
@@ -30,8 +29,13 @@ pub(super) async fn is_current(
     let are_applied = wanted.all(|migration| {
         applied.get(&migration.version).is_some_and(|checksum| **checksum == *migration.checksum)
     });
-    match runtime_role {
-        Some(role) if are_applied => grants::is_granted(connection, role).await,
-        _ => Ok(are_applied),
+    if !are_applied {
+        return Ok(false);
     }
+    for (role, rights) in roles.rights() {
+        if !rights.are_granted(connection, role).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -3,7 +3,8 @@
 with wanted (relation, key) as (values
     ('_sqlx_migrations'::name, '{version}'::name[]),
     ('orders', '{order_uid}'),
-    ('rejected_messages', '{channel,sequence,sha256}')
+    ('rejected_messages', '{channel,sequence,sha256}'),
+    ('erasures', '{uid_sha256}')
 ),
 columns (relation, name, type) as (values
     ('orders'::name, 'order_uid'::name, 'text'),
@@ -19,7 +20,11 @@ columns (relation, name, type) as (values
     ('rejected_messages', 'detail', 'text'),
     ('rejected_messages', 'formatting_only', 'boolean'),
     ('rejected_messages', 'payload', 'bytea'),
-    ('rejected_messages', 'first_seen', 'timestamp with time zone')
+    ('rejected_messages', 'first_seen', 'timestamp with time zone'),
+    ('erasures', 'uid_sha256', 'bytea'),
+    ('erasures', 'erased_at', 'timestamp with time zone'),
+    ('erasures', 'reason', 'text'),
+    ('erasures', 'tx', 'bigint')
 ),
 found as (
     select n.nspname, path.place, wanted.relation, wanted.key,

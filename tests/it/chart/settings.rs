@@ -10,13 +10,15 @@ use super::pods::Pod;
 use super::{CASES, Object, rendered, text};
 
 /// Settings that the chart makes itself: addresses, secrets, and what belongs to one pod.
-const MADE_BY_THE_CHART: [&str; 10] = [
+const MADE_BY_THE_CHART: [&str; 11] = [
     "broker.url",
     "broker.client_id",
     "database.url",
     "database.url_file",
     "database.migrate_url",
     "database.runtime_role",
+    // A secret that no pod of the chart is given.
+    "database.erase_url",
     "http.listen",
     "http.tls_cert_file",
     "http.tls_key_file",

@@ -3,7 +3,7 @@
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use testbed::Postgres;
-use waybill::store::{Class, MIGRATOR, Store};
+use waybill::store::{Class, MIGRATOR, Roles, Store};
 
 use super::{CONNECT_TIMEOUT, LOCK_TIMEOUT, execute};
 
@@ -19,7 +19,8 @@ async fn another_encoding_than_utf8_is_refused_with_the_command_that_makes_a_rig
         execute(&superuser, &create).await.expect(&create);
         let url = format!("{server}/of%20{encoding}");
 
-        let error = waybill::store::migrate(&url, None, CONNECT_TIMEOUT, LOCK_TIMEOUT).await;
+        let error =
+            waybill::store::migrate(&url, Roles::default(), CONNECT_TIMEOUT, LOCK_TIMEOUT).await;
         let error = error.expect_err(encoding);
         assert_eq!(error.class(), Class::Configuration, "{error:?}");
         let text = error.to_string();

@@ -18,8 +18,8 @@ async fn idle_session(database: &Database) -> (PgConnection, i32) {
 }
 
 async fn migrate(database: &Database) -> Result<(), Error> {
-    let role = Some(database.runtime_role.as_str());
-    waybill::store::migrate(&database.owner_url, role, CONNECT_TIMEOUT, SHORT_LOCK_TIMEOUT).await
+    let roles = super::runtime(database);
+    waybill::store::migrate(&database.owner_url, roles, CONNECT_TIMEOUT, SHORT_LOCK_TIMEOUT).await
 }
 
 fn names_the_holder(error: &Error, pid: i32, state: &str) {
@@ -71,7 +71,8 @@ async fn of_several_who_wait_each_names_the_holder_and_not_the_others() {
 #[tokio::test]
 async fn who_locks_a_table_of_the_schema_is_named() {
     let without_views = "drop view order_details, order_deliveries, order_payments, order_items;
-        drop function rfc3339_to_timestamptz; delete from _sqlx_migrations where version > 1";
+        drop function rfc3339_to_timestamptz; drop table erasures; drop function remove_erased_orders, 
+        lock_for_erasure, erase_orders; delete from _sqlx_migrations where version > 1";
     for table in ["_sqlx_migrations", "orders"] {
         let database = migrated().await;
         super::owner(&database, without_views).await;

@@ -1,7 +1,7 @@
 //! Bringing the schema up to date.
 
 use testbed::Postgres;
-use waybill::store::{Class, MIGRATOR};
+use waybill::store::{Class, MIGRATOR, Roles};
 
 use super::{CONNECT_TIMEOUT, LOCK_TIMEOUT, execute, migrate, migrated, open, order, owner};
 
@@ -37,8 +37,13 @@ async fn an_older_version_starts_on_a_newer_schema() {
 async fn a_migration_that_was_changed_afterwards_is_noticed() {
     let database = migrated().await;
     owner(&database, "update _sqlx_migrations set checksum = '' where version = 1").await;
-    let error =
-        waybill::store::migrate(&database.owner_url, None, CONNECT_TIMEOUT, LOCK_TIMEOUT).await;
+    let error = waybill::store::migrate(
+        &database.owner_url,
+        Roles::default(),
+        CONNECT_TIMEOUT,
+        LOCK_TIMEOUT,
+    )
+    .await;
     let error = error.unwrap_err();
     assert_eq!(error.class(), Class::Configuration, "{error:?}");
 }
@@ -46,9 +51,10 @@ async fn a_migration_that_was_changed_afterwards_is_noticed() {
 #[tokio::test]
 async fn a_role_that_may_not_migrate_is_the_operators_fault() {
     let database = Postgres::shared().await.unwrap().database().await.unwrap();
-    let error = waybill::store::migrate(&database.url, None, CONNECT_TIMEOUT, LOCK_TIMEOUT)
-        .await
-        .unwrap_err();
+    let error =
+        waybill::store::migrate(&database.url, Roles::default(), CONNECT_TIMEOUT, LOCK_TIMEOUT)
+            .await
+            .unwrap_err();
     assert_eq!(error.class(), Class::Configuration, "{error:?}");
 }
 

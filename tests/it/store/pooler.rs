@@ -1,7 +1,7 @@
 //! Through a PgBouncer.
 
 use testbed::{PgBouncer, PoolMode, Postgres, eventually};
-use waybill::store::{Class, Error, Found, Outcome};
+use waybill::store::{Class, Error, Found, Outcome, Roles};
 
 use super::{CONNECT_TIMEOUT, LOCK_TIMEOUT, migrate, migrated, open, order};
 
@@ -33,9 +33,14 @@ async fn a_pooler_that_shares_its_sessions_is_refused() {
         let pooler = PgBouncer::start(postgres, &database, mode).await.unwrap();
         let there = pooler.database();
         let refusals = [
-            waybill::store::migrate(&there.owner_url, None, CONNECT_TIMEOUT, LOCK_TIMEOUT)
-                .await
-                .unwrap_err(),
+            waybill::store::migrate(
+                &there.owner_url,
+                Roles::default(),
+                CONNECT_TIMEOUT,
+                LOCK_TIMEOUT,
+            )
+            .await
+            .unwrap_err(),
             open(&there).check_access(true).await.unwrap_err(),
             // Who does not ask first is told by a session that has another's mark.
             open(&there).find("a").await.unwrap_err(),

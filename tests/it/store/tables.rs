@@ -13,7 +13,8 @@ async fn superuser(sql: &str) {
 
 /// Everything that reads says the same and nothing else.
 async fn is_refused(store: &Store, told: &str) {
-    let claim = Claim { sequence: 1, sha256: Sha256Digest::of(b"a"), uid: Some("a") };
+    let claim =
+        Claim { sequence: 1, sha256: Sha256Digest::of(b"a"), uid: Some("a"), payload: b"a" };
     for error in [
         store.find("a").await.expect_err("the tables are not ours"),
         store.ping().await.expect_err("the tables are not ours"),
@@ -126,6 +127,7 @@ async fn another_table_of_that_name_is_not_taken_for_the_orders() {
 async fn an_empty_copy_of_the_tables_is_not_taken_for_them() {
     let copy = "create table other.orders (like orders including all);
         create table other.rejected_messages (like rejected_messages including all);
+        create table other.erasures (like erasures including all);
         create table other._sqlx_migrations (like _sqlx_migrations including all);
         grant all on all tables in schema other to public";
     let database = shadowed(copy).await;
@@ -137,6 +139,7 @@ async fn a_missing_grant_is_told_before_anything_is_done() {
     for (lacks, of, writes) in [
         ("SELECT", "orders", false),
         ("SELECT", "rejected_messages", false),
+        ("SELECT", "erasures", false),
         ("INSERT", "orders", true),
         ("INSERT", "rejected_messages", true),
         ("DELETE", "rejected_messages", true),

@@ -207,6 +207,7 @@ fn batch(batch: &SettledBatch) -> Batch {
         stored_messages: verdicts.stored,
         duplicate_messages: verdicts.duplicate,
         conflict_messages: verdicts.conflict,
+        erased_messages: verdicts.erased,
         refused_messages: verdicts.refused,
         kept_messages: verdicts.kept,
     }

@@ -84,6 +84,7 @@ fn every_other_page_says_what_is_the_matter() {
     let pages = [
         ("index", pages().index()),
         ("not_found", pages().not_found("b563feb7b2b84b6test")),
+        ("erased", pages().erased("b563feb7b2b84b6test")),
         ("cannot_tell", pages().cannot_tell("b563feb7b2b84b6test", 2)),
         ("bad_uid", pages().bad_uid(&InvalidUid::Character { character: '<', position: 3 }, "ab<")),
         ("unknown_address", pages().unknown_address()),

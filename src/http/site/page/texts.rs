@@ -24,6 +24,7 @@ pub(super) struct Texts {
     pub(super) items: Items,
     pub(super) record: Record,
     pub(super) no_such_order: Message,
+    pub(super) erased: Message,
     pub(super) cannot_tell: Message,
     pub(super) not_an_id: Message,
     pub(super) no_such_page: Message,

@@ -85,6 +85,13 @@ pub(in super::super) static ENGLISH: Texts = Texts {
         text: |uid| format!("No order with the id {uid} is known here."),
         advice: "Check the id: capital and small letters differ. An order made just now may take a moment to arrive.",
     },
+    erased: Message {
+        title: "Order erased",
+        text: |uid| {
+            format!("The order with the id {uid} was erased and is not kept here any more.")
+        },
+        advice: "This is for good. Whoever runs this service can tell why it was erased.",
+    },
     cannot_tell: Message {
         title: "Cannot tell right now",
         text: |seconds| {
