@@ -90,12 +90,16 @@ fn bind(settings: &Settings, metrics: &Metrics) -> anyhow::Result<(Bound, Bound)
     Ok((site, admin))
 }
 
-/// Starts what keeps up with Postgres: the cache, the rejects and the credentials.
+/// Starts what keeps up with Postgres (the cache, the rejects and the credentials), and with those
+/// who give out tokens.
 fn spawn_followers(lifecycle: &Lifecycle, parts: &Parts<'_>, schema: &watch::Receiver<bool>) {
     let (serving, database) = (&lifecycle.serving, &parts.settings.database);
     let (cache_sync, retention) = (parts.cache_sync(), parts.retention());
     serving.spawn("cache", when(schema.clone(), serving.token(), |stop| cache_sync.run(stop)));
     serving.spawn("rejects", when(schema.clone(), serving.token(), |stop| retention.run(stop)));
+    if let Some(access) = parts.access.clone() {
+        serving.spawn("access", access.follow(serving.token()));
+    }
     serving.spawn("cold start", parts.cold_start().run(serving.token()));
     if database.url_file.is_some() {
         let (url, store) = (parts.url.clone(), parts.store.clone());

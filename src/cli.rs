@@ -12,6 +12,7 @@ mod reconcile;
 mod rejects;
 mod serve;
 mod status;
+mod token;
 mod verify;
 
 use std::{

@@ -3,6 +3,7 @@
 //! `waybill.default.toml` is the manual of every key. A key exists when a section
 //! reads it: its name, kind and valid range stand together in that one line.
 
+mod access;
 mod broker;
 mod bytesize;
 mod database;
@@ -32,6 +33,7 @@ use config::{Config, Source, Value, ValueKind};
 use layer::Layer;
 use reader::{Effective, Reader};
 
+pub use access::{Access, AccessMode};
 pub use broker::Broker;
 pub use bytesize::{ByteSize, InvalidByteSize};
 pub use database::Database;
@@ -61,6 +63,8 @@ pub struct Settings {
     pub http: Http,
     /// `[admin]`: the port for health, metrics and rejects.
     pub admin: Admin,
+    /// `[access]`: who may read orders and use the admin port.
+    pub access: Access,
     /// `[shutdown]`: the times that a stop at SIGTERM may take.
     pub shutdown: Shutdown,
     /// `[telemetry]`: format and filter of logs, export of traces.
@@ -104,6 +108,7 @@ impl Settings {
             cache: Cache::read(&mut reader.section("cache")),
             http: Http::read(&mut reader.section("http")),
             admin: Admin::read(&mut reader.section("admin")),
+            access: Access::read(&mut reader.section("access")),
             shutdown: Shutdown::read(&mut reader.section("shutdown")),
             telemetry: Telemetry::read(&mut reader.section("telemetry")),
             effective: Vec::new(),
@@ -114,6 +119,7 @@ impl Settings {
         settings.effective = effective;
         if problems.is_empty() {
             problems = settings.contradictions();
+            problems.extend(settings.access.contradictions());
         }
         if problems.is_empty() { Ok(settings) } else { Err(SettingsError { problems }) }
     }
@@ -151,6 +157,12 @@ impl Settings {
                 self.broker.tls_cert_file.is_some() == self.broker.tls_key_file.is_some(),
                 ["broker.tls_cert_file", "broker.tls_key_file"],
                 "a certificate and its key must be set both or not at all",
+            ),
+            (
+                self.access.mode == AccessMode::None || self.http.keeps_orders_private(),
+                ["access.mode", "http.cache_control"],
+                "where tokens are needed, the second must have `private` or `no-store` and neither \
+                 `public` nor `s-maxage`, or a shared cache would answer those without",
             ),
         ];
         let broken = checks.iter().filter(|(holds, ..)| !holds);

@@ -4,6 +4,7 @@ pub mod admin;
 mod assets;
 mod body;
 mod conditional;
+mod guard;
 mod html;
 mod problem;
 pub mod server;

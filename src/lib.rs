@@ -24,6 +24,9 @@ pub mod reconcile;
 pub mod rejects;
 pub mod verify;
 
+// Who may ask.
+pub mod access;
+
 // What starts, runs and watches it.
 pub mod app;
 pub mod cli;

@@ -4,6 +4,7 @@
 //! that appears with its first event misses that event. A gauge that is read from elsewhere is
 //! absent while its source does not answer.
 
+mod access;
 mod cache;
 mod http;
 mod ingest;
@@ -29,6 +30,7 @@ use stan::Monitor;
 
 use crate::health::Health;
 use crate::store::Store;
+use access::AccessMetrics;
 pub use cache::CacheSize;
 use cache::{CacheMetrics, LookupMetrics};
 use http::HttpMetrics;
@@ -67,6 +69,8 @@ pub struct Inner {
     pub runtime: RuntimeMetrics,
     /// The session with the broker.
     pub session: SessionMetrics,
+    /// Tokens that were not accepted.
+    pub access: AccessMetrics,
     traces: TraceMetrics,
     ready: IntGauge,
     connections: IntGaugeVec,
@@ -112,6 +116,7 @@ impl Metrics {
             rejects: RejectsMetrics::new(&maker),
             runtime: RuntimeMetrics::new(&maker),
             session: SessionMetrics::new(&maker),
+            access: AccessMetrics::new(&maker),
             traces: TraceMetrics::new(&maker),
             ready: maker.gauge("ready", "1 when lookups are welcome here"),
             connections,

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use stan::Messages;
 
+use crate::access::Access;
 use crate::broker;
 use crate::cache::{Cache, CacheSync, ColdStart};
 use crate::config::{Secret, Settings};
@@ -38,16 +39,18 @@ pub(super) struct Parts<'a> {
     batches: RecentBatches,
     log_filter: LogFilter,
     started_at: SystemTime,
+    pub(super) access: Option<Access>,
 }
 
 impl<'a> Parts<'a> {
     /// # Errors
-    /// A database URL that cannot be read or used.
+    /// A database URL, or a file of tokens or keys, that cannot be read or used.
     pub(super) fn new(
         settings: &'a Settings,
         metrics: Metrics,
         log_filter: LogFilter,
     ) -> anyhow::Result<Self> {
+        let access = Access::new(&settings.access, &metrics)?;
         let database = &settings.database;
         let url = database.url()?;
         let store = Store::new(url.expose(), database.max_connections, database.connect_timeout)
@@ -68,6 +71,7 @@ impl<'a> Parts<'a> {
             batches: RecentBatches::default(),
             log_filter,
             started_at: SystemTime::now(),
+            access,
         })
     }
 
@@ -86,6 +90,7 @@ impl<'a> Parts<'a> {
             cache_control: http.cache_control.clone(),
             base_path: http.base_path.as_str().into(),
             pages: Pages::new(&http.base_path, http.amounts),
+            access: self.access.clone(),
         }
     }
 
@@ -103,6 +108,7 @@ impl<'a> Parts<'a> {
             log_filter: self.log_filter.clone(),
             settings: Arc::new(self.settings.clone()),
             started_at: self.started_at,
+            access: self.access.clone(),
         }
     }
 

@@ -4,13 +4,14 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use http::uri::{PathAndQuery, Scheme};
-use http::{StatusCode, Uri};
+use http::{HeaderValue, StatusCode, Uri};
 use tokio::time::timeout;
 
 use super::healthcheck::reachable;
 use super::output::Output;
+use super::token::TokenArgs;
 use crate::config::Settings;
 use crate::http_client::HttpClient;
 use crate::status::{Status, Table};
@@ -38,6 +39,8 @@ pub(super) struct Args {
     /// How to write it: text for people, or the JSON of /statusz.json
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     output: Output,
+    #[command(flatten)]
+    token: TokenArgs,
 }
 
 fn admin_url(text: &str) -> Result<Uri, String> {
@@ -49,7 +52,8 @@ fn admin_url(text: &str) -> Result<Uri, String> {
 /// Asks and prints.
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     let address = address(args, settings)?;
-    let body = ask(&address).await.with_context(|| address.to_string())?;
+    let body =
+        ask(&address, args.token.authorization()?).await.with_context(|| address.to_string())?;
     let mut stdout = io::stdout().lock();
     match args.output {
         Output::Json => stdout.write_all(&body)?,
@@ -77,11 +81,14 @@ fn address(args: &Args, settings: &Settings) -> anyhow::Result<Uri> {
     Ok(Uri::from_parts(parts)?)
 }
 
-async fn ask(address: &Uri) -> anyhow::Result<Vec<u8>> {
-    let client = HttpClient::new(MAX_ANSWER);
+async fn ask(address: &Uri, authorization: Option<HeaderValue>) -> anyhow::Result<Vec<u8>> {
+    let client = HttpClient::new(MAX_ANSWER).with_authorization(authorization);
     let response = timeout(WITHIN, client.get(&address.to_string())).await;
     let response = response.with_context(|| format!("no answer within {WITHIN:?}"))??;
     let status = response.status();
+    if [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status) {
+        bail!("{status}; --token-file must name a file with a token of the scope admin");
+    }
     ensure!(status == StatusCode::OK, "{status}; it must be the admin port of a replica");
     Ok(response.into_body().into())
 }

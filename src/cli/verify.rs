@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use indicatif::HumanCount;
 
 use super::progress::{Progress, counted};
+use super::token::TokenArgs;
 use crate::config::Settings;
 use crate::signals::Signals;
 use crate::store::Store;
@@ -38,6 +39,8 @@ pub(super) struct Args {
     /// Give up on an order when a replica answers 503 with Retry-After for so long
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     patience: Duration,
+    #[command(flatten)]
+    token: TokenArgs,
 }
 
 /// The faults found, counted, and the first few of each kind in words.
@@ -93,7 +96,13 @@ pub(super) async fn run(
     let database = &settings.database;
     let store = Store::new(database.url()?.expose(), 1, database.connect_timeout)
         .context("`database.url`")?;
-    let verify = Verify { receipt, replicas: args.url.clone(), store, patience: args.patience };
+    let verify = Verify {
+        receipt,
+        replicas: args.url.clone(),
+        store,
+        patience: args.patience,
+        authorization: args.token.authorization()?,
+    };
     let progress = Progress::start(Some(uids as u64));
     let mut faults = Faults::default();
     let mut looked_at: u64 = 0;

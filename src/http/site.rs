@@ -9,6 +9,7 @@ mod many;
 mod observe;
 mod page;
 mod routes;
+mod view;
 
 #[cfg(test)]
 pub(super) use super::problem::tests::transcript;
@@ -20,6 +21,7 @@ use http::HeaderValue;
 pub use page::Pages;
 
 use super::server::Respond;
+use crate::access::Access;
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
 use hot_path::HotPath;
@@ -38,6 +40,8 @@ pub struct Site {
     pub base_path: Arc<str>,
     /// Renders the pages, with links below the base path.
     pub pages: Pages,
+    /// Tells who may see orders; nothing where everybody may.
+    pub access: Option<Access>,
 }
 
 impl Site {
@@ -48,6 +52,7 @@ impl Site {
             self.metrics.clone(),
             self.cache_control.clone(),
             Arc::clone(&self.base_path),
+            self.access.clone(),
             routes::router(self),
         )
     }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures_util::future::join_all;
+use http::HeaderValue;
 use tokio::net::lookup_host;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -45,10 +46,15 @@ impl Watch {
     ///
     /// # Errors
     /// `output` cannot be written.
-    pub(crate) fn new(urls: Vec<MetricsUrl>, output: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        urls: Vec<MetricsUrl>,
+        output: &Path,
+        authorization: Option<HeaderValue>,
+    ) -> anyhow::Result<Self> {
         let file = OpenOptions::new().append(true).create(true).open(output);
         let file = file.with_context(|| format!("cannot write {}", output.display()))?;
-        let (output, client) = (LineWriter::new(file), HttpClient::new(MAX_ANSWER));
+        let client = HttpClient::new(MAX_ANSWER).with_authorization(authorization);
+        let output = LineWriter::new(file);
         Ok(Self { urls, client, output, errors: HashMap::new() })
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use backon::Retryable as _;
 use http::header::RETRY_AFTER;
 use http::uri::Scheme;
-use http::{StatusCode, Uri};
+use http::{HeaderValue, StatusCode, Uri};
 use tokio::time::{Instant, timeout};
 
 use crate::digest::Sha256Digest;
@@ -60,8 +60,9 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(patience: Duration) -> Self {
-        Self { client: HttpClient::new(MAX_ANSWER), patience }
+    pub(super) fn new(patience: Duration, authorization: Option<HeaderValue>) -> Self {
+        let client = HttpClient::new(MAX_ANSWER).with_authorization(authorization);
+        Self { client, patience }
     }
 
     /// Asks until there is an answer. Only "cannot tell now, ask again" is asked again; every

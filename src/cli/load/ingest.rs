@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use indicatif::HumanCount;
 
 use crate::cli::progress::counted;
+use crate::cli::token::TokenArgs;
 use crate::config::Settings;
 use crate::load::ingest::{Ingest, Results, Stage};
 use crate::load::ingested::Order;
@@ -52,6 +53,8 @@ pub(in crate::cli) struct Args {
     /// Exit with 0 also when some order was not confirmed or not served: `load report` judges
     #[arg(long)]
     no_fail: bool,
+    #[command(flatten)]
+    token: TokenArgs,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -82,7 +85,7 @@ pub(super) async fn run(
 async fn measure(args: &Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     let cannot_make = || format!("cannot make the directory {}", args.output.display());
     std::fs::create_dir_all(&args.output).with_context(cannot_make)?;
-    let ingest = Ingest::connect(settings, args.url.clone()).await?;
+    let ingest = Ingest::connect(settings, args.url.clone(), args.token.authorization()?).await?;
     let mut is_whole = true;
     for &rate in &args.rates {
         let stage = Stage { rate, duration: args.duration };

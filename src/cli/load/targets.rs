@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, ensure};
 use fastrand::Rng;
 
+use crate::cli::token::TokenArgs;
 use crate::config::Settings;
 use crate::load::mix::{Kind, Mix};
 use crate::load::orders;
@@ -60,6 +62,9 @@ pub(in crate::cli) struct Args {
     /// Where to write them; - is standard output
     #[arg(long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
+    // The requests then hold the token, so that a file of them is the owner's alone.
+    #[command(flatten)]
+    token: TokenArgs,
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -82,8 +87,9 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
         Rng::with_seed(seed).shuffle(&mut uids);
         uids.truncate(args.count as usize);
     }
-    let orders = orders::known(&args.url, uids).await?;
-    let targets = Targets::new(&args.url, &orders, seed);
+    let authorization = args.token.authorization()?;
+    let orders = orders::known(&args.url, uids, authorization.clone()).await?;
+    let targets = Targets::new(&args.url, &orders, seed).with_authorization(authorization.as_ref());
     let targets = targets.with_new_connections(args.new_connections);
     if args.output == Path::new("-") {
         let mut stdout = BufWriter::new(io::stdout().lock());
@@ -91,12 +97,17 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
         stdout.flush()?;
     } else {
         let name = args.output.display();
-        let file = File::create(&args.output).with_context(|| format!("cannot write {name}"))?;
+        let file = create(&args.output).with_context(|| format!("cannot write {name}"))?;
         let mut file = BufWriter::new(file);
         let written = targets.write(&args.mix, args.count, &mut file).and_then(|()| file.flush());
         written.with_context(|| format!("cannot write {name}"))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A file that others cannot read: the requests may hold a token.
+fn create(path: &Path) -> io::Result<File> {
+    File::options().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
 fn needs_orders(mix: &Mix, count: u32) -> bool {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::cli::token::TokenArgs;
 use crate::config::Settings;
 use crate::load::watch::{MetricsUrl, StageServer, Watch};
 use crate::signals::Signals;
@@ -31,6 +32,8 @@ pub(in crate::cli) struct Args {
     /// A stage runs while its results, in the directory of --output, grow.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+    #[command(flatten)]
+    token: TokenArgs,
 }
 
 /// Samples until a signal.
@@ -39,7 +42,7 @@ pub(super) async fn run(
     settings: &Settings,
     signals: &Signals,
 ) -> anyhow::Result<ExitCode> {
-    let mut watch = Watch::new(args.metrics.clone(), &args.output)?;
+    let mut watch = Watch::new(args.metrics.clone(), &args.output, args.token.authorization()?)?;
     let directory = match args.output.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use backon::Retryable as _;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::http_client::HttpClient;
@@ -44,8 +44,9 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    pub(super) fn new(service: Replica) -> Self {
-        Self { client: HttpClient::new(MAX_ANSWER), service, turns: Turns::default() }
+    pub(super) fn new(service: Replica, authorization: Option<HeaderValue>) -> Self {
+        let client = HttpClient::new(MAX_ANSWER).with_authorization(authorization);
+        Self { client, service, turns: Turns::default() }
     }
 
     /// Waits until a lookup of an id that nobody has is answered.
@@ -135,7 +136,7 @@ mod tests {
                 tokio::spawn(answer(stream, first_hit, Arc::clone(&counted)));
             }
         });
-        (Asker::new(url.parse().unwrap()), requests)
+        (Asker::new(url.parse().unwrap(), None), requests)
     }
 
     async fn answer(mut stream: TcpStream, first_hit: usize, requests: Arc<AtomicUsize>) {
@@ -167,7 +168,7 @@ mod tests {
         let (asker, _) = service(usize::MAX).await;
         let outcome = asker.until_served("a", Instant::now(), in_ms(50)).await;
         assert_eq!(outcome, Err("404 Not Found".to_owned()));
-        let nobody = Asker::new("http://127.0.0.1:1".parse().unwrap());
+        let nobody = Asker::new("http://127.0.0.1:1".parse().unwrap(), None);
         let error = nobody.until_served("a", Instant::now(), in_ms(50)).await.unwrap_err();
         assert!(error.contains("Connection refused"), "{error}");
         let error = nobody.until_reached(Duration::ZERO).await.unwrap_err();
