@@ -20,7 +20,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 /// The files in `charts/waybill/ci`, without their ending.
-const CASES: [&str; 5] = ["defaults", "minimal", "ha", "external", "everything"];
+const CASES: [&str; 7] = ["defaults", "minimal", "ha", "external", "everything", "tokens", "jwt"];
 
 /// A file or folder of the repository.
 fn repository(path: &str) -> PathBuf {

@@ -78,6 +78,14 @@ env:
 {{- if eq (index . 1) "file" }}
 - name: WAYBILL_DATABASE__URL_FILE
   value: /etc/waybill/database/url
+{{- range $key, $value := $root.Values.settings.access }}
+- name: WAYBILL_ACCESS__{{ upper $key }}
+  value: {{ include "waybill.scalar" $value | quote }}
+{{- end }}
+{{- if $root.Values.access.existingSecret }}
+- name: WAYBILL_ACCESS__TOKENS_FILE
+  value: /etc/waybill/access/tokens.toml
+{{- end }}
 {{- else }}
 - name: WAYBILL_DATABASE__URL
   valueFrom:

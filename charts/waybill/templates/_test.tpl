@@ -33,7 +33,25 @@ spec:
       configMap:
         name: {{ include "waybill.fullname" $root }}-test
     {{- end }}
+    {{- with $root.Values.tests.tokenSecret }}
+    - name: token
+      secret:
+        secretName: {{ . }}
+        defaultMode: 0440
+        items:
+          - key: {{ $root.Values.tests.tokenKey }}
+            path: token
+    {{- end }}
     {{- with $root.Values.extraVolumes }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
+{{- end }}
+
+{{/* Where a container of a test has its token. */}}
+{{- define "waybill.testToken" -}}
+{{- if .Values.tests.tokenSecret -}}
+- name: token
+  mountPath: /etc/waybill/token
+  readOnly: true
+{{- end }}
 {{- end }}

@@ -10,7 +10,8 @@ use super::pods::Pod;
 use super::{CASES, Object, rendered, text};
 
 /// Settings that the chart makes itself: addresses, secrets, and what belongs to one pod.
-const MADE_BY_THE_CHART: [&str; 7] = [
+const MADE_BY_THE_CHART: [&str; 8] = [
+    "access.tokens_file",
     "broker.url",
     "broker.client_id",
     "database.url",
@@ -92,9 +93,15 @@ fn our_binary_understands_the_environment_that_the_chart_makes() {
         for pod in objects.iter().filter_map(Pod::of) {
             for container in pod.containers() {
                 let mut environment = environment(objects, container);
-                for (_, value) in environment.iter_mut().filter(|(name, _)| name.ends_with("_FILE"))
-                {
-                    *value = secret.path().display().to_string();
+                for (name, value) in &mut environment {
+                    match name.as_str() {
+                        "WAYBILL_DATABASE__URL_FILE" => {
+                            *value = secret.path().display().to_string();
+                        }
+                        // Of which none is listed.
+                        "WAYBILL_ACCESS__TOKENS_FILE" => *value = "/dev/null".to_owned(),
+                        _ => {}
+                    }
                 }
                 if !environment.iter().any(|(name, _)| name.starts_with("WAYBILL_")) {
                     continue;
