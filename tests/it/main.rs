@@ -1,5 +1,6 @@
 //! The whole service, tested from outside.
 
+mod access;
 mod api_clients;
 mod architecture;
 mod base_path;

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::access;
 use crate::service::{Replica, World};
 
 /// Where a service without its database is, so that nothing can be told.
@@ -104,6 +105,8 @@ async fn every_page_shows_what_the_service_answers() {
     let world = World::new().await;
     let replica = world.serve("well").await;
     let alone = world.start("alone", &NOWHERE).await;
+    let guarded = access::guarded(&world, "guarded").await;
+    let keyless = access::without_keys(&world, "keyless").await;
     let pages = pages(&replica, replica.site.port()).await;
     assert!(pages.len() > 10, "{pages:?}");
     let answered = pages.iter().map(async |page| {
@@ -115,6 +118,10 @@ async fn every_page_shows_what_the_service_answers() {
             // No request makes it fail; the tests of the routes have a handler that panics.
             "/problems/internal-error" => return,
             "/problems/database-unavailable" => alone.admin.port(),
+            "/problems/token-required"
+            | "/problems/invalid-token"
+            | "/problems/insufficient-scope" => guarded.site.port(),
+            "/problems/token-unverifiable" => keyless.site.port(),
             "/problems/invalid-limit" | "/problems/invalid-log-filter" => replica.admin.port(),
             _ => replica.site.port(),
         };
