@@ -135,9 +135,9 @@ sbom: ## Write target/waybill.cdx.json, the SBOM of the program, and hold it aga
 	@scripts/sbom --check $(target)/release/waybill $(target)/waybill.cdx.json
 
 .PHONY: diagrams
-diagrams: ## Draw docs/architecture.dot into docs/architecture.svg
+diagrams: ## Draw docs/architecture.dot and docs/security.dot into pictures beside them
 	@scripts/install-tools --diagrams
-	dot -Tsvg docs/architecture.dot -o docs/architecture.svg
+	for picture in architecture security; do dot -Tsvg docs/$$picture.dot -o docs/$$picture.svg || exit; done
 
 # Needs the ports of `make up`, or those that are given as there.
 .PHONY: film

@@ -1,22 +1,31 @@
 //! Does one thing a number of times, for `benches/guard`, which counts the instructions.
 //!
-//! `guard THING TIMES`, where the thing is `lookup`, `unsampled`, `parse`, `batch` or `insert`.
+//! `guard THING TIMES`, where the thing is `lookup`, `tokens`, `jwt`, `masked`, `unsampled`,
+//! `parse`, `batch` or `insert`.
 
 use std::hint::black_box;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{HeaderValue, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use jsonwebtoken::Algorithm;
 use order::Order;
+use ring::rand::SystemRandom;
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+use waybill::access::Access;
 use waybill::cache::{Cache, Prepared};
-use waybill::config::{LogFormat, Telemetry};
+use waybill::config::{self, AccessMode, LogFormat, Telemetry};
+use waybill::digest::Sha256Digest;
 use waybill::http::server::{RequestBody, Respond as _};
 use waybill::http::site::{Pages, Site};
 use waybill::lookup::Lookup;
@@ -35,7 +44,10 @@ fn main() -> Result<()> {
     let thing = arguments.next().context(usage)?;
     let times = arguments.next().context(usage)?.parse()?;
     match thing.as_str() {
-        "lookup" => lookup(times)?,
+        "lookup" => lookup(times, None)?,
+        "tokens" => lookup(times, Some(Tokens::of_a_file("orders:read")?))?,
+        "masked" => lookup(times, Some(Tokens::of_a_file("orders:read:masked")?))?,
+        "jwt" => lookup(times, Some(Tokens::of_an_issuer()?))?,
         "unsampled" => {
             // Nobody is there, and nothing is sent.
             let settings = Telemetry {
@@ -45,23 +57,25 @@ fn main() -> Result<()> {
                 trace_sample_ratio: 0.0,
             };
             let _telemetry = telemetry::init(&settings, "guard")?;
-            lookup(times)?;
+            lookup(times, None)?;
         }
         "parse" => parse(times),
         "batch" => batch(times),
         "insert" => insert(times),
-        other => bail!("{other}: must be lookup, unsampled, parse, batch or insert"),
+        other => {
+            bail!("{other}: must be lookup, tokens, jwt, masked, unsampled, parse, batch or insert")
+        }
     }
     Ok(())
 }
 
-fn lookup(times: usize) -> Result<()> {
+fn lookup(times: usize, tokens: Option<Tokens>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(hits(times))
+    runtime.block_on(hits(times, tokens))
 }
 
 /// Hits over one connection, hyper's work included.
-async fn hits(times: usize) -> Result<()> {
+async fn hits(times: usize, tokens: Option<Tokens>) -> Result<()> {
     let order =
         Order::parse(Bytes::from_static(MODEL), MODEL.len()).expect("the model is an order");
     let cache = Cache::new(1 << 20);
@@ -74,6 +88,8 @@ async fn hits(times: usize) -> Result<()> {
         cache_control: HeaderValue::from_static("private, no-cache"),
         base_path: Arc::from(""),
         pages: Pages::default(),
+        access: tokens.as_ref().map(|tokens| tokens.access.clone()),
+        auditor: None,
     };
     let responder = site.into_responder();
     let (mut peer, end) = duplex(64 << 10);
@@ -87,19 +103,86 @@ async fn hits(times: usize) -> Result<()> {
         served.await.expect("the connection is served");
     });
     let uid = order.uid();
+    let authorization = tokens
+        .map(|tokens| format!("Authorization: Bearer {}\r\n", tokens.token))
+        .unwrap_or_default();
     let request = format!(
-        "GET /api/v1/orders/{uid} HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: guard\r\n\r\n"
+        "GET /api/v1/orders/{uid} HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: guard\r\n\
+         {authorization}\r\n"
     );
     let mut answer = vec![0; 64 << 10];
     for _ in 0..times {
         peer.write_all(request.as_bytes()).await?;
         let mut read = 0;
-        while !answer[..read].ends_with(MODEL) {
+        while !answer[..read].ends_with(b"}") {
             read += peer.read(&mut answer[read..]).await?;
         }
         anyhow::ensure!(answer.starts_with(b"HTTP/1.1 200"), "no hit");
     }
     Ok(())
+}
+
+/// What asks for tokens, and a good one.
+struct Tokens {
+    access: Access,
+    token: String,
+}
+
+impl Tokens {
+    fn of_a_file(scope: &str) -> Result<Self> {
+        let token = "q7Zk0hXv3mTn8cRb1yLwEo5sJdUfAiGp2xNtVaKeWuM".to_owned();
+        let sha256 = Sha256Digest::of(token.as_bytes());
+        let mut file = tempfile::NamedTempFile::new()?;
+        write!(file, "[[token]]\nname='x'\nsha256='{sha256}'\nscopes=['{scope}']\n")?;
+        let tokens_file = Some(file.path().to_owned());
+        let settings = config::Access { mode: AccessMode::Tokens, tokens_file, ..Self::settings() };
+        Self::new(&settings, token)
+    }
+
+    /// A token of about the size that identity providers give out.
+    fn of_an_issuer() -> Result<Self> {
+        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect("a key");
+        let key = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).expect("a key");
+        let encoded = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let x = encoded(key.public_key().as_ref());
+        let jwk = serde_json::json!({ "kty": "OKP", "crv": "Ed25519", "kid": "guard", "x": x });
+        let claims = serde_json::json!({
+            "iss": "guard", "aud": ["waybill", "account"], "exp": 4_000_000_000_u64,
+            "iat": 1_800_000_000, "jti": "4d7b7b0e-4c9b-4a51-9a3b-5d9cbbfd1b58", "typ": "Bearer",
+            "sub": "f1a3c9e6-1d0f-4f6c-8a61-0a6f2f0d1c55", "azp": "web", "email_verified": true,
+            "sid": "2f8f6f6e-7f43-4b31-8c57-6f1c6d1f3a10", "preferred_username": "clerk",
+            "name": "A Clerk", "realm_access": { "roles": ["offline_access", "default-roles"] },
+            "scope": "openid profile email orders:read", "email": "clerk@example.org",
+        });
+        let header = br#"{"alg":"EdDSA","typ":"JWT","kid":"guard"}"#;
+        let message = format!("{}.{}", encoded(header), encoded(claims.to_string().as_bytes()));
+        let token = format!("{message}.{}", encoded(key.sign(message.as_bytes()).as_ref()));
+        let mut file = tempfile::NamedTempFile::new()?;
+        write!(file, "{}", serde_json::json!({ "keys": [jwk] }))?;
+        let jwks_file = Some(file.path().to_owned());
+        Self::new(&config::Access { mode: AccessMode::Jwt, jwks_file, ..Self::settings() }, token)
+    }
+
+    fn new(settings: &config::Access, token: String) -> Result<Self> {
+        let access = Access::new(settings, &Metrics::new())?.context("tokens are asked for")?;
+        Ok(Self { access, token })
+    }
+
+    fn settings() -> config::Access {
+        config::Access {
+            mode: AccessMode::None,
+            tokens_file: None,
+            issuer: Some("guard".to_owned()),
+            audience: Some("waybill".to_owned()),
+            jwks_url: None,
+            jwks_file: None,
+            algorithms: vec![Algorithm::EdDSA],
+            leeway: Duration::ZERO,
+            scope_claim: "scope".to_owned(),
+            keys_max_age: Duration::from_hours(1),
+            protect_metrics: false,
+        }
+    }
 }
 
 fn documents() -> Vec<Bytes> {

@@ -38,7 +38,7 @@ pub async fn serve(
     metrics.runtime.watch_main();
     let tls = tls::Ports::load(settings)?;
     let (site_port, admin_port) = bind(settings, &tls, &metrics)?;
-    let parts = Parts::new(settings, metrics, log_filter)?;
+    let (parts, audit_writer) = Parts::new(settings, metrics, log_filter)?;
     // Nothing is started when a part cannot be made.
     let consumer = parts.consumer()?;
     let (schema_is_there, schema) = watch::channel(false);
@@ -47,6 +47,9 @@ pub async fn serve(
     let (site, admin) = (parts.site().into_responder(), parts.admin().into_responder());
     serving.spawn("http", site_port.serve_on_threads(site, serving.token()));
     serving.spawn("admin", admin_port.serve(admin, serving.token()));
+    if let Some(writer) = audit_writer {
+        lifecycle.audit.spawn("audit", writer.run(lifecycle.audit.token()));
+    }
     spawn_followers(&lifecycle, &parts, &schema);
     if tls.any() {
         serving.spawn("certificates", tls.follow(parts.metrics.clone(), serving.token()));
@@ -100,12 +103,16 @@ fn bind(
     Ok((site, admin))
 }
 
-/// Starts what keeps up with Postgres: the cache, the rejects and the credentials.
+/// Starts what keeps up with Postgres (the cache, the rejects and the credentials), and with those
+/// who give out tokens.
 fn spawn_followers(lifecycle: &Lifecycle, parts: &Parts<'_>, schema: &watch::Receiver<bool>) {
     let (serving, database) = (&lifecycle.serving, &parts.settings.database);
     let (cache_sync, retention) = (parts.cache_sync(), parts.retention());
     serving.spawn("cache", when(schema.clone(), serving.token(), |stop| cache_sync.run(stop)));
     serving.spawn("rejects", when(schema.clone(), serving.token(), |stop| retention.run(stop)));
+    if let Some(access) = parts.access.clone() {
+        serving.spawn("access", access.follow(serving.token()));
+    }
     serving.spawn("cold start", parts.cold_start().run(serving.token()));
     if database.url_file.is_some() {
         let (url, store) = (parts.url.clone(), parts.store.clone());
@@ -134,6 +141,7 @@ async fn stop(
             }
             lifecycle.ingest.stop_and_wait().await;
             lifecycle.serving.stop_and_wait().await;
+            lifecycle.audit.stop_and_wait().await;
             parts.store.close().await;
         })
         .await;

@@ -14,6 +14,7 @@ mod rejects;
 mod serve;
 mod status;
 mod tls;
+mod token;
 mod verify;
 
 use std::{
@@ -27,6 +28,7 @@ use std::{
 use anyhow::Context as _;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::audit::Actor;
 use crate::config::{Settings, SettingsError};
 use crate::signals::Signals;
 
@@ -239,6 +241,17 @@ fn report(error: &anyhow::Error) -> ExitCode {
 /// Whether our output has no reader any more.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Who types the command, for the audit log: the user of the system, and behind sudo the one who
+/// called it.
+fn operator() -> Actor {
+    let uid = rustix::process::getuid().as_raw();
+    let subject = match std::env::var("SUDO_USER") {
+        Ok(name) => format!("uid {uid}, sudo by {name}"),
+        Err(_) => format!("uid {uid}"),
+    };
+    Actor { subject: Some(subject), address: None }
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! `waybill.default.toml` is the manual of every key. A key exists when a section
 //! reads it: its name, kind and valid range stand together in that one line.
 
+mod access;
+mod audit;
 mod broker;
 mod bytesize;
 mod database;
@@ -33,6 +35,8 @@ use config::{Config, Source, Value, ValueKind};
 use layer::Layer;
 use reader::{Effective, Reader};
 
+pub use access::{Access, AccessMode};
+pub use audit::{Audit, AuditTarget, OnOverflow};
 pub use broker::Broker;
 pub use bytesize::{ByteSize, InvalidByteSize};
 pub use database::Database;
@@ -68,6 +72,10 @@ pub struct Settings {
     pub http: Http,
     /// `[admin]`: the port for health, metrics and rejects.
     pub admin: Admin,
+    /// `[audit]`: a record of who read or changed what.
+    pub audit: Audit,
+    /// `[access]`: who may read orders and use the admin port.
+    pub access: Access,
     /// `[shutdown]`: the times that a stop at SIGTERM may take.
     pub shutdown: Shutdown,
     /// `[telemetry]`: format and filter of logs, export of traces.
@@ -112,6 +120,8 @@ impl Settings {
             erasure: Erasure::read(&mut reader.section("erasure")),
             http: Http::read(&mut reader.section("http")),
             admin: Admin::read(&mut reader.section("admin")),
+            audit: Audit::read(&mut reader.section("audit")),
+            access: Access::read(&mut reader.section("access")),
             shutdown: Shutdown::read(&mut reader.section("shutdown")),
             telemetry: Telemetry::read(&mut reader.section("telemetry")),
             effective: Vec::new(),
@@ -122,6 +132,7 @@ impl Settings {
         settings.effective = effective;
         if problems.is_empty() {
             problems = settings.contradictions();
+            problems.extend(settings.access.contradictions());
         }
         if problems.is_empty() { Ok(settings) } else { Err(SettingsError { problems }) }
     }
@@ -129,7 +140,7 @@ impl Settings {
     /// Values that are valid each but not together.
     fn contradictions(&self) -> Vec<String> {
         let ingest = &self.ingest;
-        let checks: [Check; 6] = [
+        let checks: [Check; 9] = [
             (
                 ingest.batch_max_bytes >= ingest.max_message_bytes,
                 ["ingest.batch_max_bytes", "ingest.max_message_bytes"],
@@ -152,6 +163,11 @@ impl Settings {
                 "the first must be shorter, or no time is left to stop in",
             ),
             (
+                self.audit.target != AuditTarget::File || self.audit.file.is_some(),
+                ["audit.target", "audit.file"],
+                "with `file` the second must name one",
+            ),
+            (
                 !overlap(self.http.listen, self.admin.listen),
                 ["http.listen", "admin.listen"],
                 "the two must differ",
@@ -165,6 +181,12 @@ impl Settings {
                 self.broker.tls_cert_file.is_some() == self.broker.tls_key_file.is_some(),
                 ["broker.tls_cert_file", "broker.tls_key_file"],
                 "a certificate and its key must be set both or not at all",
+            ),
+            (
+                self.access.mode == AccessMode::None || self.http.keeps_orders_private(),
+                ["access.mode", "http.cache_control"],
+                "where tokens are needed, the second must have `private` or `no-store` and neither \
+                 `public` nor `s-maxage`, or a shared cache would answer those without",
             ),
         ];
         let checks = checks.into_iter().chain(self.tls_checks());

@@ -2,12 +2,15 @@
 
 pub mod admin;
 mod assets;
+mod audited;
 mod body;
 mod conditional;
+mod guard;
 mod html;
 mod problem;
 pub mod server;
 pub mod site;
 
+pub use audited::Auditor;
 pub use body::Body;
 pub use site::Pages;

@@ -1,9 +1,11 @@
-//! Small requests over HTTP: to the broker's monitor, to replicas, to the service itself.
+//! Small requests: to the broker's monitor, to replicas, to the service itself, to an issuer of
+//! tokens.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Response;
+use http::header::AUTHORIZATION;
+use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -18,6 +20,8 @@ use crate::tls::ClientTls;
 pub(crate) struct HttpClient {
     client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
     max_bytes: usize,
+    /// Sent along with every request.
+    authorization: Option<HeaderValue>,
 }
 
 impl HttpClient {
@@ -42,7 +46,13 @@ impl HttpClient {
             connector = connector.with_server_name_resolver(FixedServerNameResolver::new(name));
         }
         let connector = connector.enable_http1().build();
-        Self { client: Client::builder(TokioExecutor::new()).build(connector), max_bytes }
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        Self { client, max_bytes, authorization: None }
+    }
+
+    /// The same with this value of `Authorization`, if there is one.
+    pub(crate) fn with_authorization(self, authorization: Option<HeaderValue>) -> Self {
+        Self { authorization, ..self }
     }
 
     /// The response to a GET, with its whole body, whatever its status. The caller bounds the wait.
@@ -50,7 +60,11 @@ impl HttpClient {
     /// # Errors
     /// `url` is not one, nobody answers, or the body is too long.
     pub(crate) async fn get(&self, url: &str) -> anyhow::Result<Response<Bytes>> {
-        let (head, body) = self.client.get(url.parse()?).await?.into_parts();
+        let mut request = Request::get(url).body(Empty::new())?;
+        if let Some(authorization) = &self.authorization {
+            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+        }
+        let (head, body) = self.client.request(request).await?.into_parts();
         // The body also when nobody needs it: without, the connection is not used again.
         let body = Limited::new(body, self.max_bytes).collect().await;
         let body = body.map_err(|error| anyhow::anyhow!(error))?;

@@ -18,11 +18,16 @@ pub mod lookup;
 
 pub mod http;
 
+pub mod audit;
+
 // Beside it: messages that could not become orders, checks of what was stored, and load tests.
 pub mod load;
 pub mod reconcile;
 pub mod rejects;
 pub mod verify;
+
+// Who may ask.
+pub mod access;
 
 // What starts, runs and watches it.
 pub mod app;

@@ -4,6 +4,8 @@
 //! that appears with its first event misses that event. A gauge that is read from elsewhere is
 //! absent while its source does not answer.
 
+mod access;
+mod audit;
 mod cache;
 mod http;
 mod ingest;
@@ -30,6 +32,8 @@ use stan::Monitor;
 
 use crate::health::Health;
 use crate::store::Store;
+use access::AccessMetrics;
+use audit::AuditMetrics;
 pub use cache::CacheSize;
 use cache::{CacheMetrics, LookupMetrics};
 use http::HttpMetrics;
@@ -53,6 +57,8 @@ pub struct Metrics(Arc<Inner>);
 #[derive(Debug)]
 pub struct Inner {
     registry: Registry,
+    /// The audit log.
+    pub audit: AuditMetrics,
     /// From the channel into Postgres.
     pub ingest: IngestMetrics,
     /// Orders in memory, warm-up and following.
@@ -71,6 +77,8 @@ pub struct Inner {
     pub session: SessionMetrics,
     /// Certificates and handshakes of our ports.
     pub tls: TlsMetrics,
+    /// Tokens that were not accepted.
+    pub access: AccessMetrics,
     traces: TraceMetrics,
     ready: IntGauge,
     connections: IntGaugeVec,
@@ -108,6 +116,7 @@ impl Metrics {
             connections.with_label_values(&[state]).set(0);
         }
         Self(Arc::new(Inner {
+            audit: AuditMetrics::new(&maker),
             ingest: IngestMetrics::new(&maker),
             cache: CacheMetrics::new(&maker),
             lookup: LookupMetrics::new(&maker),
@@ -117,6 +126,7 @@ impl Metrics {
             runtime: RuntimeMetrics::new(&maker),
             session: SessionMetrics::new(&maker),
             tls: TlsMetrics::new(&maker),
+            access: AccessMetrics::new(&maker),
             traces: TraceMetrics::new(&maker),
             ready: maker.gauge("ready", "1 when lookups are welcome here"),
             connections,

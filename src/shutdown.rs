@@ -12,13 +12,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::signals::Signals;
 
-/// The tasks of the service, in the two stages they are stopped in.
+/// The tasks of the service, in the stages they are stopped in.
 #[derive(Debug)]
 pub struct Lifecycle {
     /// What takes orders; stopped first.
     pub ingest: Stage,
-    /// What answers lookups and health checks; stopped last.
+    /// What answers lookups and health checks; stopped second.
     pub serving: Stage,
+    /// What writes records of those answers; stopped last.
+    pub audit: Stage,
     ended: watch::Receiver<Option<&'static str>>,
     signals: Signals,
 }
@@ -65,7 +67,8 @@ impl Lifecycle {
     #[must_use]
     pub fn new(signals: Signals) -> Self {
         let (sender, ended) = watch::channel(None);
-        Self { ingest: Stage::new(sender.clone()), serving: Stage::new(sender), ended, signals }
+        let stage = || Stage::new(sender.clone());
+        Self { ingest: stage(), serving: stage(), audit: stage(), ended, signals }
     }
 
     /// Waits until the service is to stop.
@@ -101,6 +104,7 @@ impl Lifecycle {
             () = tokio::time::sleep(timeout) => {
                 let mut running = self.ingest.running();
                 running.extend(self.serving.running());
+                running.extend(self.audit.running());
                 Some(Unclean::TimedOut { timeout, running })
             }
         };
@@ -108,6 +112,7 @@ impl Lifecycle {
             // The tasks that are dropped from here on have not ended on their own.
             self.ingest.stop.cancel();
             self.serving.stop.cancel();
+            self.audit.stop.cancel();
             return Err(unclean);
         }
         match *self.ended.borrow() {

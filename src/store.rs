@@ -1,5 +1,6 @@
 //! Everything the service asks of Postgres: all SQL is here and in `migrations/`.
 
+mod audit;
 mod bisect;
 mod compare;
 mod connection;

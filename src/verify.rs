@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures_util::future::join_all;
 use futures_util::{StreamExt as _, stream};
+use http::HeaderValue;
 
 use crate::digest::Sha256Digest;
 use crate::store::Store;
@@ -69,6 +70,8 @@ pub struct Verify {
     pub tls: ClientTls,
     /// How long a replica may answer 503 with `Retry-After`.
     pub patience: Duration,
+    /// Sent to the replicas as `Authorization`, where they need a token.
+    pub authorization: Option<HeaderValue>,
 }
 
 impl Verify {
@@ -82,7 +85,7 @@ impl Verify {
         mut progress: impl FnMut(),
     ) -> anyhow::Result<()> {
         let mut rejects: BTreeSet<Sha256Digest> = self.receipt.refused.keys().copied().collect();
-        let client = Client::new(&self.tls, self.patience);
+        let client = Client::new(&self.tls, self.patience, self.authorization.clone());
         let mut answers = stream::iter(self.receipt.orders.iter())
             .map(|(uid, _)| self.ask_all(&client, uid))
             .buffered(CONCURRENCY);

@@ -6,10 +6,13 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use stan::Messages;
 
+use crate::access::Access;
+use crate::audit::{self, Audit, AuditWriter};
 use crate::broker;
 use crate::cache::{Cache, CacheSync, ColdStart};
 use crate::config::{Secret, Settings};
 use crate::health::Health;
+use crate::http::Auditor;
 use crate::http::admin::Admin;
 use crate::http::site::{Pages, Site};
 use crate::ingest::{
@@ -28,6 +31,7 @@ pub(super) struct Parts<'a> {
     pub(super) metrics: Metrics,
     pub(super) health: Health,
     pub(super) store: Store,
+    audit: Option<Audit>,
     /// The URL that `store` began with.
     pub(super) url: Secret,
     cache: Cache,
@@ -38,23 +42,29 @@ pub(super) struct Parts<'a> {
     batches: RecentBatches,
     log_filter: LogFilter,
     started_at: SystemTime,
+    pub(super) access: Option<Access>,
 }
 
 impl<'a> Parts<'a> {
+    /// The parts, and the task that writes the audit log, if there is one.
+    ///
     /// # Errors
-    /// A database URL that cannot be read or used.
+    /// A database URL, an audit log, or a file of tokens or keys, that cannot be used.
     pub(super) fn new(
         settings: &'a Settings,
         metrics: Metrics,
         log_filter: LogFilter,
-    ) -> anyhow::Result<Self> {
+    ) -> anyhow::Result<(Self, Option<AuditWriter>)> {
+        let access = Access::new(&settings.access, &metrics)?;
         let database = &settings.database;
         let url = database.url()?;
         let store = Store::new(url.expose(), database.max_connections, database.connect_timeout)
             .context("`database.url`")?;
         let acquire = metrics.acquire.clone();
         let store = store.on_acquire(move |took| acquire.observe(took.as_secs_f64()));
-        Ok(Self {
+        let (audit, audit_writer) = audit::open(&settings.audit, &store, &metrics)?.unzip();
+        let parts = Self {
+            audit,
             settings,
             metrics,
             health: Health::default(),
@@ -71,6 +81,17 @@ impl<'a> Parts<'a> {
             batches: RecentBatches::default(),
             log_filter,
             started_at: SystemTime::now(),
+            access,
+        };
+        Ok((parts, audit_writer))
+    }
+
+    /// What records requests, where anything is recorded.
+    fn auditor(&self) -> Option<Auditor> {
+        Some(Auditor {
+            audit: self.audit.clone()?,
+            access: self.access.clone(),
+            trusted_proxies: self.settings.audit.trusted_proxies.as_slice().into(),
         })
     }
 
@@ -89,6 +110,8 @@ impl<'a> Parts<'a> {
             cache_control: http.cache_control.clone(),
             base_path: http.base_path.as_str().into(),
             pages: Pages::new(&http.base_path, http.amounts),
+            auditor: self.auditor(),
+            access: self.access.clone(),
         }
     }
 
@@ -106,6 +129,8 @@ impl<'a> Parts<'a> {
             log_filter: self.log_filter.clone(),
             settings: Arc::new(self.settings.clone()),
             started_at: self.started_at,
+            auditor: self.auditor(),
+            access: self.access.clone(),
         }
     }
 

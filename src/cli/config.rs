@@ -8,8 +8,10 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::output::Output;
+use crate::access::Access;
 use crate::broker;
 use crate::config::{Settings, SettingsError};
+use crate::metrics::Metrics;
 use crate::tls;
 
 #[derive(Debug, Subcommand)]
@@ -59,7 +61,8 @@ fn shown(settings: &Settings) -> BTreeMap<String, serde_json::Value> {
     shown.map(|(name, value, origin)| (name, json!({ "value": value, "origin": origin }))).collect()
 }
 
-/// Also looks into the files that hold a login or a certificate, which `serve` reads when it needs them: one that
+/// Also looks into the files that hold a login, a certificate, tokens or keys, which `serve` reads
+/// when it needs them: one that
 /// is just being replaced must not fail every command.
 fn check_files(settings: &Settings) -> Result<Vec<String>, SettingsError> {
     let broker = broker::options(&settings.broker, &settings.broker.client_id).map(drop);
@@ -68,7 +71,9 @@ fn check_files(settings: &Settings) -> Result<Vec<String>, SettingsError> {
         Err(error) => (Vec::new(), Err(error)),
     };
     let mut notes: Vec<_> = notes;
-    let mut problems: Vec<_> = [broker, database]
+    let access = Access::new(&settings.access, &Metrics::new());
+    let access = access.map(drop).map_err(anyhow::Error::new);
+    let mut problems: Vec<_> = [broker, database, access]
         .into_iter()
         .filter_map(|result| Some(format!("{:#}", result.err()?)))
         .collect();

@@ -12,8 +12,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use order::OrderUid;
 
+use super::operator;
 use super::output::Output;
-use crate::config::Settings;
+use super::tls::TlsArgs;
+use super::token::TokenArgs;
+use crate::audit::{Action, CommandLog};
+use crate::config::{self, Settings};
+use crate::digest::Sha256Digest;
+use crate::http_client::HttpClient;
 use crate::signals::Signals;
 use crate::store::Store;
 use crate::verify::Replica;
@@ -72,6 +78,10 @@ pub(super) struct Args {
     /// Give up when the database is away, or the tables are locked by others, for so long
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = humantime::parse_duration)]
     patience: Duration,
+    #[command(flatten)]
+    tls: TlsArgs,
+    #[command(flatten)]
+    token: TokenArgs,
 }
 
 /// Does one of them, over a connection of the role that erases.
@@ -85,20 +95,40 @@ pub(super) async fn run(
     let store = Store::new(url.expose(), CONNECTIONS, database.connect_timeout)
         .context("`database.erase_url`")?;
     if let Some(uid) = &args.check {
-        return check::run(uid, &args.replica, args.output, &store).await;
+        let tls = args.tls.client(args.replica.iter().any(Replica::is_https))?;
+        let authorization = args.token.authorization()?;
+        let client = HttpClient::new(&tls, check::MAX_ANSWER).with_authorization(authorization);
+        return check::run(uid, &args.replica, &client, args.output, &store).await;
     }
     if let Some(path) = &args.export {
         return records::export(path, &store).await;
     }
+    let done = erase(args, &settings.audit, &store, signals).await;
+    store.close().await;
+    done
+}
+
+/// Erases what a person or a file of records names, on the record of the audit log too.
+async fn erase(
+    args: &Args,
+    audit: &config::Audit,
+    store: &Store,
+    signals: &Signals,
+) -> anyhow::Result<ExitCode> {
+    let begin = |targets| CommandLog::begin(audit, store, Action::OrderErase, targets, operator());
     if let Some(path) = &args.apply {
-        return records::apply(path, args.output, args.patience, &store).await;
+        let log = begin(vec![format!("apply={}", path.display())]).await?;
+        return log.end(records::apply(path, args.output, args.patience, store).await).await;
     }
     let mut uids = args.uids.clone();
     if let Some(path) = &args.file {
         uids.extend(ids::read(path)?);
     }
     let reason = args.reason.as_deref().context("a reason must be given with --reason")?;
-    perform::run(uids, reason, args.output, args.patience, &store, signals).await
+    // By their digests, as the table has them: the ids are to be gone.
+    let digest = |uid: &OrderUid| Sha256Digest::of(uid.as_str().as_bytes()).to_string();
+    let log = begin(uids.iter().map(digest).collect()).await?;
+    log.end(perform::run(uids, reason, args.output, args.patience, store, signals).await).await
 }
 
 fn uid(text: &str) -> Result<OrderUid, String> {

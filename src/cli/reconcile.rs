@@ -12,7 +12,9 @@ use indicatif::HumanCount;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::operator;
 use super::progress::{Progress, counted};
+use crate::audit::{Action, CommandLog};
 use crate::config::Settings;
 use crate::ingest::Limits;
 use crate::ranges::Ranges;
@@ -88,6 +90,14 @@ pub(super) async fn run(
         repair: args.repair,
         patience: args.patience,
     };
+    let log = if args.repair {
+        Some(
+            CommandLog::begin(&settings.audit, &store, Action::OrderRepair, Vec::new(), operator())
+                .await?,
+        )
+    } else {
+        None
+    };
     let mut screen = Screen::new(args.from, args.report.as_deref())?;
     let stop = CancellationToken::new();
     let mut interrupted = None;
@@ -100,8 +110,13 @@ pub(super) async fn run(
         ended = reconcile.run(&stop, &mut screen) => ended,
         ended = stopping => ended,
     };
+    let done = screen.finish().and_then(|names| names.summarize(&tally, &end, interrupted));
+    let done = match log {
+        Some(log) => log.end(done).await,
+        None => done,
+    };
     store.close().await;
-    screen.finish()?.summarize(&tally, &end, interrupted)
+    done
 }
 
 /// Where everything is told: a bar or lines, the report, and what the summary names.

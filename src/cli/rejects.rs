@@ -13,6 +13,8 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use super::operator;
+use crate::audit::{Action, CommandLog};
 use crate::config::Settings;
 use crate::signals::Signals;
 use crate::store::Store;
@@ -42,6 +44,17 @@ impl Command {
         matches!(self, Self::List(_) | Self::Show(_) | Self::Export(_))
     }
 
+    /// What is recorded in the audit log, if it changes rejects or reveals what is in them.
+    fn recorded(&self) -> Option<(Action, Vec<String>)> {
+        match self {
+            Self::List(_) => None,
+            Self::Show(args) => Some((Action::RejectRead, args.targets())),
+            Self::Export(args) => Some((Action::RejectExport, args.targets())),
+            Self::Replay(args) => args.is_change().then(|| (Action::RejectReplay, args.targets())),
+            Self::Prune(args) => Some((Action::RejectPrune, args.targets())),
+        }
+    }
+
     /// Whether it has something to finish and to tell when it is interrupted.
     pub(super) fn ends_in_order(&self) -> bool {
         matches!(self, Self::Export(_) | Self::Replay(_) | Self::Prune(_))
@@ -57,11 +70,22 @@ pub(super) async fn run(
     let database = &settings.database;
     let url = database.url()?;
     let store = Store::new(url.expose(), CONNECTIONS, database.connect_timeout)?;
-    match command {
+    let (audit, recorded) = (&settings.audit, command.recorded());
+    let log = match recorded {
+        Some((action, targets)) => {
+            Some(CommandLog::begin(audit, &store, action, targets, operator()).await?)
+        }
+        None => None,
+    };
+    let done = match command {
         Command::List(args) => list::run(args, store).await,
         Command::Show(args) => show::run(args, &store).await,
         Command::Export(args) => export::run(args, store, signals).await,
         Command::Replay(args) => replay::run(args, store, settings, signals).await,
         Command::Prune(args) => prune::run(args, &store, signals).await,
+    };
+    match log {
+        Some(log) => log.end(done).await,
+        None => done,
     }
 }

@@ -4,14 +4,15 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use http::uri::{PathAndQuery, Scheme};
-use http::{StatusCode, Uri};
+use http::{HeaderValue, StatusCode, Uri};
 use tokio::time::timeout;
 
 use super::healthcheck::own_port;
 use super::output::Output;
 use super::tls::TlsArgs;
+use super::token::TokenArgs;
 use crate::config::Settings;
 use crate::http_client::HttpClient;
 use crate::status::{Status, Table};
@@ -43,6 +44,8 @@ pub(super) struct Args {
     output: Output,
     #[command(flatten)]
     tls: TlsArgs,
+    #[command(flatten)]
+    token: TokenArgs,
 }
 
 fn admin_url(text: &str) -> Result<Uri, String> {
@@ -60,7 +63,8 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
         Some(admin) => args.tls.client(admin.scheme() == Some(&Scheme::HTTPS))?,
         None => args.tls.client_of_this_machine()?,
     };
-    let body = ask(&tls, &address).await.with_context(|| address.to_string())?;
+    let body = ask(&tls, &address, args.token.authorization()?).await;
+    let body = body.with_context(|| address.to_string())?;
     let mut stdout = io::stdout().lock();
     match args.output {
         Output::Json => stdout.write_all(&body)?,
@@ -87,11 +91,18 @@ fn address(args: &Args, settings: &Settings) -> anyhow::Result<Uri> {
     Ok(Uri::from_parts(parts)?)
 }
 
-async fn ask(tls: &ClientTls, address: &Uri) -> anyhow::Result<Vec<u8>> {
-    let client = HttpClient::new(tls, MAX_ANSWER);
+async fn ask(
+    tls: &ClientTls,
+    address: &Uri,
+    authorization: Option<HeaderValue>,
+) -> anyhow::Result<Vec<u8>> {
+    let client = HttpClient::new(tls, MAX_ANSWER).with_authorization(authorization);
     let response = timeout(WITHIN, client.get(&address.to_string())).await;
     let response = response.with_context(|| format!("no answer within {WITHIN:?}"))??;
     let status = response.status();
+    if [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status) {
+        bail!("{status}; --token-file must name a file with a token of the scope admin");
+    }
     ensure!(status == StatusCode::OK, "{status}; it must be the admin port of a replica");
     Ok(response.into_body().into())
 }

@@ -10,6 +10,7 @@ use indicatif::HumanCount;
 
 use super::progress::{Progress, counted};
 use super::tls::TlsArgs;
+use super::token::TokenArgs;
 use crate::config::Settings;
 use crate::signals::Signals;
 use crate::store::Store;
@@ -41,6 +42,8 @@ pub(super) struct Args {
     patience: Duration,
     #[command(flatten)]
     tls: TlsArgs,
+    #[command(flatten)]
+    token: TokenArgs,
 }
 
 /// The faults found, counted, and the first few of each kind in words.
@@ -97,8 +100,14 @@ pub(super) async fn run(
     let store = Store::new(database.url()?.expose(), 1, database.connect_timeout)
         .context("`database.url`")?;
     let tls = args.tls.client(args.url.iter().any(Replica::is_https))?;
-    let (replicas, patience) = (args.url.clone(), args.patience);
-    let verify = Verify { receipt, replicas, store, tls, patience };
+    let verify = Verify {
+        receipt,
+        replicas: args.url.clone(),
+        store,
+        tls,
+        patience: args.patience,
+        authorization: args.token.authorization()?,
+    };
     let progress = Progress::start(Some(uids as u64));
     let mut faults = Faults::default();
     let mut looked_at: u64 = 0;

@@ -169,6 +169,17 @@ impl Http {
     }
 }
 
+impl Http {
+    /// Whether no shared cache may keep an answer with an order (RFC 9111, 3.5).
+    pub(super) fn keeps_orders_private(&self) -> bool {
+        let value = self.cache_control.to_str().unwrap_or_default().to_ascii_lowercase();
+        let names: Vec<&str> =
+            value.split(',').map(|one| one.split('=').next().unwrap_or_default().trim()).collect();
+        let has = |name: &str| names.contains(&name);
+        (has("private") || has("no-store")) && !has("public") && !has("s-maxage")
+    }
+}
+
 /// `[admin]`: health, metrics and rejects.
 #[derive(Debug, Clone)]
 pub struct Admin {

@@ -96,6 +96,8 @@ cache: max_bytes=512MiB warm_up=true cold_start_after=5m follow_interval=1s miss
 erasure: max_staleness=0s
 http: listen=0.0.0.0:8080 max_connections=10000 header_timeout=10s idle_timeout=75s workers cache_control=private,no-cache base_path=/ amounts=minor tls_cert_file tls_key_file tls_client_ca_file
 admin: listen=127.0.0.1:8081 tls_cert_file tls_key_file tls_client_ca_file
+access: mode=none tokens_file issuer audience jwks_url jwks_file algorithms=ES256,EdDSA,RS256 leeway=30s scope_claim=scope keys_max_age=1day protect_metrics=false
+audit: target=none file queue_records=10000 on_overflow=refuse trusted_proxies
 shutdown: grace_before_drain=0s timeout=25s
 telemetry: log_format log_filter=info otlp_endpoint trace_sample_ratio=0.01
 ";
@@ -143,6 +145,8 @@ fn the_manual_has_every_key_with_its_default() {
     Erasure::read(&mut reader.section("erasure"));
     Http::read(&mut reader.section("http"));
     Admin::read(&mut reader.section("admin"));
+    Access::read(&mut reader.section("access"));
+    Audit::read(&mut reader.section("audit"));
     Shutdown::read(&mut reader.section("shutdown"));
     Telemetry::read(&mut reader.section("telemetry"));
     let known: Vec<_> = reader.known().map(|(section, key)| format!("{section}.{key}")).collect();
@@ -157,7 +161,7 @@ fn sorted(mut names: Vec<String>) -> Vec<String> {
 
 #[test]
 fn the_examples_of_the_manual_are_legal() {
-    let files = ["credentials_file", "tls_", "url_file"];
+    let files = ["credentials_file", "tls_", "url_file", "tokens_file", "jwks_file"];
     let uncommented: Vec<_> = DEFAULTS
         .lines()
         .filter(|line| !files.iter().any(|file| line.contains(file)))
@@ -166,7 +170,8 @@ fn the_examples_of_the_manual_are_legal() {
             _ => line,
         })
         .collect();
-    load(&uncommented.join("\n"), &[], &[]).expect("valid");
+    // Those of an issuer are of use with a mode of their own alone.
+    load(&uncommented.join("\n"), &[], &["access.mode=jwt"]).expect("valid");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use std::time::SystemTime;
 
 use axum::Router;
 use axum::extract::{Path, Request, State};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::StatusCode;
@@ -25,10 +25,14 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use tower::Service as _;
 
 use self::database_pages::DatabasePages;
+use self::reject_pages::BASE;
 use super::Body;
+use super::audited::{Audited, Auditor, Question};
 use super::conditional::without_false_length;
+use super::guard::{Guard, vary};
 use super::problem::ProblemPages;
 use super::server::{RequestBody, Respond, ServerSpan, matched};
+use crate::access::{Access, Scope};
 use crate::cache::Cache;
 use crate::config::Settings;
 use crate::health::Health;
@@ -65,29 +69,67 @@ pub struct Admin {
     pub settings: Arc<Settings>,
     /// When the process started.
     pub started_at: SystemTime,
+    /// Records who looks at what; nothing where nobody wants to know.
+    pub auditor: Option<Auditor>,
+    /// Tells who may use this port; nothing where everybody may.
+    pub access: Option<Access>,
 }
 
 impl Admin {
     /// What answers the requests that come to the admin port.
     pub fn into_responder(self) -> impl Respond {
         let pages = DatabasePages::new(self.store.clone());
-        Routed(
-            Router::new()
-                .route("/livez", get(async || text(StatusCode::OK, "ok\n".to_owned())))
-                .route("/readyz", get(readiness::readyz))
-                .route("/metrics", get(metrics))
-                .route("/log-filter", get(log_filter::show).put(log_filter::change))
-                .merge(statusz::router(self.clone()))
-                .route("/problems", get(problems))
-                .route("/problems/{name}", get(problem))
-                .merge(orders::router(pages.clone()))
-                .merge(rejects::router(pages))
-                .layer(from_fn(async |request: Request, next: Next| {
-                    matched(&request);
-                    next.run(request).await
-                }))
-                .with_state(self),
-        )
+        let guard = self.access.clone().map(|access| Guard::new(access, self.metrics.clone()));
+        let router = Router::new()
+            .route("/livez", get(async || text(StatusCode::OK, "ok\n".to_owned())))
+            .route("/readyz", get(readiness::readyz))
+            .route("/metrics", get(metrics))
+            .route("/log-filter", get(log_filter::show).put(log_filter::change))
+            .merge(statusz::router(self.clone()))
+            .route("/problems", get(problems))
+            .route("/problems/{name}", get(problem))
+            .merge(orders::router(pages.clone()))
+            .merge(rejects::router(pages));
+        let router = match guard {
+            None => router,
+            Some(guard) => router.layer(from_fn_with_state(guard, admit)),
+        };
+        let router = router.layer(from_fn(async |request: Request, next: Next| {
+            matched(&request);
+            next.run(request).await
+        }));
+        let auditor = self.auditor.clone();
+        Audited::new(Routed(router.with_state(self)), auditor, BASE.into(), Question::of_admin)
+    }
+}
+
+/// The scope that a path of this port needs; nothing where everybody may ask: probes have no token.
+fn needed(path: &str, protects_metrics: bool) -> Option<&'static [Scope]> {
+    let is_below = |root: &str| {
+        path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    match path {
+        "/livez" | "/readyz" => None,
+        "/metrics" if !protects_metrics => None,
+        _ if is_below("/problems") || is_below("/static") => None,
+        _ if is_below("/rejects") => Some(&[Scope::RejectsRead]),
+        _ => Some(&[Scope::Admin]),
+    }
+}
+
+/// Lets a request through whose token allows it.
+async fn admit(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+    let Some(needed) = needed(request.uri().path(), guard.protects_metrics()) else {
+        return next.run(request).await;
+    };
+    match guard.admit(request.headers(), needed).await {
+        Ok(subject) => {
+            request.extensions_mut().insert(subject);
+            let mut response = next.run(request).await;
+            vary(response.headers_mut());
+            response
+        }
+        Err(refusal) => refusal.problem().response(BASE),
     }
 }
 

@@ -8,10 +8,13 @@ mod pages;
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderMap, HeaderValue};
 use serde::Serialize;
 
+use crate::access::Scope;
 use kind::Kind;
 pub(super) use pages::ProblemPages;
 
@@ -23,6 +26,7 @@ pub(super) struct Problem {
     detail: String,
     retry_after_seconds: Option<u32>,
     allow: Option<&'static str>,
+    challenge: Option<HeaderValue>,
 }
 
 impl Problem {
@@ -101,6 +105,14 @@ impl Problem {
         Self::new(Kind::InternalError, "a fault on our side, the log has the details")
     }
 
+    /// 503: what was asked for is not shown, for it cannot be recorded who asked.
+    pub(super) fn not_recorded(retry_after_seconds: u32) -> Self {
+        Self {
+            retry_after_seconds: Some(retry_after_seconds),
+            ..Self::new(Kind::NotRecorded, "the audit log cannot be written right now")
+        }
+    }
+
     /// 400: a list cannot have as many rows as were asked for; `detail` says how many it can.
     pub(super) fn invalid_limit(detail: &str) -> Self {
         Self::new(Kind::InvalidLimit, detail)
@@ -114,8 +126,61 @@ impl Problem {
         }
     }
 
+    /// 401: the request has no token.
+    pub(super) fn token_required() -> Self {
+        Self::new(Kind::TokenRequired, "a token is needed, as in Authorization: Bearer TOKEN")
+            .challenging("Bearer realm=\"waybill\"")
+    }
+
+    /// 401: the request has a token that does not count. Why, only the operator is told.
+    pub(super) fn invalid_token() -> Self {
+        Self::new(Kind::InvalidToken, "the token has ended, or is not accepted here")
+            .challenging("Bearer realm=\"waybill\", error=\"invalid_token\"")
+    }
+
+    /// 403: the token allows none of what is `needed`.
+    pub(super) fn insufficient_scope(needed: &[Scope]) -> Self {
+        let challenge = format!(
+            "Bearer realm=\"waybill\", error=\"insufficient_scope\", scope=\"{}\"",
+            needed.first().map_or("", |scope| scope.as_str())
+        );
+        let needed = needed.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" or ");
+        Self::new(Kind::InsufficientScope, format!("the token must have the scope {needed}"))
+            .challenging(&challenge)
+    }
+
+    /// 503: the keys that would tell whether the token counts are not known now.
+    pub(super) fn token_unverifiable(retry_after_seconds: u32) -> Self {
+        Self {
+            retry_after_seconds: Some(retry_after_seconds),
+            ..Self::new(
+                Kind::TokenUnverifiable,
+                "cannot tell right now whether this token is good: the keys of its issuer cannot \
+                 be had",
+            )
+        }
+    }
+
     fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), retry_after_seconds: None, allow: None }
+        Self {
+            kind,
+            detail: detail.into(),
+            retry_after_seconds: None,
+            allow: None,
+            challenge: None,
+        }
+    }
+}
+
+impl Problem {
+    /// The same with this `WWW-Authenticate` (RFC 6750, 3).
+    fn challenging(self, challenge: &str) -> Self {
+        Self { challenge: HeaderValue::from_str(challenge).ok(), ..self }
+    }
+
+    /// The value of `WWW-Authenticate`, if the problem is that of a token.
+    pub(super) fn challenge(&self) -> Option<HeaderValue> {
+        self.challenge.clone()
     }
 }
 
@@ -145,6 +210,9 @@ impl Problem {
         }
         if let Some(allow) = self.allow {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if let Some(challenge) = &self.challenge {
+            headers.insert(WWW_AUTHENTICATE, challenge.clone());
         }
         headers
     }
@@ -200,6 +268,11 @@ pub(in crate::http) mod tests {
             Problem::body_too_large(262_144),
             Problem::no_such_address(),
             Problem::internal(),
+            Problem::token_required(),
+            Problem::invalid_token(),
+            Problem::insufficient_scope(&[Scope::OrdersRead, Scope::OrdersReadMasked]),
+            Problem::token_unverifiable(5),
+            Problem::not_recorded(1),
             Problem::invalid_limit(
                 "`limit` is `0`; must be a whole number from 1 to 500, given once",
             ),

@@ -9,6 +9,7 @@ mod many;
 mod observe;
 mod page;
 mod routes;
+mod view;
 
 #[cfg(test)]
 pub(super) use super::problem::tests::transcript;
@@ -19,7 +20,9 @@ use http::HeaderValue;
 
 pub use page::Pages;
 
+use super::audited::{Audited, Auditor, Question};
 use super::server::Respond;
+use crate::access::Access;
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
 use hot_path::HotPath;
@@ -38,17 +41,24 @@ pub struct Site {
     pub base_path: Arc<str>,
     /// Renders the pages, with links below the base path.
     pub pages: Pages,
+    /// Records who asks for orders; nothing where nobody wants to know.
+    pub auditor: Option<Auditor>,
+    /// Tells who may see orders; nothing where everybody may.
+    pub access: Option<Access>,
 }
 
 impl Site {
     /// What answers the requests that come to the site's port.
     pub fn into_responder(self) -> impl Respond {
-        HotPath::new(
+        let (base_path, auditor) = (Arc::clone(&self.base_path), self.auditor.clone());
+        let responder = HotPath::new(
             self.lookup.clone(),
             self.metrics.clone(),
             self.cache_control.clone(),
             Arc::clone(&self.base_path),
+            self.access.clone(),
             routes::router(self),
-        )
+        );
+        Audited::new(responder, auditor, base_path, Question::of_site)
     }
 }

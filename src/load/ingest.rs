@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use http::HeaderValue;
 use order::generate::{Generated, Generator, Mix};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -49,12 +50,13 @@ impl Ingest {
         settings: &Settings,
         tls: &ClientTls,
         service: Replica,
+        authorization: Option<HeaderValue>,
     ) -> anyhow::Result<Self> {
         let broker = &settings.broker;
         let options = crate::broker::options(broker, "")?;
         let link = Link::connect(options, &broker.channel, START_WITHIN, |_| ()).await;
         let link = link.with_context(|| format!("cannot connect to {}", broker.url.addresses))?;
-        let asker = Asker::new(tls, service);
+        let asker = Asker::new(tls, service, authorization);
         asker.until_reached(START_WITHIN).await?;
         Ok(Self { link, asker })
     }

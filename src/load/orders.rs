@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, ensure};
 use backon::Retryable as _;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use http::StatusCode;
 use http::header::ETAG;
+use http::{HeaderValue, StatusCode};
 use tokio::time::{Instant, timeout};
 
 use crate::http_client::HttpClient;
@@ -60,7 +60,7 @@ pub async fn newest(store: &Store, most: usize) -> anyhow::Result<Vec<String>> {
     Ok(std::mem::take(&mut uids.lock().unwrap_or_else(PoisonError::into_inner)))
 }
 
-/// Asks the service for each of `uids` until it has all of them.
+/// Asks the service for each of `uids` until it has all of them, with this `authorization`.
 ///
 /// # Errors
 /// It does not have one within a minute, which is named.
@@ -68,8 +68,9 @@ pub async fn known(
     tls: &ClientTls,
     service: &Replica,
     uids: Vec<String>,
+    authorization: Option<HeaderValue>,
 ) -> anyhow::Result<Vec<Known>> {
-    let client = HttpClient::new(tls, MAX_ANSWER);
+    let client = HttpClient::new(tls, MAX_ANSWER).with_authorization(authorization);
     let (client, service) = (&client, &service);
     let answers = stream::iter(uids).map(|uid| async move {
         let address = format!("{service}/api/v1/orders/{uid}");

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fastrand::Rng;
+use http::HeaderValue;
 use serde::Serialize;
 
 use super::expectation::UNKNOWN_PREFIX;
@@ -41,13 +42,20 @@ pub struct Targets<'a> {
     orders: &'a [Known],
     rng: Rng,
     new_connections: f64,
+    authorization: Option<String>,
 }
 
 impl<'a> Targets<'a> {
     /// Requests to `service` for these orders. For the same `seed` they are the same.
     #[must_use]
     pub fn new(service: &'a Replica, orders: &'a [Known], seed: u64) -> Self {
-        Self { service, orders, rng: Rng::with_seed(seed), new_connections: 0.0 }
+        Self {
+            service,
+            orders,
+            rng: Rng::with_seed(seed),
+            new_connections: 0.0,
+            authorization: None,
+        }
     }
 
     /// Has this share of the requests, from 0 to 1, ask for their connection to be closed after
@@ -55,6 +63,14 @@ impl<'a> Targets<'a> {
     #[must_use]
     pub fn with_new_connections(mut self, share: f64) -> Self {
         self.new_connections = share;
+        self
+    }
+
+    /// Has every request send this token.
+    #[must_use]
+    pub fn with_authorization(mut self, authorization: Option<&HeaderValue>) -> Self {
+        let text = authorization.and_then(|value| value.to_str().ok());
+        self.authorization = text.map(str::to_owned);
         self
     }
 
@@ -75,6 +91,9 @@ impl<'a> Targets<'a> {
             let mut target = self.target(kind, number);
             if self.rng.f64() < self.new_connections {
                 target.header.insert("Connection", ["close".to_owned()]);
+            }
+            if let Some(authorization) = &self.authorization {
+                target.header.insert("Authorization", [authorization.clone()]);
             }
             serde_json::to_writer(&mut *output, &target)?;
             output.write_all(b"\n")?;
@@ -154,6 +173,19 @@ mod tests {
             miss["url"].as_str().unwrap().strip_prefix("http://127.0.0.1:8080/api/v1/orders/");
         let uid = order::OrderUid::try_from(uid.unwrap()).expect("a well-formed id");
         assert!(uid.as_str().starts_with(UNKNOWN_PREFIX), "{uid}");
+    }
+
+    #[test]
+    fn every_request_sends_the_token() {
+        let service: Replica = "http://127.0.0.1:8080".parse().unwrap();
+        let orders = [Known { uid: "order".to_owned(), etag: "\"tag\"".to_owned() }];
+        let mut output = Vec::new();
+        let value = HeaderValue::from_static("Bearer x");
+        let targets = Targets::new(&service, &orders, 3).with_authorization(Some(&value));
+        let mix = "hits=1,misses=1,pages=1,unchanged=1,many=1".parse().unwrap();
+        targets.write(&mix, 10, &mut output).unwrap();
+        let text = String::from_utf8(output).unwrap();
+        assert_eq!(text.matches(r#""Authorization":["Bearer x"]"#).count(), 10);
     }
 
     #[test]

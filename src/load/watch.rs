@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures_util::future::join_all;
+use http::HeaderValue;
 use tokio::net::lookup_host;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -46,12 +47,18 @@ impl Watch {
     ///
     /// # Errors
     /// `output` cannot be written, or no certificate can be for the host of a URL.
-    pub(crate) fn new(urls: &[MetricsUrl], tls: &ClientTls, output: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        urls: &[MetricsUrl],
+        tls: &ClientTls,
+        output: &Path,
+        authorization: Option<&HeaderValue>,
+    ) -> anyhow::Result<Self> {
         let file = OpenOptions::new().append(true).create(true).open(output);
         let file = file.with_context(|| format!("cannot write {}", output.display()))?;
         let clients = urls.iter().map(|url| {
             let host = url.host();
             let client = HttpClient::of_host(tls, MAX_ANSWER, host);
+            let client = client.map(|it| it.with_authorization(authorization.cloned()));
             Ok((url.clone(), client.with_context(|| format!("`{host}` is no name of a host"))?))
         });
         let urls = clients.collect::<anyhow::Result<_>>()?;

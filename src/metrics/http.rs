@@ -12,8 +12,10 @@ const METHODS: [&str; 4] = ["get", "head", "post", "other"];
 const ROUTES: [&str; 6] = ["order_api", "orders_lookup", "order_page", "index", "static", "other"];
 /// Those where orders are asked for.
 const ORDER_ROUTES: [&str; 3] = ["order_api", "orders_lookup", "order_page"];
-const CODES: [&str; 12] =
-    ["200", "303", "304", "400", "404", "405", "408", "413", "414", "500", "503", "other"];
+const CODES: [&str; 14] = [
+    "200", "303", "304", "400", "401", "403", "404", "405", "408", "413", "414", "500", "503",
+    "other",
+];
 
 /// Requests by route and answer.
 #[derive(Debug)]

@@ -7,13 +7,14 @@ use super::Error;
 
 /// Privilege and relation of each grant. The service may add orders but never change or remove
 /// one; what it does not use itself is for people who query with its role.
-const GRANTS: [(&str, &str, Use); 11] = [
+const GRANTS: [(&str, &str, Use); 12] = [
     ("select", "orders", Use::Read),
     ("insert", "orders", Use::Write),
     ("select", "rejected_messages", Use::Read),
     ("insert", "rejected_messages", Use::Write),
     ("delete", "rejected_messages", Use::Write),
     ("select", "erasures", Use::Read),
+    ("insert", "audit_records", Use::Audit),
     ("select", "order_details", Use::ByPeople),
     ("select", "order_deliveries", Use::ByPeople),
     ("select", "order_payments", Use::ByPeople),
@@ -28,6 +29,8 @@ enum Use {
     Read,
     /// The service, and commands that write.
     Write,
+    /// The service and commands, where `audit.target` is `postgres`.
+    Audit,
     /// Not for the service itself.
     ByPeople,
 }
@@ -51,8 +54,8 @@ impl Rights {
     /// the functions that put it on record.
     pub(super) fn of_erasing() -> Self {
         Self {
-            privileges: vec!["select"; 3],
-            relations: vec!["orders", "rejected_messages", "erasures"],
+            privileges: vec!["select", "select", "select", "insert"],
+            relations: vec!["orders", "rejected_messages", "erasures", "audit_records"],
             functions: &[
                 "lock_for_erasure()",
                 "erase_orders(bytea[], timestamptz[], text[], text[], bigint[])",

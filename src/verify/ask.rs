@@ -7,7 +7,7 @@ use std::time::Duration;
 use backon::Retryable as _;
 use http::header::RETRY_AFTER;
 use http::uri::Scheme;
-use http::{StatusCode, Uri};
+use http::{HeaderValue, StatusCode, Uri};
 use tokio::time::{Instant, timeout};
 
 use crate::digest::Sha256Digest;
@@ -76,8 +76,13 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(tls: &ClientTls, patience: Duration) -> Self {
-        Self { client: HttpClient::new(tls, MAX_ANSWER), patience }
+    pub(super) fn new(
+        tls: &ClientTls,
+        patience: Duration,
+        authorization: Option<HeaderValue>,
+    ) -> Self {
+        let client = HttpClient::new(tls, MAX_ANSWER).with_authorization(authorization);
+        Self { client, patience }
     }
 
     /// Asks until there is an answer. Only "cannot tell now, ask again" is asked again; every

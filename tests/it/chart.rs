@@ -21,7 +21,8 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 /// The files in `charts/waybill/ci`, without their ending.
-const CASES: [&str; 6] = ["defaults", "minimal", "ha", "external", "everything", "tls"];
+const CASES: [&str; 8] =
+    ["defaults", "minimal", "ha", "external", "everything", "tls", "tokens", "jwt"];
 
 /// A file or folder of the repository.
 fn repository(path: &str) -> PathBuf {

@@ -1,7 +1,9 @@
 //! The whole service, tested from outside.
 
+mod access;
 mod api_clients;
 mod architecture;
+mod audit;
 mod base_path;
 mod bounded;
 mod broker_login;

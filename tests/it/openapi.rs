@@ -9,6 +9,7 @@ use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use serde_json::Value;
 
+use crate::access::{self, REJECTS};
 use crate::problems;
 use crate::service::{MODEL, MODEL_UID, Replica, Reply, World};
 
@@ -62,6 +63,21 @@ fn cases(etag: &str) -> Vec<Case> {
         Case { headers: vec![("if-none-match".to_owned(), etag.to_owned())], ..case(MODEL_UID) },
         Case { query: format!("?{}", "q".repeat(3_000)), ..case("nobody-knows") },
         Case { headers: many(101), ..case(MODEL_UID) },
+    ]
+}
+
+/// One request for each answer to what a token allows, and which replica gives it: the first wants
+/// a token, the second cannot tell which are good.
+fn token_cases<'a>(guarded: &'a Replica, keyless: &'a Replica) -> Vec<(&'a Replica, Case)> {
+    let with = |token: &str| Case {
+        headers: vec![("authorization".to_owned(), format!("Bearer {token}"))],
+        ..case(MODEL_UID)
+    };
+    vec![
+        (guarded, case(MODEL_UID)),
+        (guarded, with("nobodys-token")),
+        (guarded, with(REJECTS)),
+        (keyless, with("eyJhbGciOiJFZERTQSJ9.e30.AA")),
     ]
 }
 
@@ -155,13 +171,18 @@ async fn every_answer_is_described_and_every_description_is_answered() {
     ];
     let without_database = world.start("alone", &nowhere).await;
 
+    let guarded = access::guarded(&world, "guarded").await;
+    let keyless = access::without_keys(&world, "keyless").await;
+    let token_cases = token_cases(&guarded, &keyless);
+
     let description = description();
     // The bodies of all answers of which there are examples. Of a body that is slow the page has one.
     let (_, slow) = problems::example(&replica, "/problems/request-body-timeout").await;
     let mut bodies = BTreeSet::from([problems::document(&slow).to_string()]);
     for (path, item) in description["paths"].as_object().expect("paths") {
         if path == LOOKUP {
-            lookup_is_described(&replica, &description, &item["post"], &mut bodies).await;
+            let operation = &item["post"];
+            lookup_is_described(&replica, &token_cases, &description, operation, &mut bodies).await;
             continue;
         }
         let mut answered: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
@@ -187,6 +208,9 @@ async fn every_answer_is_described_and_every_description_is_answered() {
                 replies.push(ask(&replica, &method, path, &case).await);
             }
             replies.push(ask(&without_database, &method, path, &case("nobody-knows")).await);
+            for (replica, case) in &token_cases {
+                replies.push(ask(replica, &method, path, case).await);
+            }
             for reply in replies {
                 assert_described(&description, operation, &method, &reply, &mut bodies);
                 answered.entry(name).or_default().insert(reply.status.as_str().to_owned());
@@ -213,6 +237,7 @@ async fn every_answer_is_described_and_every_description_is_answered() {
 
 async fn lookup_is_described(
     replica: &Replica,
+    token_cases: &[(&Replica, Case)],
     description: &Value,
     operation: &Value,
     answered_bodies: &mut BTreeSet<String>,
@@ -223,6 +248,9 @@ async fn lookup_is_described(
     }
     for case in cases("").into_iter().filter(|case| case.query.len() + case.headers.len() > 100) {
         replies.push(ask(replica, &Method::POST, LOOKUP, &case).await);
+    }
+    for (replica, case) in token_cases {
+        replies.push(ask(replica, &Method::POST, LOOKUP, case).await);
     }
     let mut answered = BTreeSet::from(["408".to_owned()]);
     for reply in replies {

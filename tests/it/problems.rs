@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::service::{Replica, World};
+use crate::{access, audit};
 
 /// Where a service without its database is, so that nothing can be told.
 const NOWHERE: [(&str, &str); 4] = [
@@ -105,6 +106,9 @@ async fn every_page_shows_what_the_service_answers() {
     let replica = world.serve("well").await;
     let alone = world.start("alone", &NOWHERE).await;
     world.erase("erased-order").await;
+    let guarded = access::guarded(&world, "guarded").await;
+    let keyless = access::without_keys(&world, "keyless").await;
+    let unrecorded = audit::unrecorded(&world, "unrecorded").await;
     let pages = pages(&replica, replica.site.port()).await;
     assert!(pages.len() > 10, "{pages:?}");
     let answered = pages.iter().map(async |page| {
@@ -116,6 +120,11 @@ async fn every_page_shows_what_the_service_answers() {
             // No request makes it fail; the tests of the routes have a handler that panics.
             "/problems/internal-error" => return,
             "/problems/database-unavailable" => alone.admin.port(),
+            "/problems/token-required"
+            | "/problems/invalid-token"
+            | "/problems/insufficient-scope" => guarded.site.port(),
+            "/problems/not-recorded" => unrecorded.site.port(),
+            "/problems/token-unverifiable" => keyless.site.port(),
             "/problems/invalid-limit" | "/problems/invalid-log-filter" => replica.admin.port(),
             _ => replica.site.port(),
         };

@@ -8,6 +8,15 @@ fail() {
     exit 1
 }
 
+# With the token of the Secret that tests.tokenSecret names, if there is one.
+get() { # URL
+    if test -f /etc/waybill/token/token; then
+        wget -qO- -T 5 --header "Authorization: Bearer $(cat /etc/waybill/token/token)" "$1"
+    else
+        wget -qO- -T 5 "$1"
+    fi
+}
+
 # busybox' nslookup does not complete names.
 domain=$(sed -n 's/^search \([^ ]*\).*/\1/p' /etc/resolv.conf)
 replicas=$(nslookup "$REPLICAS.$domain" | awk '/^Name:/ { found = 1 } found && /^Address/ { print $NF }' | sort -u)
@@ -29,14 +38,14 @@ eventually() { # WHAT COMMAND...
 }
 
 metric() { # ADDRESS SERIES
-    wget -qO- -T 5 "$ADMIN_SCHEME://$(host "$1"):8081/metrics" | awk -v series="$2" '$1 == series { print $2 }'
+    get "$ADMIN_SCHEME://$(host "$1"):8081/metrics" | awk -v series="$2" '$1 == series { print $2 }'
 }
 
-wget -qO- -T 5 "$SITE/" | grep -q '<form' || fail "the page at $SITE/"
+get "$SITE/" | grep -q '<form' || fail "the page at $SITE/"
 echo "PASS the page at $SITE/"
 
 same_bytes() { # URL SHA256
-    test "$(wget -qO- -T 5 "$1" | sha256sum | cut -d' ' -f1)" = "$2"
+    test "$(get "$1" | sha256sum | cut -d' ' -f1)" = "$2"
 }
 sed -n 's/.*"uid":"\([^"]*\)".*"sha256":"\([^"]*\)".*"expected":"stored".*/\1 \2/p' /scratch/receipt.ndjson >/scratch/stored
 orders=$(wc -l </scratch/stored)

@@ -36,6 +36,12 @@
 {{- end }}
 {{- end }}
 
+{{- define "waybill.egress.issuer" -}}
+{{- if dig "access" "jwks_url" "" .Values.settings -}}
+{{ include "waybill.egress.outside" (list .Values.networkPolicy.issuerTo (list .Values.networkPolicy.issuerPort)) }}
+{{- end }}
+{{- end }}
+
 {{/* Called with (list $ "component" ports). */}}
 {{- define "waybill.egress.component" -}}
 - to:

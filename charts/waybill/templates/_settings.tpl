@@ -79,6 +79,16 @@ env:
 - name: WAYBILL_DATABASE__URL_FILE
   value: /etc/waybill/database/url
 {{- include "waybill.tls.env" $root }}
+{{- range $section := list "access" "audit" }}
+{{- range $key, $value := index $root.Values.settings $section }}
+- name: WAYBILL_{{ upper $section }}__{{ upper $key }}
+  value: {{ include "waybill.scalar" $value | quote }}
+{{- end }}
+{{- end }}
+{{- if $root.Values.access.existingSecret }}
+- name: WAYBILL_ACCESS__TOKENS_FILE
+  value: /etc/waybill/access/tokens.toml
+{{- end }}
 {{- else }}
 - name: WAYBILL_DATABASE__URL
   valueFrom:

@@ -39,6 +39,22 @@ pub struct Details {
     pub oof_shard: String,
 }
 
+/// What stands in place of a masked value, whatever its length was.
+pub const MASK: &str = "***";
+
+impl Details {
+    /// The same order without what leads to the person: name, phone, postal code, address, email
+    /// and the id of the customer are [`MASK`], empty ones too. Town and region stay.
+    #[must_use]
+    pub fn masked(mut self) -> Self {
+        let Delivery { name, phone, zip, city: _, address, region: _, email } = &mut self.delivery;
+        for personal in [name, phone, zip, address, email, &mut self.customer_id] {
+            MASK.clone_into(personal);
+        }
+        self
+    }
+}
+
 /// To whom an order goes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {

@@ -19,7 +19,7 @@ use crate::verify::Replica;
 const WITHIN: Duration = Duration::from_secs(10);
 
 /// No order is longer: the broker would not take it.
-const MAX_ANSWER: usize = 64 << 20;
+pub(super) const MAX_ANSWER: usize = 64 << 20;
 
 /// What nothing here can look into.
 const OUT_OF_REACH: [&str; 5] = [
@@ -64,12 +64,11 @@ fn display<S: serde::Serializer>(url: &Replica, serializer: S) -> Result<S::Ok, 
 pub(super) async fn run(
     uid: &OrderUid,
     replicas: &[Replica],
+    client: &HttpClient,
     output: Output,
     store: &Store,
 ) -> anyhow::Result<ExitCode> {
     let Traces { erasure, is_stored, rejects } = store.traces(uid).await?;
-    store.close().await;
-    let client = HttpClient::new(MAX_ANSWER);
     let mut asked = Vec::new();
     for url in replicas {
         let address = format!("{url}/api/v1/orders/{uid}");

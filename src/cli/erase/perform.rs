@@ -83,7 +83,6 @@ pub(super) async fn run(
             Line { uid, uid_sha256, result }
         }));
     }
-    store.close().await;
     report.print(output)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -89,7 +89,6 @@ pub(super) async fn apply(
         recorded += written.recorded.len() as u64;
     }
     let swept = persist(patience, || store.sweep_erased()).await?;
-    store.close().await;
     let applied = Applied {
         erasures: erasures.len() as u64,
         recorded,

@@ -11,6 +11,7 @@ use indicatif::HumanCount;
 
 use crate::cli::progress::counted;
 use crate::cli::tls::TlsArgs;
+use crate::cli::token::TokenArgs;
 use crate::config::Settings;
 use crate::load::ingest::{Ingest, Results, Stage};
 use crate::load::ingested::Order;
@@ -55,6 +56,8 @@ pub(in crate::cli) struct Args {
     no_fail: bool,
     #[command(flatten)]
     tls: TlsArgs,
+    #[command(flatten)]
+    token: TokenArgs,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -86,7 +89,8 @@ async fn measure(args: &Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     let cannot_make = || format!("cannot make the directory {}", args.output.display());
     std::fs::create_dir_all(&args.output).with_context(cannot_make)?;
     let tls = args.tls.client(args.url.is_https())?;
-    let ingest = Ingest::connect(settings, &tls, args.url.clone()).await?;
+    let authorization = args.token.authorization()?;
+    let ingest = Ingest::connect(settings, &tls, args.url.clone(), authorization).await?;
     let mut is_whole = true;
     for &rate in &args.rates {
         let stage = Stage { rate, duration: args.duration };

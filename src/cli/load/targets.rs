@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -9,6 +10,7 @@ use anyhow::{Context as _, ensure};
 use fastrand::Rng;
 
 use crate::cli::tls::TlsArgs;
+use crate::cli::token::TokenArgs;
 use crate::config::Settings;
 use crate::load::mix::{Kind, Mix};
 use crate::load::orders;
@@ -63,6 +65,9 @@ pub(in crate::cli) struct Args {
     output: PathBuf,
     #[command(flatten)]
     tls: TlsArgs,
+    // The requests then hold the token, so that a file of them is the owner's alone.
+    #[command(flatten)]
+    token: TokenArgs,
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -86,8 +91,9 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
         uids.truncate(args.count as usize);
     }
     let tls = args.tls.client(args.url.is_https())?;
-    let orders = orders::known(&tls, &args.url, uids).await?;
-    let targets = Targets::new(&args.url, &orders, seed);
+    let authorization = args.token.authorization()?;
+    let orders = orders::known(&tls, &args.url, uids, authorization.clone()).await?;
+    let targets = Targets::new(&args.url, &orders, seed).with_authorization(authorization.as_ref());
     let targets = targets.with_new_connections(args.new_connections);
     if args.output == Path::new("-") {
         let mut stdout = BufWriter::new(io::stdout().lock());
@@ -95,12 +101,17 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
         stdout.flush()?;
     } else {
         let name = args.output.display();
-        let file = File::create(&args.output).with_context(|| format!("cannot write {name}"))?;
+        let file = create(&args.output).with_context(|| format!("cannot write {name}"))?;
         let mut file = BufWriter::new(file);
         let written = targets.write(&args.mix, args.count, &mut file).and_then(|()| file.flush());
         written.with_context(|| format!("cannot write {name}"))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A file that others cannot read: the requests may hold a token.
+fn create(path: &Path) -> io::Result<File> {
+    File::options().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
 fn needs_orders(mix: &Mix, count: u32) -> bool {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::cli::tls::TlsArgs;
+use crate::cli::token::TokenArgs;
 use crate::config::Settings;
 use crate::load::watch::{MetricsUrl, StageServer, Watch};
 use crate::signals::Signals;
@@ -34,6 +35,8 @@ pub(in crate::cli) struct Args {
     listen: Option<SocketAddr>,
     #[command(flatten)]
     tls: TlsArgs,
+    #[command(flatten)]
+    token: TokenArgs,
 }
 
 /// Samples until a signal.
@@ -43,7 +46,8 @@ pub(super) async fn run(
     signals: &Signals,
 ) -> anyhow::Result<ExitCode> {
     let tls = args.tls.client(args.metrics.iter().any(MetricsUrl::is_https))?;
-    let mut watch = Watch::new(&args.metrics, &tls, &args.output)?;
+    let authorization = args.token.authorization()?;
+    let mut watch = Watch::new(&args.metrics, &tls, &args.output, authorization.as_ref())?;
     let directory = match args.output.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),

@@ -29,6 +29,13 @@ pub(in crate::cli) struct Args {
     output: Option<PathBuf>,
 }
 
+impl Args {
+    /// The filters that choose the rejects, for the audit log.
+    pub(super) fn targets(&self) -> Vec<String> {
+        self.filters.told()
+    }
+}
+
 pub(super) async fn run(args: &Args, store: Store, signals: &Signals) -> anyhow::Result<ExitCode> {
     let filters = &args.filters;
     let pager = Pager::new(store, filters.filter(), Direction::OLDEST_FIRST, filters.limit());

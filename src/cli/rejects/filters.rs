@@ -40,6 +40,18 @@ impl Filters {
         }
     }
 
+    /// What stands on the command line, for the audit log.
+    pub(super) fn told(&self) -> Vec<String> {
+        let mut told: Vec<_> =
+            self.reasons.iter().map(|reason| format!("reason={}", reason.as_str())).collect();
+        for (name, moment) in [("since", self.since), ("until", self.until)] {
+            told.extend(moment.map(|moment| format!("{name}={moment}")));
+        }
+        told.extend(self.channel.iter().map(|channel| format!("channel={channel}")));
+        told.extend(self.limit.map(|limit| format!("limit={limit}")));
+        told
+    }
+
     /// The most that may be looked at.
     pub(super) fn limit(&self) -> u64 {
         self.limit.unwrap_or(u64::MAX)

@@ -31,6 +31,13 @@ pub(in crate::cli) struct Args {
     yes: bool,
 }
 
+impl Args {
+    /// The filters that choose the rejects, for the audit log.
+    pub(super) fn targets(&self) -> Vec<String> {
+        self.filters.told()
+    }
+}
+
 pub(super) async fn run(args: &Args, store: &Store, signals: &Signals) -> anyhow::Result<ExitCode> {
     let filter = args.filters.filter();
     let span = tokio::select! {

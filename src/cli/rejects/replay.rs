@@ -28,6 +28,19 @@ pub(in crate::cli) struct Args {
     dry_run: bool,
 }
 
+impl Args {
+    /// The rejects, or the filters that choose them, for the audit log.
+    pub(super) fn targets(&self) -> Vec<String> {
+        let ids = self.ids.iter().map(i64::to_string);
+        ids.chain(self.filters.told()).collect()
+    }
+
+    /// Whether it changes anything.
+    pub(super) fn is_change(&self) -> bool {
+        !self.dry_run
+    }
+}
+
 /// How many came to what.
 #[derive(Default)]
 struct Tally {

@@ -21,6 +21,13 @@ pub(in crate::cli) struct Args {
     raw: bool,
 }
 
+impl Args {
+    /// What is shown, for the audit log.
+    pub(super) fn targets(&self) -> Vec<String> {
+        vec![self.id.to_string()]
+    }
+}
+
 pub(super) async fn run(args: &Args, store: &Store) -> anyhow::Result<ExitCode> {
     let filter = RejectFilter { ids: Some(vec![args.id]), ..RejectFilter::default() };
     let mut found = store.rejects(&filter, Direction::OLDEST_FIRST, 1).await?;

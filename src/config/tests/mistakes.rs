@@ -135,6 +135,35 @@ const MISTAKES: &[(&str, &str)] = &[
         "`http.cache_control` from --set is `a\\nb`; it must be the value of a Cache-Control header such as `private, no-cache`",
     ),
     ("http.amounts=cents", "`http.amounts` from --set is `cents`; it must be `minor` or `major`"),
+    ("access.mode=on", "`access.mode` from --set is `on`; it must be `none`, `tokens` or `jwt`"),
+    (
+        "access.tokens_file=/nowhere",
+        "`access.tokens_file` from --set is `/nowhere`; it must be a file that can be read",
+    ),
+    (
+        "access.jwks_url=https://me:pw@h/keys",
+        "`access.jwks_url` from --set is `***`: it holds a user or a password; it must be a URL such as `https://issuer.example/jwks.json`, without user and password",
+    ),
+    (
+        "access.jwks_url=ftp://h/keys",
+        "`access.jwks_url` from --set is `***`: it begins with neither `https://` nor `http://`; it must be a URL such as `https://issuer.example/jwks.json`, without user and password",
+    ),
+    (
+        "access.algorithms=RS256, none",
+        "`access.algorithms` from --set is `RS256, none`; it must be a list such as `ES256, EdDSA, RS256`, of ES256, ES384, EdDSA, RS256, RS384, RS512, PS256, PS384 and PS512; `none` and the algorithms of shared secrets (HS256 and the like) are never accepted",
+    ),
+    (
+        "access.algorithms=HS256",
+        "`access.algorithms` from --set is `HS256`; it must be a list such as `ES256, EdDSA, RS256`, of ES256, ES384, EdDSA, RS256, RS384, RS512, PS256, PS384 and PS512; `none` and the algorithms of shared secrets (HS256 and the like) are never accepted",
+    ),
+    (
+        "access.leeway=1h",
+        "`access.leeway` from --set is `1h`; it must be a duration such as `30s` or `500ms` from 0s to 10m",
+    ),
+    (
+        "access.keys_max_age=1s",
+        "`access.keys_max_age` from --set is `1s`; it must be a duration such as `30s` or `500ms` from 1m to 30days",
+    ),
     (
         "shutdown.timeout=0s",
         "`shutdown.timeout` from --set is `0s`; it must be a duration such as `30s` or `500ms` from 1s to 1h",
@@ -252,6 +281,57 @@ fn settings_that_contradict_each_other_are_refused() {
         ),
     ] {
         assert_eq!(problems("", &[], &set), [problem]);
+    }
+    let jwt = ["access.mode=jwt", "access.issuer=i", "access.audience=a"];
+    let (url, file) = ("access.jwks_url=http://h/keys", "access.jwks_file=Cargo.toml");
+    let needs = |key: &str, mode: &str| {
+        format!("setting `access.{key}` is not set; `access.mode` is `{mode}`, which needs it")
+    };
+    let unused = |key: &str, mode: &str, needed: &str| {
+        format!(
+            "setting `access.{key}` contradicts `access.mode`, which is `{mode}`: the first is not \
+             used; the second must be `{needed}`, or the first be left out"
+        )
+    };
+    for (set, told) in [
+        (vec!["access.mode=tokens"], vec![needs("tokens_file", "tokens")]),
+        (
+            vec!["access.mode=jwt"],
+            vec![
+                needs("issuer", "jwt"),
+                needs("audience", "jwt"),
+                needs("jwks_url` or `access.jwks_file", "jwt"),
+            ],
+        ),
+        (vec!["access.tokens_file=Cargo.toml"], vec![unused("tokens_file", "none", "tokens")]),
+        (vec![url], vec![unused("jwks_url", "none", "jwt")]),
+        (
+            vec!["access.mode=tokens", "access.tokens_file=Cargo.toml", file],
+            vec![unused("jwks_file", "tokens", "jwt")],
+        ),
+        (
+            [&jwt[..], &[url, file]].concat(),
+            vec![
+                "setting `access.jwks_url` contradicts `access.jwks_file`: only one of the two may \
+                 be set"
+                    .to_owned(),
+            ],
+        ),
+    ] {
+        assert_eq!(problems("", &[], &set), told, "{set:?}");
+    }
+    for cache_control in
+        ["public, max-age=60", "no-cache", "private, s-maxage=1", "PUBLIC, private"]
+    {
+        let cache_control = format!("http.cache_control={cache_control}");
+        let told = problems("", &[], &[&jwt[..], &[url, &cache_control]].concat());
+        let [told] = told.as_slice() else { panic!("one mistake, not {told:#?}") };
+        assert!(told.contains("contradicts setting `http.cache_control` from --set"), "{told}");
+        load("", &[], &[&*cache_control]).expect("without tokens it is for who runs it to say");
+    }
+    for cache_control in ["private", "No-Store", "max-age=60, private"] {
+        let cache_control = format!("http.cache_control={cache_control}");
+        load("", &[], &[&jwt[..], &[url, &cache_control]].concat()).expect(&cache_control);
     }
     let free_ports = ["http.listen=127.0.0.1:0", "admin.listen=127.0.0.1:0"];
     load("", &[], &free_ports).expect("two free ports differ");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Problem;
 use super::kind::Kind;
+use crate::access::Scope;
 
 /// A type of problem in words.
 pub(super) struct Explanation {
@@ -22,7 +23,7 @@ pub(super) struct Explanation {
 }
 
 /// Every type of problem that is sent: those of the API, then those of the admin port.
-pub(super) const EXPLANATIONS: [Explanation; 14] = [
+pub(super) const EXPLANATIONS: [Explanation; 19] = [
     Explanation {
         kind: Kind::OrderNotFound,
         what: "Postgres was asked after the request came, and has no order with this id.",
@@ -131,6 +132,53 @@ pub(super) const EXPLANATIONS: [Explanation; 14] = [
         when: Some("Because of a fault of the service:"),
         request: "GET /api/v1/orders/b563feb7b2b84b6test",
         answer: || Problem::internal(),
+    },
+    Explanation {
+        kind: Kind::NotRecorded,
+        what: "Who asks for what is recorded here, and the record cannot be written now. Nothing \
+               is shown that is not recorded.",
+        advice: "Ask again after as many seconds as Retry-After says. If it lasts, tell the \
+                 operator: the log of the service has the cause.",
+        when: Some("Where audit.on_overflow is refuse, while the audit log cannot be written:"),
+        request: "GET /api/v1/orders/b563feb7b2b84b6test",
+        answer: || Problem::not_recorded(1),
+    },
+    Explanation {
+        kind: Kind::TokenRequired,
+        what: "Tokens are needed here, and the request has none. Nothing was looked up.",
+        advice: "Send a token in the header field Authorization. Who runs the service gives tokens \
+                 out, or says whose are accepted. A token in the address or the body does not count.",
+        when: Some("Where access.mode is tokens or jwt:"),
+        request: "GET /api/v1/orders/b563feb7b2b84b6test",
+        answer: || Problem::token_required(),
+    },
+    Explanation {
+        kind: Kind::InvalidToken,
+        what: "The token of the request is not accepted: it has ended, or is of somebody else, or \
+               for something else. Nothing was looked up.",
+        advice: "Get a new token and send the request again. If a new one is not accepted either, \
+                 ask the operator: the metric waybill_access_refusals_total tells the reason.",
+        when: Some("Where access.mode is tokens or jwt:"),
+        request: "GET /api/v1/orders/b563feb7b2b84b6test\nauthorization: Bearer nobodys-token",
+        answer: || Problem::invalid_token(),
+    },
+    Explanation {
+        kind: Kind::InsufficientScope,
+        what: "The token of the request is good, but does not allow this. Nothing was looked up.",
+        advice: "Get a token with a scope that the detail names; asking again with this one is of \
+                 no use.",
+        when: Some("With a token of the scope rejects:read alone:"),
+        request: "GET /api/v1/orders/b563feb7b2b84b6test\nauthorization: Bearer token-for-rejects",
+        answer: || Problem::insufficient_scope(&[Scope::OrdersRead, Scope::OrdersReadMasked]),
+    },
+    Explanation {
+        kind: Kind::TokenUnverifiable,
+        what: "Whether the token of the request is good is not known: the issuer of tokens does \
+               not answer, and its keys are not known, or not new enough. Nothing was looked up.",
+        advice: "Keep the token, and ask again after as many seconds as Retry-After says.",
+        when: Some("Where access.mode is jwt, while the issuer is away:"),
+        request: "GET /api/v1/orders/b563feb7b2b84b6test\nauthorization: Bearer eyJhbGciOiJFZERTQSJ9.e30.AA",
+        answer: || Problem::token_unverifiable(5),
     },
     Explanation {
         kind: Kind::InvalidLimit,

@@ -28,6 +28,16 @@ pub(in crate::http) enum Kind {
     AddressNotFound,
     /// A fault of the service.
     InternalError,
+    /// The request cannot be recorded in the audit log.
+    NotRecorded,
+    /// The request has no token, but needs one.
+    TokenRequired,
+    /// The token of the request does not count.
+    InvalidToken,
+    /// The token of the request does not allow this.
+    InsufficientScope,
+    /// Whether the token of the request counts cannot be told now.
+    TokenUnverifiable,
     /// Admin port: what was sent is no filter of the log.
     InvalidLogFilter,
     /// Admin port: a list cannot have so many rows.
@@ -76,6 +86,13 @@ impl Kind {
             Self::UriTooLong => (S::URI_TOO_LONG, "uri-too-long", "Request target too long"),
             Self::AddressNotFound => (S::NOT_FOUND, "address-not-found", "Address not found"),
             Self::InternalError => (S::INTERNAL_SERVER_ERROR, "internal-error", "Internal error"),
+            Self::NotRecorded => (S::SERVICE_UNAVAILABLE, "not-recorded", "Not recorded"),
+            Self::TokenRequired => (S::UNAUTHORIZED, "token-required", "Token required"),
+            Self::InvalidToken => (S::UNAUTHORIZED, "invalid-token", "Invalid token"),
+            Self::InsufficientScope => (S::FORBIDDEN, "insufficient-scope", "Insufficient scope"),
+            Self::TokenUnverifiable => {
+                (S::SERVICE_UNAVAILABLE, "token-unverifiable", "Token cannot be verified")
+            }
             Self::InvalidLogFilter => (S::BAD_REQUEST, "invalid-log-filter", "Invalid log filter"),
             Self::InvalidLimit => (S::BAD_REQUEST, "invalid-limit", "Invalid limit"),
             Self::DatabaseUnavailable => {

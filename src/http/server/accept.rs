@@ -5,7 +5,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -98,8 +98,8 @@ pub(super) async fn serve<A: Respond>(
 ) {
     let connections = TaskTracker::new();
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::debug!(%error, "A connection could not be accepted");
                 tokio::time::sleep(EXHAUSTED_PAUSE).await;
@@ -112,7 +112,7 @@ pub(super) async fn serve<A: Respond>(
         };
         let (answer, stop) = (answer.clone(), stop.clone());
         connections.spawn(async move {
-            connection(stream, answer, &permit.0, stop).await;
+            connection(stream, peer.ip(), answer, &permit.0, stop).await;
             drop(permit);
         });
     }
@@ -156,6 +156,7 @@ fn protocol() -> http1::Builder {
 
 async fn connection<A: Respond>(
     stream: TcpStream,
+    peer: IpAddr,
     answer: A,
     shared: &Shared,
     stop: CancellationToken,
@@ -163,7 +164,7 @@ async fn connection<A: Respond>(
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let activity = Activity::new();
+    let activity = Activity::new(peer);
     match &shared.tls {
         None => converse(stream, answer, activity, shared.limits, stop).await,
         // Boxed: else the future of every plain connection would have room for it.

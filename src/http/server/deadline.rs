@@ -3,6 +3,7 @@
 //! hyper has one timer, for the head, and counts idle keep-alive time as part of it; it also
 //! makes a timer for each request. Here a connection has one timer, set anew when it fires.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -27,6 +28,7 @@ impl Limits {
 /// What a connection is doing and since when; microseconds since it began, zero for "not".
 #[derive(Debug)]
 pub(super) struct Activity {
+    peer: IpAddr,
     began: Instant,
     /// When the head now being read began.
     head_since: AtomicU64,
@@ -39,8 +41,9 @@ pub(super) struct Activity {
 }
 
 impl Activity {
-    pub(super) fn new() -> Arc<Self> {
+    pub(super) fn new(peer: IpAddr) -> Arc<Self> {
         let activity = Self {
+            peer,
             began: Instant::now(),
             head_since: AtomicU64::default(),
             moved_at: AtomicU64::default(),
@@ -50,6 +53,11 @@ impl Activity {
         // The first head is due from the start: a peer that connects and stays silent is no user.
         activity.head_since.store(1, Ordering::Relaxed);
         Arc::new(activity)
+    }
+
+    /// The address at the other end.
+    pub(super) fn peer(&self) -> IpAddr {
+        self.peer
     }
 
     fn now(&self) -> u64 {
@@ -130,6 +138,8 @@ impl Activity {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use tokio::time::{advance, timeout};
 
     use super::*;
@@ -145,12 +155,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_first_head_is_due_from_the_start() {
-        assert_eq!(seconds_left(&Activity::new()).await, 10);
+        assert_eq!(seconds_left(&Activity::new(Ipv4Addr::LOCALHOST.into())).await, 10);
     }
 
     #[tokio::test(start_paused = true)]
     async fn only_the_first_byte_of_a_head_sets_its_time() {
-        let activity = Activity::new();
+        let activity = Activity::new(Ipv4Addr::LOCALHOST.into());
         activity.request_began(false);
         activity.answer_made();
         advance(Duration::from_secs(20)).await;
@@ -163,7 +173,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn bytes_either_way_begin_the_idle_time_anew() {
-        let activity = Activity::new();
+        let activity = Activity::new(Ipv4Addr::LOCALHOST.into());
         activity.request_began(false);
         activity.answer_made();
         advance(Duration::from_secs(70)).await;
@@ -173,7 +183,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_that_is_being_answered_has_no_end() {
-        let activity = Activity::new();
+        let activity = Activity::new(Ipv4Addr::LOCALHOST.into());
         activity.request_began(false);
         activity.bytes_came();
         timeout(100 * LIMITS.idle, activity.expired(LIMITS)).await.unwrap_err();

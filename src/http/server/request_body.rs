@@ -1,5 +1,6 @@
 //! A request's body that tells its connection whether it was read to its end.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -14,6 +15,7 @@ use super::deadline::Activity;
 #[derive(Debug)]
 pub struct RequestBody {
     incoming: Incoming,
+    peer: IpAddr,
     read_at: Instant,
     /// None once there is nothing more to tell.
     activity: Option<Arc<Activity>>,
@@ -24,7 +26,13 @@ impl RequestBody {
         let has_body = !incoming.is_end_stream();
         activity.request_began(has_body);
         let watched = has_body.then(|| Arc::clone(activity));
-        Self { incoming, read_at: activity.read_at(), activity: watched }
+        Self { incoming, peer: activity.peer(), read_at: activity.read_at(), activity: watched }
+    }
+
+    /// The address at the other end of the connection, that of a proxy if there is one.
+    #[must_use]
+    pub fn peer(&self) -> IpAddr {
+        self.peer
     }
 
     /// When the last bytes of the request's head were read.
@@ -37,7 +45,8 @@ impl RequestBody {
 impl From<Incoming> for RequestBody {
     /// A body of a connection that is served elsewhere, and is not told.
     fn from(incoming: Incoming) -> Self {
-        Self { incoming, read_at: Instant::now(), activity: None }
+        let peer = Ipv4Addr::UNSPECIFIED.into();
+        Self { incoming, peer, read_at: Instant::now(), activity: None }
     }
 }
 

@@ -139,6 +139,8 @@ impl<T: Read + Write + Unpin> Write for TimedIo<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use futures_util::FutureExt;
     use hyper_util::rt::TokioIo;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
@@ -149,7 +151,10 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_read_from_a_peer_that_takes_nothing() {
         let (ours, mut peer) = duplex(8);
-        let mut stream = TokioIo::new(TimedIo::new(TokioIo::new(ours), Activity::new()));
+        let mut stream = TokioIo::new(TimedIo::new(
+            TokioIo::new(ours),
+            Activity::new(Ipv4Addr::LOCALHOST.into()),
+        ));
         peer.write_all(b"request").await.unwrap();
         stream.write_all(b"response").await.unwrap();
         assert!(stream.write_all(b"more").now_or_never().is_none(), "there is no room");
@@ -205,7 +210,8 @@ mod tests {
     async fn nothing_is_read_from_a_peer_that_does_not_take_what_is_encrypted_for_it() {
         let (ours, mut peer) = duplex(8);
         let buffered = Buffered { stream: TokioIo::new(ours), unsent: Vec::new() };
-        let mut stream = TokioIo::new(TimedIo::new(buffered, Activity::new()));
+        let mut stream =
+            TokioIo::new(TimedIo::new(buffered, Activity::new(Ipv4Addr::LOCALHOST.into())));
         peer.write_all(b"request").await.unwrap();
         stream.write_all(b"a long response").await.unwrap();
         assert!(stream.flush().now_or_never().is_none(), "there is no room");
@@ -220,7 +226,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_sends_a_body_for_ever_is_closed_in_the_end() {
         let (ours, mut peer) = duplex(8);
-        let activity = Activity::new();
+        let activity = Activity::new(Ipv4Addr::LOCALHOST.into());
         activity.request_began(true);
         let mut stream = TokioIo::new(TimedIo::new(TokioIo::new(ours), activity));
         let began = Instant::now();

@@ -9,9 +9,12 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use tower::Service as _;
 
+use super::view::{MaskedOrder, View};
+use crate::access::Access;
 use crate::cache::Prepared;
 use crate::http::body::Body;
 use crate::http::conditional::{names, without_false_length};
+use crate::http::guard::vary;
 use crate::http::problem::Problem;
 use crate::http::server::{RequestBody, Respond, ServerSpan};
 use crate::lookup::Lookup;
@@ -36,6 +39,7 @@ struct Inner {
     metrics: Metrics,
     cache_control: HeaderValue,
     base_path: Arc<str>,
+    access: Option<Access>,
     router: axum::Router,
 }
 
@@ -45,9 +49,10 @@ impl HotPath {
         metrics: Metrics,
         cache_control: HeaderValue,
         base_path: Arc<str>,
+        access: Option<Access>,
         router: axum::Router,
     ) -> Self {
-        Self(Arc::new(Inner { lookup, metrics, cache_control, base_path, router }))
+        Self(Arc::new(Inner { lookup, metrics, cache_control, base_path, access, router }))
     }
 
     /// The answer to a request for an order in memory.
@@ -59,8 +64,13 @@ impl HotPath {
         let path = request.uri().path();
         let path = path.strip_prefix(&*self.0.base_path).unwrap_or(path);
         let uid = path.strip_prefix(ORDERS)?;
-        let order = self.0.lookup.in_memory(uid)?;
-        let response = order_response(order, request.headers(), &self.0.cache_control);
+        let response = match &self.0.access {
+            None => {
+                let order = self.0.lookup.in_memory(uid)?;
+                order_response(order, request.headers(), &self.0.cache_control)
+            }
+            Some(access) => self.hit_with_token(access, uid, request.headers())?,
+        };
         let metrics = &self.0.metrics.http;
         match response.status() {
             StatusCode::OK => metrics.lookup_hit.inc(),
@@ -68,6 +78,20 @@ impl HotPath {
         }
         let took = request.body().read_at().elapsed();
         metrics.lookup_duration.observe(took.as_secs_f64());
+        Some(response)
+    }
+
+    /// The same where tokens are needed: the order is looked for only for one who may see it.
+    fn hit_with_token(
+        &self,
+        access: &Access,
+        uid: &str,
+        headers: &HeaderMap,
+    ) -> Option<Response<Body>> {
+        let view = View::of(&*access.known(headers)?)?;
+        let order = self.0.lookup.in_memory(uid)?;
+        let mut response = view_response(order, view, headers, &self.0.cache_control)?;
+        vary(response.headers_mut());
         Some(response)
     }
 
@@ -131,7 +155,33 @@ pub(super) fn order_response(
 ) -> Response<Body> {
     let etag = order.etag();
     let unchanged = names(request, &etag);
-    let mut response = Response::new(Body::Order((!unchanged).then_some(order)));
+    let body = Body::Order((!unchanged).then_some(order));
+    document_response(body, etag, unchanged, cache_control)
+}
+
+/// The order as `view` shows it; nothing for one that cannot be masked, of which none is stored.
+pub(super) fn view_response(
+    order: Prepared,
+    view: View,
+    request: &HeaderMap,
+    cache_control: &HeaderValue,
+) -> Option<Response<Body>> {
+    if view == View::Full {
+        return Some(order_response(order, request, cache_control));
+    }
+    let MaskedOrder { document, etag } = MaskedOrder::new(order.document())?;
+    let unchanged = names(request, &etag);
+    let body = if unchanged { Body::Order(None) } else { Body::Routed(document.into()) };
+    Some(document_response(body, etag, unchanged, cache_control))
+}
+
+fn document_response(
+    body: Body,
+    etag: HeaderValue,
+    unchanged: bool,
+    cache_control: &HeaderValue,
+) -> Response<Body> {
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(ETAG, etag);
     headers.insert(CACHE_CONTROL, cache_control.clone());

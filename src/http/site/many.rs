@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::time::Duration;
 use std::vec;
 
+use axum::Extension;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -18,6 +19,8 @@ use serde::Deserialize;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Site;
+use super::view::{MaskedOrder, View};
+use crate::http::audited::AskedFor;
 use crate::http::problem::Problem;
 use crate::lookup::{Answer, Lookup};
 
@@ -49,13 +52,15 @@ struct Question {
 
 /// Answers for each id, in the order in which they were asked, with what a request for it alone
 /// would get.
-pub(super) async fn lookup(State(site): State<Site>, body: Body) -> Response {
+pub(super) async fn lookup(State(site): State<Site>, view: View, body: Body) -> Response {
     let uids = match read(body).await {
         Ok(uids) => uids,
         Err(problem) => return problem.response(&site.base_path),
     };
+    let asked_for = site.auditor.is_some().then(|| AskedFor(uids.clone()));
     let deadline = Instant::now() + MISSES_WITHIN;
-    let answers = Answers { lookup: site.lookup, uids: uids.into_iter(), deadline, at: At::Start };
+    let (lookup, uids) = (site.lookup, uids.into_iter());
+    let answers = Answers { lookup, view, uids, deadline, at: At::Start };
     let headers = [
         (CONTENT_TYPE, "application/json"),
         (CACHE_CONTROL, "no-store"),
@@ -63,7 +68,7 @@ pub(super) async fn lookup(State(site): State<Site>, body: Body) -> Response {
     ];
     // The pieces are made after this has returned, and belong to the same span.
     let pieces = unfold(answers, Answers::next_piece).with_current_context();
-    (headers, Body::from_stream(pieces)).into_response()
+    (headers, asked_for.map(Extension), Body::from_stream(pieces)).into_response()
 }
 
 async fn read(body: Body) -> Result<Vec<String>, Problem> {
@@ -86,6 +91,7 @@ async fn read(body: Body) -> Result<Vec<String>, Problem> {
 /// An answer that is being written.
 struct Answers {
     lookup: Lookup,
+    view: View,
     uids: vec::IntoIter<String>,
     deadline: Instant,
     at: At,
@@ -120,7 +126,7 @@ impl Answers {
             for (uid, answer) in uids.iter().zip(self.find(&uids).await) {
                 piece.put_slice(separator.as_bytes());
                 separator = ",";
-                write(&mut piece, uid, &answer);
+                write(&mut piece, uid, &answer, self.view);
             }
         }
         Some((Ok(piece.freeze()), self))
@@ -149,11 +155,19 @@ impl Answers {
     }
 }
 
-/// Writes one member of `orders`: the document as it was published, or why there is none.
-fn write(piece: &mut BytesMut, uid: &str, answer: &Result<Answer, String>) {
+/// Writes one member of `orders`: the document as `view` shows it, or why there is none.
+fn write(piece: &mut BytesMut, uid: &str, answer: &Result<Answer, String>, view: View) {
     let json = |text: &str| serde_json::to_string(text).expect("a string always serializes");
+    let masked = match answer {
+        Ok(Answer::Found(order)) if view == View::Masked => MaskedOrder::new(order.document()),
+        _ => None,
+    };
     let (status, order) = match answer {
-        Ok(Answer::Found(order)) => (200, Some(order.document())),
+        Ok(Answer::Found(order)) if view == View::Full => (200, Some(order.document())),
+        Ok(Answer::Found(_)) => match &masked {
+            Some(masked) => (200, Some(&*masked.document)),
+            None => (500, None),
+        },
         Ok(Answer::Erased) => (410, None),
         Ok(Answer::Absent) => (404, None),
         Ok(Answer::CannotTell) => (503, None),

@@ -24,7 +24,9 @@ use self::moment::Moment;
 use self::money::Currency;
 use self::texts::{Message, Texts};
 pub(super) use self::typed::uid as typed_uid;
+use super::view::View;
 use crate::config::Amounts;
+use crate::http::guard::{RETRY_AFTER, Refusal};
 use crate::http::html::{OWN_SCRIPTS, html};
 use crate::log_limit::LogLimit;
 
@@ -64,6 +66,8 @@ struct OrderPage<'a> {
     unit: String,
     /// How the amounts are read, where the unit does not say it.
     note: Option<&'static str>,
+    /// That the personal fields are masked, where they are.
+    masked: Option<&'static str>,
     placed: Moment,
     paid: Moment,
 }
@@ -120,6 +124,16 @@ impl Pages {
     /// A document that is not an order answers 500; none such is ever stored.
     #[must_use]
     pub fn order(&self, document: &[u8], cache_control: &HeaderValue) -> Response {
+        self.order_in(View::Full, document, cache_control)
+    }
+
+    /// The same, as much of it as `view` shows.
+    pub(super) fn order_in(
+        &self,
+        view: View,
+        document: &[u8],
+        cache_control: &HeaderValue,
+    ) -> Response {
         let order: Details = match serde_json::from_slice(document) {
             Ok(order) => order,
             Err(error) => {
@@ -127,6 +141,7 @@ impl Pages {
                 return self.internal();
             }
         };
+        let order = if view == View::Masked { order.masked() } else { order };
         let texts = self.language.texts();
         let currency = Currency::new(&order.payment.currency, self.amounts);
         let page = OrderPage {
@@ -135,6 +150,7 @@ impl Pages {
             currency,
             unit: currency.unit(texts),
             note: currency.note(texts),
+            masked: (view == View::Masked).then_some(texts.masked),
             placed: Moment::from_rfc3339(&order.date_created, &texts.months),
             paid: Moment::from_unix(order.payment.payment_dt, &texts.months),
             order: &order,
@@ -212,6 +228,24 @@ impl Pages {
     pub fn internal(&self) -> Response {
         let message = &self.language.texts().internal;
         self.message(&self.page(StatusCode::INTERNAL_SERVER_ERROR, message, "", ""))
+    }
+
+    /// 401, 403 or 503: the request has no token that lets orders be seen, or none that can be
+    /// verified now.
+    pub(super) fn refused(&self, refusal: Refusal) -> Response {
+        let (texts, wait) = (self.language.texts(), RETRY_AFTER.to_string());
+        let (status, message) = match refusal {
+            Refusal::Missing => (StatusCode::UNAUTHORIZED, &texts.no_token),
+            Refusal::Invalid => (StatusCode::UNAUTHORIZED, &texts.bad_token),
+            Refusal::Insufficient(_) => (StatusCode::FORBIDDEN, &texts.not_allowed),
+            Refusal::Unverifiable => (StatusCode::SERVICE_UNAVAILABLE, &texts.cannot_verify),
+        };
+        let mut response = self.message(&self.page(status, message, &wait, ""));
+        match refusal.problem().challenge() {
+            Some(challenge) => response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge),
+            None => response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER.into()),
+        };
+        response
     }
 
     /// Of a page that may be about an id, or what was typed for one: a change of language keeps it.

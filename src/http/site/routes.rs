@@ -16,11 +16,13 @@ use serde::Deserialize;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::change_language::change_language;
-use super::hot_path::{ORDERS, order_response};
+use super::hot_path::{ORDERS, view_response};
 use super::observe::{Observer, observe};
 use super::page::typed_uid;
+use super::view::{Gate, View, admit, is_api};
 use super::{Site, many};
 use crate::http::assets;
+use crate::http::guard::Guard;
 use crate::http::problem::{Problem, ProblemPages};
 use crate::log_limit::LogLimit;
 use crate::lookup::Answer;
@@ -34,7 +36,9 @@ const RETRY_AFTER: u32 = 1;
 pub(super) fn router(site: Site) -> Router {
     let internal = site.pages.clone();
     let base = &Arc::clone(&site.base_path);
-    Router::new()
+    let guard = site.access.clone().map(|access| Guard::new(access, site.metrics.clone()));
+    let gate = guard.map(|guard| Gate { guard, site: site.clone() });
+    let router = Router::new()
         .route("/", html(get(index)))
         .route("/orders", html(get(to_order_page)))
         .route("/orders/", html(get(to_order_page)))
@@ -49,7 +53,12 @@ pub(super) fn router(site: Site) -> Router {
         .route("/static/style.css", html(get(async |h: HeaderMap| assets::stylesheet(&h))))
         .route("/static/page.js", html(get(async |h: HeaderMap| assets::script(&h))))
         .route("/static/icon.svg", html(get(async |h: HeaderMap| assets::icon(&h))))
-        .fallback(unknown_address)
+        .fallback(unknown_address);
+    let router = match gate {
+        None => router,
+        Some(gate) => router.layer(middleware::from_fn_with_state(gate, admit)),
+    };
+    router
         .layer(middleware::from_fn_with_state(Arc::clone(&site.base_path), change_language))
         .layer(CatchPanicLayer::custom(move |_| {
             log_panic();
@@ -96,20 +105,22 @@ fn log_panic() {
 }
 
 async fn unknown_address(State(site): State<Site>, uri: Uri, headers: HeaderMap) -> Response {
-    if uri.path().starts_with("/api/") {
+    if is_api(&uri) {
         Problem::no_such_address().response(&site.base_path)
     } else {
         site.pages.to(&headers).unknown_address()
     }
 }
 
-/// `GET /api/v1/orders/{uid}`: the very bytes that were published.
-async fn order(State(site): State<Site>, uri: Uri, headers: HeaderMap) -> Response {
+/// `GET /api/v1/orders/{uid}`: the very bytes that were published, or the order masked.
+async fn order(State(site): State<Site>, view: View, uri: Uri, headers: HeaderMap) -> Response {
     match uid_behind(ORDERS, &uri) {
         Err(illegal) => Problem::bad_uid(&illegal.to_string()).response(&site.base_path),
         Ok(uid) => match site.lookup.find(&uid).await {
             Answer::Found(order) => {
-                order_response(order, &headers, &site.cache_control).map(Into::into)
+                let response = view_response(order, view, &headers, &site.cache_control);
+                let internal = || Problem::internal().response(&site.base_path);
+                response.map_or_else(internal, |response| response.map(Into::into))
             }
             Answer::Erased => Problem::order_erased(uid.as_str()).response(&site.base_path),
             Answer::Absent => Problem::no_such_order(uid.as_str()).response(&site.base_path),
@@ -123,13 +134,18 @@ async fn index(State(site): State<Site>, headers: HeaderMap) -> Response {
 }
 
 /// `GET /orders/{uid}`: the order for a person.
-async fn order_page(State(site): State<Site>, uri: Uri, headers: HeaderMap) -> Response {
+async fn order_page(
+    State(site): State<Site>,
+    view: View,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
     let pages = site.pages.to(&headers);
     let raw = percent_decode_str(raw_uid(ORDER_PAGES, &uri)).decode_utf8_lossy();
     match OrderUid::try_from(&*raw) {
         Err(invalid) => pages.bad_uid(&invalid, &raw),
         Ok(uid) => match site.lookup.find(&uid).await {
-            Answer::Found(order) => pages.order(order.document(), &site.cache_control),
+            Answer::Found(order) => pages.order_in(view, order.document(), &site.cache_control),
             Answer::Erased => pages.erased(uid.as_str()),
             Answer::Absent => pages.not_found(uid.as_str()),
             Answer::CannotTell => pages.cannot_tell(uid.as_str(), RETRY_AFTER),

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use backon::Retryable as _;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::http_client::HttpClient;
@@ -45,8 +45,13 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    pub(super) fn new(tls: &ClientTls, service: Replica) -> Self {
-        Self { client: HttpClient::new(tls, MAX_ANSWER), service, turns: Turns::default() }
+    pub(super) fn new(
+        tls: &ClientTls,
+        service: Replica,
+        authorization: Option<HeaderValue>,
+    ) -> Self {
+        let client = HttpClient::new(tls, MAX_ANSWER).with_authorization(authorization);
+        Self { client, service, turns: Turns::default() }
     }
 
     /// Waits until a lookup of an id that nobody has is answered.
@@ -136,7 +141,7 @@ mod tests {
                 tokio::spawn(answer(stream, first_hit, Arc::clone(&counted)));
             }
         });
-        (Asker::new(&ClientTls::none(), url.parse().unwrap()), requests)
+        (Asker::new(&ClientTls::none(), url.parse().unwrap(), None), requests)
     }
 
     async fn answer(mut stream: TcpStream, first_hit: usize, requests: Arc<AtomicUsize>) {
@@ -168,7 +173,7 @@ mod tests {
         let (asker, _) = service(usize::MAX).await;
         let outcome = asker.until_served("a", Instant::now(), in_ms(50)).await;
         assert_eq!(outcome, Err("404 Not Found".to_owned()));
-        let nobody = Asker::new(&ClientTls::none(), "http://127.0.0.1:1".parse().unwrap());
+        let nobody = Asker::new(&ClientTls::none(), "http://127.0.0.1:1".parse().unwrap(), None);
         let error = nobody.until_served("a", Instant::now(), in_ms(50)).await.unwrap_err();
         assert!(error.contains("Connection refused"), "{error}");
         let error = nobody.until_reached(Duration::ZERO).await.unwrap_err();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -10,7 +11,8 @@ use super::pods::Pod;
 use super::{CASES, Object, rendered, text};
 
 /// Settings that the chart makes itself: addresses, secrets, and what belongs to one pod.
-const MADE_BY_THE_CHART: [&str; 11] = [
+const MADE_BY_THE_CHART: [&str; 12] = [
+    "access.tokens_file",
     "broker.url",
     "broker.client_id",
     "database.url",
@@ -101,10 +103,14 @@ fn our_binary_understands_the_environment_that_the_chart_makes() {
             for container in pod.containers() {
                 let mut environment = environment(objects, container);
                 for (name, value) in &mut environment {
-                    if name.ends_with("_FILE") {
-                        let file = if name.contains("__TLS_") { &pem } else { &secret };
-                        *value = file.path().display().to_string();
-                    }
+                    let file = match name.as_str() {
+                        // Of which none is listed.
+                        "WAYBILL_ACCESS__TOKENS_FILE" => Path::new("/dev/null"),
+                        name if name.contains("__TLS_") => pem.path(),
+                        name if name.ends_with("_FILE") => secret.path(),
+                        _ => continue,
+                    };
+                    *value = file.display().to_string();
                 }
                 if !environment.iter().any(|(name, _)| name.starts_with("WAYBILL_")) {
                     continue;

@@ -5,8 +5,8 @@ use super::programs::Place;
 use super::shell::calls;
 
 /// Languages of blocks that have no commands.
-const NO_COMMANDS: [&str; 9] =
-    ["http", "ini", "json", "rust", "rust,no_run", "sql", "text", "toml", "yaml"];
+const NO_COMMANDS: [&str; 10] =
+    ["http", "ini", "json", "nginx", "rust", "rust,no_run", "sql", "text", "toml", "yaml"];
 
 fn mistakes(page: &Page, judged: &mut usize) -> Vec<String> {
     let mut mistakes = Vec::new();

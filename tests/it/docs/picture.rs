@@ -1,4 +1,4 @@
-//! The picture of the architecture is the one that its source makes.
+//! The pictures are those that their sources make.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,13 +11,18 @@ fn all_between<'a>(text: &'a str, from: &'a str, to: &'a str) -> impl Iterator<I
 }
 
 #[test]
-fn the_picture_says_what_its_source_does() {
-    let read = |path| fs::read_to_string(repository(path)).expect(path);
-    let (source, picture) = (read("docs/architecture.dot"), read("docs/architecture.svg"));
-    let labels = all_between(&source, "label=\"", "\"").flat_map(|label| label.split("\\n"));
-    let labels: BTreeSet<_> = labels.map(str::trim).collect();
-    let texts = all_between(&picture, "<text ", "</text>");
-    let texts: BTreeSet<_> =
-        texts.filter_map(|text| text.split('>').nth(1)).map(str::trim).collect();
-    assert_eq!(labels, texts, "in architecture.dot, and in architecture.svg: `make diagrams`");
+fn the_pictures_say_what_their_sources_do() {
+    for name in ["architecture", "security"] {
+        let read = |ending| {
+            let path = format!("docs/{name}.{ending}");
+            fs::read_to_string(repository(&path)).expect(&path)
+        };
+        let (source, picture) = (read("dot"), read("svg"));
+        let labels = all_between(&source, "label=\"", "\"").flat_map(|label| label.split("\\n"));
+        let labels: BTreeSet<_> = labels.map(str::trim).collect();
+        let texts = all_between(&picture, "<text ", "</text>");
+        let texts: BTreeSet<_> =
+            texts.filter_map(|text| text.split('>').nth(1)).map(str::trim).collect();
+        assert_eq!(labels, texts, "in {name}.dot, and in {name}.svg: `make diagrams`");
+    }
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::texts::ENGLISH;
 use super::*;
+use crate::access::Scope;
 use crate::http::site::transcript;
 
 const MODEL: &[u8] = include_bytes!("../../../../data/model.json");
@@ -90,9 +91,33 @@ fn every_other_page_says_what_is_the_matter() {
         ("unknown_address", pages().unknown_address()),
         ("method_not_allowed", pages().method_not_allowed("GET, HEAD")),
         ("internal", pages().internal()),
+        ("no_token", pages().refused(Refusal::Missing)),
+        ("bad_token", pages().refused(Refusal::Invalid)),
+        ("not_allowed", pages().refused(Refusal::Insufficient(&[Scope::OrdersRead]))),
+        ("cannot_verify", pages().refused(Refusal::Unverifiable)),
     ];
     for (name, page) in pages {
         insta::assert_snapshot!(name, without_now(&transcript(page)));
+    }
+}
+
+#[test]
+fn a_masked_page_has_nothing_that_is_personal_and_says_so() {
+    for (pages, says) in [
+        (pages(), "Personal fields are masked"),
+        (Pages { language: Language::from_tag("ru").unwrap(), ..pages() }, "Личные данные скрыты"),
+    ] {
+        let full = transcript(pages.order(MODEL, &CACHE_CONTROL));
+        let masked = transcript(pages.order_in(View::Masked, MODEL, &CACHE_CONTROL));
+        for personal in
+            ["Test Testov", "+9720000000", "2639809", "Ploshad Mira 15", "test@gmail.com"]
+        {
+            assert!(!masked.contains(personal), "{personal}");
+            let escaped = personal.replace('+', "&#43;");
+            assert!(full.contains(personal) || full.contains(&escaped), "{personal}");
+        }
+        assert!(masked.contains(says) && !full.contains(says));
+        assert!(masked.contains("Kiryat Mozkin") && masked.contains("b563feb7b2b84b6test"));
     }
 }
 

@@ -30,6 +30,12 @@ pub(super) struct Texts {
     pub(super) no_such_page: Message,
     pub(super) method: Message,
     pub(super) internal: Message,
+    pub(super) no_token: Message,
+    pub(super) bad_token: Message,
+    pub(super) not_allowed: Message,
+    pub(super) cannot_verify: Message,
+    /// That the personal fields of an order are masked.
+    pub(super) masked: &'static str,
     /// Before the moment at which the database was asked.
     pub(super) asked_at: &'static str,
     /// Why a text is no id, as a clause.

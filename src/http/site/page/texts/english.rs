@@ -123,6 +123,35 @@ pub(in super::super) static ENGLISH: Texts = Texts {
         text: |_| "This page could not be made. The fault is ours and has been logged.".to_owned(),
         advice: "Trying again may help; if it does not, tell whoever runs this service.",
     },
+    no_token: Message {
+        title: "Access token needed",
+        text: |_| {
+            "Orders are shown to those with an access token, and this request had none.".to_owned()
+        },
+        advice: "Open this page at the address where your organisation signs you in. If there is none, ask whoever runs this service.",
+    },
+    bad_token: Message {
+        title: "Access token not accepted",
+        text: |_| {
+            "The access token of this request has ended, or is not for this service.".to_owned()
+        },
+        advice: "Sign in again, then reload this page. If that does not help, tell whoever runs this service.",
+    },
+    not_allowed: Message {
+        title: "Not allowed to see orders",
+        text: |_| "Your access token is good, but does not allow you to see orders.".to_owned(),
+        advice: "Ask whoever grants access for orders:read, or for orders:read:masked to see orders without personal data.",
+    },
+    cannot_verify: Message {
+        title: "Cannot check access right now",
+        text: |seconds| {
+            format!(
+                "Whether your access token is good cannot be told right now. Reload this page in {seconds} seconds."
+            )
+        },
+        advice: "The keys of those who issue access tokens cannot be had at the moment.",
+    },
+    masked: "Personal fields are masked: your access does not include them.",
     asked_at: "The database was asked on",
     why_not,
     minor_units_of: |code| match code {
