@@ -11,7 +11,7 @@ mod record;
 mod target;
 mod writer;
 
-use crate::config::{self, AuditTarget, SettingsError};
+use crate::config::{self, SettingsError};
 use crate::metrics::Metrics;
 use crate::store::Store;
 pub use command::CommandLog;
@@ -30,12 +30,7 @@ pub fn open(
     store: &Store,
     metrics: &Metrics,
 ) -> Result<Option<(Audit, AuditWriter)>, SettingsError> {
-    let target = match (settings.target, &settings.file) {
-        (AuditTarget::None, _) => return Ok(None),
-        (AuditTarget::File, Some(path)) => Target::file(path.clone())?,
-        (AuditTarget::Postgres, _) => Target::Postgres(store.clone()),
-        (AuditTarget::Stdout | AuditTarget::File, _) => Target::Stdout,
-    };
+    let Some(target) = Target::of(settings, store, Target::Stdout)? else { return Ok(None) };
     let (audit, queue) = Audit::new(settings, metrics);
     Ok(Some((audit, AuditWriter::new(queue, target, metrics.clone()))))
 }

@@ -2,7 +2,7 @@
 
 use super::record::{Action, Actor, Outcome, Record};
 use super::target::Target;
-use crate::config::{self, AuditTarget};
+use crate::config;
 use crate::store::Store;
 
 /// The record of one command that reveals or changes data: one line before it does, one after.
@@ -30,12 +30,7 @@ impl CommandLog {
         targets: Vec<String>,
         operator: Actor,
     ) -> anyhow::Result<Self> {
-        let target = match (settings.target, &settings.file) {
-            (AuditTarget::None, _) => None,
-            (AuditTarget::File, Some(path)) => Some(Target::file(path.clone())?),
-            (AuditTarget::Postgres, _) => Some(Target::Postgres(store.clone())),
-            (AuditTarget::Stdout | AuditTarget::File, _) => Some(Target::Stderr),
-        };
+        let target = Target::of(settings, store, Target::Stderr)?;
         let mut log = Self { target, action, targets, operator };
         log.write(Outcome::Attempted).await?;
         Ok(log)

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::config::SettingsError;
+use crate::config::{self, AuditTarget, SettingsError};
 use crate::store::Store;
 
 /// Where the writer appends lines.
@@ -30,9 +30,25 @@ pub(super) struct LogFile {
 }
 
 impl Target {
+    /// What the settings name, with `stream` for `stdout`; nothing when nothing is audited.
+    ///
     /// # Errors
     /// A file that cannot be opened for appending.
-    pub(super) fn file(path: PathBuf) -> Result<Self, SettingsError> {
+    pub(super) fn of(
+        settings: &config::Audit,
+        store: &Store,
+        stream: Self,
+    ) -> Result<Option<Self>, SettingsError> {
+        Ok(Some(match (settings.target, &settings.file) {
+            (AuditTarget::None, _) => return Ok(None),
+            (AuditTarget::File, Some(path)) => Self::file(path.clone())?,
+            (AuditTarget::Postgres, _) => Self::Postgres(store.clone()),
+            // Settings without the file of a `file` are refused when they are read.
+            (AuditTarget::Stdout | AuditTarget::File, _) => stream,
+        }))
+    }
+
+    fn file(path: PathBuf) -> Result<Self, SettingsError> {
         let opened = options().open(&path);
         let file = opened.map_err(|error| {
             let path = path.display();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use backon::BackoffBuilder as _;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -9,12 +10,16 @@ use super::queue::Entry;
 use super::target::Target;
 use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
+use crate::retry;
 
 /// Records that are written at once.
 const AT_ONCE: usize = 1_000;
 
-/// How long after a failure the target is tried again, at first and at the most.
-const RETRY: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
+/// How long after a failure the target is tried again, at first.
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+
+/// The same at the most.
+const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
 /// Writes records until it is stopped, and then what still waits.
 #[derive(Debug)]
@@ -51,7 +56,7 @@ impl AuditWriter {
     /// Writes the entries, however often that takes, and tells those who wait for them.
     async fn write(&mut self, entries: &mut Vec<Entry>) {
         let lines: Vec<&str> = entries.iter().map(|entry| entry.line.as_str()).collect();
-        let mut delay = RETRY[0];
+        let mut delays = retry::exponential(FIRST_DELAY, LONGEST_DELAY).build();
         while let Err(error) = self.target.append(&lines).await {
             self.metrics.audit.write_failures.inc();
             if let Some(held_back) = self.limit.due() {
@@ -61,8 +66,7 @@ impl AuditWriter {
                     "The audit log cannot be written, retrying"
                 );
             }
-            tokio::time::sleep(delay).await;
-            delay = RETRY[1].min(delay * 2);
+            tokio::time::sleep(delays.next().unwrap_or(LONGEST_DELAY)).await;
         }
         self.metrics.audit.written.inc_by(lines.len() as u64);
         for entry in entries.drain(..) {

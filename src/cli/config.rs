@@ -62,15 +62,13 @@ fn shown(settings: &Settings) -> BTreeMap<String, serde_json::Value> {
 }
 
 /// Also looks into the files that hold a login, a certificate, tokens or keys, which `serve` reads
-/// when it needs them: one that
-/// is just being replaced must not fail every command.
+/// when it needs them: one that is just being replaced must not fail every command.
 fn check_files(settings: &Settings) -> Result<Vec<String>, SettingsError> {
     let broker = broker::options(&settings.broker, &settings.broker.client_id).map(drop);
-    let (notes, database) = match settings.database.notes() {
+    let (mut notes, database) = match settings.database.notes() {
         Ok(notes) => (notes, Ok(())),
         Err(error) => (Vec::new(), Err(error)),
     };
-    let mut notes: Vec<_> = notes;
     let access = Access::new(&settings.access, &Metrics::new());
     let access = access.map(drop).map_err(anyhow::Error::new);
     let mut problems: Vec<_> = [broker, database, access]

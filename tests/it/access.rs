@@ -78,7 +78,7 @@ async fn ask(replica: &Replica, url: &str, fields: &[(&str, &str)]) -> Reply {
     send(replica, Method::GET, url, fields, "").await
 }
 
-async fn send(
+pub(crate) async fn send(
     replica: &Replica,
     method: Method,
     url: &str,

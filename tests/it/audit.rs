@@ -5,13 +5,12 @@ use std::fs;
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
-use http_body_util::Full;
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use testbed::Postgres;
 
-use crate::access::{MASKED, ORDERS, tokens_file};
-use crate::service::{MODEL, MODEL_UID, Replica, Reply, World, order};
+use crate::access::{MASKED, ORDERS, send, tokens_file};
+use crate::service::{MODEL, MODEL_UID, Replica, World, order};
 
 /// A file that takes nothing, as one on a full disk.
 const FULL: &str = "/dev/full";
@@ -46,21 +45,6 @@ pub(crate) async fn unrecorded(world: &World, name: &str) -> Replica {
     replica.expecting("The audit log cannot be written, retrying")
 }
 
-async fn send(
-    replica: &Replica,
-    method: Method,
-    url: String,
-    fields: &[(&str, &str)],
-    body: &'static str,
-) -> Reply {
-    let mut request = Request::builder().method(method).uri(url);
-    for (name, value) in fields {
-        request = request.header(*name, *value);
-    }
-    let request = request.body(Full::new(Bytes::from_static(body.as_bytes()))).expect("a request");
-    replica.request(request).await.expect("an answer")
-}
-
 /// What a record says, but for when and where from.
 fn said(record: &Value) -> (&str, &Value, &str, u64) {
     let text = |name: &str| record[name].as_str().expect("a text");
@@ -88,7 +72,7 @@ async fn every_look_at_an_order_or_a_reject_is_recorded() {
         (Method::GET, format!("{site}/static/style.css"), ""),
         (Method::GET, format!("{admin}/metrics"), ""),
     ] {
-        send(&replica, method, url, &[], body).await;
+        send(&replica, method, &url, &[], body).await;
     }
     let records = records(&log_file(&world));
     let said: Vec<_> = records.iter().map(said).collect();
@@ -133,7 +117,7 @@ async fn a_record_tells_whose_token_it_was_and_where_a_proxy_had_it_from() {
             ("x-forwarded-for", "203.0.113.9, 198.51.100.7"),
             ("traceparent", trace),
         ];
-        send(&replica, Method::GET, url.clone(), &fields, "").await;
+        send(&replica, Method::GET, &url, &fields, "").await;
     }
     let told: Vec<_> = records(&log_file(&world))
         .into_iter()
