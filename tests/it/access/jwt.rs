@@ -9,7 +9,7 @@ use super::{MASKED, ORDERS, admin, field, site, with};
 use crate::service::{MODEL, MODEL_UID, Replica, World};
 
 /// A replica that wants tokens of the issuer, with the canonical order.
-async fn guarded(world: &World, issuer: &Issuer) -> Replica {
+pub(super) async fn guarded(world: &World, issuer: &Issuer) -> Replica {
     let url = issuer.url();
     let settings = [
         ("WAYBILL_ACCESS__MODE", "jwt"),

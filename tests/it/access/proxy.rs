@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use bytes::Bytes;
 use serde_json::json;
 use testbed::{Nginx, eventually};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixStream};
 
-use super::issuer::{AUDIENCE, Answer, ISSUER, Issuer, Maker, claims};
-use crate::service::{MODEL, MODEL_UID, PATIENCE, World};
+use super::issuer::{Answer, Issuer, Maker, claims};
+use super::jwt;
+use crate::service::{MODEL_UID, PATIENCE, World};
 
 /// The block of nginx in the document.
 fn example() -> String {
@@ -64,17 +64,7 @@ async fn the_forwarded_token_of_a_proxy_counts() {
     claims["scope"] = json!("orders:read");
     let whole = maker.sign("a", header, &claims).await;
     let issuer = Issuer::start(Answer::Keys(vec![jwk])).await;
-    let url = issuer.url();
-    let settings = [
-        ("WAYBILL_ACCESS__MODE", "jwt"),
-        ("WAYBILL_ACCESS__ISSUER", ISSUER),
-        ("WAYBILL_ACCESS__AUDIENCE", AUDIENCE),
-        ("WAYBILL_ACCESS__JWKS_URL", &url),
-    ];
-    let replica = world.start("behind", &settings).await;
-    replica.until_ready().await;
-    world.publish_raw([Bytes::from_static(MODEL)]).await;
-    world.until_drained().await;
+    let replica = jwt::guarded(&world, &issuer).await;
 
     let locations = example()
         .replace("127.0.0.1:8080", &replica.site.to_string())
