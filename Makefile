@@ -3,10 +3,16 @@
 # Ports of `make up`, for example `make up HTTP_PORT=9090`:
 # HTTP_PORT ADMIN_PORT BROKER_PORT MONITOR_PORT POSTGRES_PORT
 # and of `make observe` besides: PROMETHEUS_PORT GRAFANA_PORT
+# `make up PROFILE=release` compiles with optimizations, as `make load` does.
 
 CARGO ?= cargo
+# Compiling with optimizations takes three times as long: only what measures waits for it.
+PROFILE ?= dev
 target := $(or $(CARGO_TARGET_DIR),target)
-testbed := $(target)/release/testbed
+built = $(target)/$(PROFILE:dev=debug)
+testbed = $(built)/testbed
+# What runs can be stopped by whichever is there.
+any_testbed := $(or $(firstword $(wildcard $(target)/debug/testbed $(target)/release/testbed)),$(target)/debug/testbed)
 port = $(if $($(1)_PORT),--$(2)-port $($(1)_PORT))
 
 .PHONY: help
@@ -18,8 +24,8 @@ help: ## List the targets
 .PHONY: up
 up: ## Start the service with its broker and Postgres under ./.waybill, and publish sample orders
 	@scripts/install-tools
-	$(CARGO) build --release --locked -p waybill -p testbed
-	@$(testbed) up --waybill $(target)/release/waybill \
+	$(CARGO) build --profile $(PROFILE) --locked -p waybill -p testbed
+	@$(testbed) up --waybill $(built)/waybill \
 	  $(call port,HTTP,http) $(call port,ADMIN,admin) $(call port,BROKER,broker) \
 	  $(call port,MONITOR,monitor) $(call port,POSTGRES,postgres)
 
@@ -30,26 +36,27 @@ observe: up ## Start Prometheus, and Grafana where it is installed, beside it
 
 # URL=http://… loads another service, whose broker and database are those of ./waybill.toml and the environment; YES=1 does not ask before.
 .PHONY: load
+load: PROFILE = release
 load: $(if $(URL),,up) ## Load it with wrk, vegeta and orders, and write a report into load/reports; takes 3 min
 	@scripts/install-tools --load
 	$(if $(URL),$(CARGO) build --release --locked -p waybill)
 	@WAYBILL=$(abspath $(target))/release/waybill URL='$(URL)' YES='$(YES)' load/run
 
 .PHONY: down
-down: | $(testbed) ## Stop what `make up` and `make observe` started, and keep the data
-	@$(testbed) down
+down: | $(any_testbed) ## Stop what `make up` and `make observe` started, and keep the data
+	@$(any_testbed) down
 
 .PHONY: logs
 logs: ## Follow the logs of the service, the broker and Postgres
 	@tail -n 20 -F .waybill/log/waybill.log .waybill/log/broker.log .waybill/log/postgres.log
 
 .PHONY: status
-status: | $(testbed) ## Say what runs
-	@$(testbed) status
+status: | $(any_testbed) ## Say what runs
+	@$(any_testbed) status
 
 .PHONY: clean-data
-clean-data: | $(testbed) ## Stop everything and remove ./.waybill
-	@$(testbed) clean-data
+clean-data: | $(any_testbed) ## Stop everything and remove ./.waybill
+	@$(any_testbed) clean-data
 
 ##@ What every change must pass
 
@@ -107,6 +114,7 @@ mutants: ## Check that the chaos run notices each of the faults that are put int
 # bench-scale takes half an hour; bench-stress wants an older program, for example BEFORE=/tmp/waybill-0.1.
 bench_parts := bench-lookup bench-ingest bench-warmup bench-memory bench-size bench-isolation bench-scale bench-stress
 .PHONY: bench $(bench_parts)
+bench $(bench_parts) dashboards film: PROFILE = release
 bench: ## Measure the service beside nginx, Redis, psql and stan.go; also by part, for example `make bench-lookup`
 bench $(bench_parts): bench%:
 	@scripts/install-tools --bench
@@ -160,5 +168,5 @@ cluster-test: ## Prove the chart on the cluster of KUBECONFIG with IMAGE, which 
 
 
 # Only when it is missing: what is running must be stoppable while the code does not compile.
-$(testbed):
-	$(CARGO) build --release --locked -p testbed
+$(any_testbed):
+	$(CARGO) build --locked -p testbed

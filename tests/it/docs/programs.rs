@@ -13,7 +13,7 @@ use super::shell::Call;
 use crate::chart::{helm_for, render_with};
 
 /// Where the pages call the program of `make up`.
-const BUILT: &str = "target/release/waybill";
+const BUILT: &str = "target/debug/waybill";
 
 /// How a call was found.
 #[derive(Clone, Copy, PartialEq)]

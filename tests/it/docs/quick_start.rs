@@ -101,12 +101,12 @@ async fn what_a_reader_types_does_what_the_pages_show() {
     world.publish_raw([Bytes::from_static(MODEL)]).await;
     world.until_drained().await;
     let at = |path: &str| world.path().join(path);
-    for folder in ["target/release", ".waybill"] {
+    for folder in ["target/debug", ".waybill"] {
         std::fs::create_dir_all(at(folder)).expect("a folder");
     }
     std::fs::write(at(".waybill/waybill.toml"), "").expect("the settings");
     std::fs::write(at(".curlrc"), "silent\nshow-error\n").expect("its settings");
-    symlink(env!("CARGO_BIN_EXE_waybill"), at("target/release/waybill")).expect("the program");
+    symlink(env!("CARGO_BIN_EXE_waybill"), at("target/debug/waybill")).expect("the program");
     symlink(repository("data"), at("data")).expect("the sample");
     let pages = [
         // Before others publish orders of their own.
