@@ -1,5 +1,6 @@
 //! The Helm chart: what it renders for each file of values in `charts/waybill/ci`.
 
+mod access;
 mod backup;
 pub(crate) mod dashboards;
 mod load;

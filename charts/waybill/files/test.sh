@@ -8,7 +8,7 @@ fail() {
     exit 1
 }
 
-# With the token of the Secret that tests.tokenSecret names, if there is one.
+# With the token of the Secret that access.clientTokenSecret names, if there is one.
 get() { # URL
     if test -f /etc/waybill/token/token; then
         wget -qO- -T 5 --header "Authorization: Bearer $(cat /etc/waybill/token/token)" "$1"

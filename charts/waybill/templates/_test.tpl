@@ -36,25 +36,8 @@ spec:
     {{- if has "tls" . }}
     {{- with include "waybill.tls.volumes" (list $root (include "waybill.tls.clientVolumes" (list $root "http") | fromJsonArray)) }}{{ . | nindent 4 }}{{ end }}
     {{- end }}
-    {{- with $root.Values.tests.tokenSecret }}
-    - name: token
-      secret:
-        secretName: {{ . }}
-        defaultMode: 0440
-        items:
-          - key: {{ $root.Values.tests.tokenKey }}
-            path: token
-    {{- end }}
+    {{- with include "waybill.token.volume" $root }}{{ . | nindent 4 }}{{ end }}
     {{- with $root.Values.extraVolumes }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
-{{- end }}
-
-{{/* Where a container of a test has its token. */}}
-{{- define "waybill.testToken" -}}
-{{- if .Values.tests.tokenSecret -}}
-- name: token
-  mountPath: /etc/waybill/token
-  readOnly: true
-{{- end }}
 {{- end }}

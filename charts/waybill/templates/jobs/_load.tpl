@@ -36,7 +36,8 @@ attacks at one rate after the other, and the report judges. `watch` runs beside 
 
 {{/*
 A container of our image, called with a map: root, name, args, and if need be ports, restartPolicy,
-resources, settings: true for what speaks to the broker or Postgres, and tls: the port it asks.
+resources, settings: true for what speaks to the broker or Postgres, and asks: the port of the service
+that it asks.
 */}}
 {{- define "waybill.load.tool" -}}
 {{- $root := .root -}}
@@ -67,8 +68,9 @@ resources, settings: true for what speaks to the broker or Postgres, and tls: th
   {{- include "waybill.container" $root | nindent 2 }}
   volumeMounts:
     {{- include "waybill.load.mount" $root | nindent 4 }}
-    {{- if .tls }}
-    {{- with include "waybill.tls.mounts" (list $root (include "waybill.tls.clientVolumes" (list $root .tls) | fromJsonArray)) }}{{ . | nindent 4 }}{{ end }}
+    {{- if .asks }}
+    {{- with include "waybill.tls.mounts" (list $root (include "waybill.tls.clientVolumes" (list $root .asks) | fromJsonArray)) }}{{ . | nindent 4 }}{{ end }}
+    {{- with include "waybill.token.mount" $root }}{{ . | nindent 4 }}{{ end }}
     {{- end }}
     {{- if .settings }}
     {{- with $root.Values.extraVolumeMounts }}
@@ -77,13 +79,23 @@ resources, settings: true for what speaks to the broker or Postgres, and tls: th
     {{- end }}
 {{- end }}
 
-{{/* Where all the files of a run are: a folder of the pod's own in a volume that is kept. */}}
+{{/*
+Where the files of a run are: a folder of the pod's own in a volume that is kept, and the requests,
+which have the token, in one that goes with the pod.
+*/}}
 {{- define "waybill.load.mount" -}}
 - name: work
   mountPath: /scratch
   {{- if .Values.load.existingClaim }}
   subPathExpr: $(POD)
   {{- end }}
+- name: requests
+  mountPath: /requests
+{{- end }}
+
+{{/* What our binary is told to ask a port of the service, called with (list $ "http"): arguments as JSON. */}}
+{{- define "waybill.load.clientArgs" -}}
+{{- concat (include "waybill.tls.args" . | fromJsonArray) (include "waybill.token.args" (index . 0) | fromJsonArray) | toJson }}
 {{- end }}
 
 {{/* A stage, called with (list $ stage workers): each worker sends its share of the rate. */}}
@@ -100,7 +112,7 @@ resources, settings: true for what speaks to the broker or Postgres, and tls: th
     - -name={{ $rate }}
     - -rate={{ $rate }}/{{ index . 2 }}s
     - -duration={{ $stage.duration }}
-    - -targets=/scratch/targets.json
+    - -targets=/requests/targets.json
     - -format=json
     - -timeout=5s
     - -max-body=0
@@ -126,10 +138,10 @@ resources, settings: true for what speaks to the broker or Postgres, and tls: th
 {{- define "waybill.load.watch" -}}
 {{- $name := include "waybill.fullname" . -}}
 {{- $args := list "load" "watch" (printf "--metrics=%s://%s-replicas:8081/metrics" (include "waybill.tls.scheme" (list . "admin")) $name) "--output=/scratch/server.ndjson" (printf "--listen=%s:8082" .Values.listenAddress) -}}
-{{- $args = concat $args (include "waybill.tls.args" (list . "admin") | fromJsonArray) -}}
+{{- $args = concat $args (include "waybill.load.clientArgs" (list . "admin") | fromJsonArray) -}}
 {{- $resources := dict "requests" (dict "cpu" "10m" "memory" "16Mi") "limits" (dict "memory" "64Mi") -}}
 {{- $ports := list (dict "name" "watch" "containerPort" 8082) -}}
-{{ include "waybill.load.tool" (dict "root" . "name" "watch" "args" $args "restartPolicy" "Always" "ports" $ports "resources" $resources "tls" "admin") }}
+{{ include "waybill.load.tool" (dict "root" . "name" "watch" "args" $args "restartPolicy" "Always" "ports" $ports "resources" $resources "asks" "admin") }}
 {{- end }}
 
 {{/* What workers do together, called with (list $ "name" arguments workers). */}}
@@ -152,9 +164,9 @@ resources, settings: true for what speaks to the broker or Postgres, and tls: th
 {{ include "waybill.load.tool" (dict "root" $root "name" "publish" "args" $publish "settings" true) }}
 {{ include "waybill.load.watch" $root }}
 {{- /* A Service gives each connection to one replica: kept ones alone would measure few of them, and would not see that new ones fail. */}}
-{{- $targets := list "load" "targets" $receipt $url (printf "--mix=%s" .mix) "--new-connections=0.5" "--seed=$(INDEX)" "--output=/scratch/targets.json" }}
-{{- $targets = concat $targets (include "waybill.tls.args" (list $root "http") | fromJsonArray) }}
-{{ include "waybill.load.tool" (dict "root" $root "name" "targets" "args" $targets "tls" "http") }}
+{{- $targets := list "load" "targets" $receipt $url (printf "--mix=%s" .mix) "--new-connections=0.5" "--seed=$(INDEX)" "--output=/requests/targets.json" }}
+{{- $targets = concat $targets (include "waybill.load.clientArgs" (list $root "http") | fromJsonArray) }}
+{{ include "waybill.load.tool" (dict "root" $root "name" "targets" "args" $targets "asks" "http") }}
 {{- if gt (int64 .workers) 1 }}
 {{ include "waybill.load.together" (list $root "barrier" (list "load" "barrier") .workers) }}
 {{- end }}
@@ -175,8 +187,8 @@ resources, settings: true for what speaks to the broker or Postgres, and tls: th
 {{- $rates := list }}
 {{- range $load.ingest.rates }}{{ $rates = append $rates (. | int64 | toString) }}{{ end }}
 {{- $args := list "load" "ingest" (printf "--rates=%s" (join "," $rates)) (printf "--duration=%s" $load.ingest.duration) $url "--output=/scratch" "--no-fail" }}
-{{- $args = concat $args (include "waybill.tls.args" (list . "http") | fromJsonArray) }}
-{{ include "waybill.load.tool" (dict "root" . "name" "ingest" "args" $args "settings" true "resources" $load.resources "tls" "http") }}
+{{- $args = concat $args (include "waybill.load.clientArgs" (list . "http") | fromJsonArray) }}
+{{ include "waybill.load.tool" (dict "root" . "name" "ingest" "args" $args "settings" true "resources" $load.resources "asks" "http") }}
 {{- end }}
 
 {{/*
@@ -234,6 +246,10 @@ template:
         emptyDir:
           sizeLimit: 2Gi
         {{- end }}
+      - name: requests
+        emptyDir:
+          sizeLimit: 256Mi
+      {{- with include "waybill.token.volume" $root }}{{ . | nindent 6 }}{{ end }}
       {{- $trusts := concat (include "waybill.tls.clientVolumes" (list $root "http") | fromJsonArray) (include "waybill.tls.clientVolumes" (list $root "admin") | fromJsonArray) | uniq }}
       {{- with include "waybill.tls.volumes" (list $root $trusts) }}{{ . | nindent 6 }}{{ end }}
       {{- with $root.Values.extraVolumes }}
