@@ -50,6 +50,11 @@ impl LastError {
         }
         is_new
     }
+
+    /// It is over: the same error is a new one the next time. Whether there was one.
+    pub(crate) fn ends(&mut self) -> bool {
+        self.0.take().is_some()
+    }
 }
 
 #[cfg(test)]
@@ -72,5 +77,7 @@ mod tests {
         let mut last = LastError::default();
         let changes = ["a", "a", "b", "b", "a"].map(|text| last.changes_to(text));
         assert_eq!(changes, [true, false, true, false, true]);
+        assert_eq!([last.ends(), last.ends()], [true, false]);
+        assert!(last.changes_to("a"));
     }
 }

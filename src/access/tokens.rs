@@ -13,6 +13,7 @@ use super::watched_file::WatchedFile;
 use super::{Denial, Fault};
 use crate::config;
 use crate::digest::Sha256Digest;
+use crate::retry::LastError;
 use list::TokenList;
 
 /// Time between two looks at the file, which lies in memory or on a local disk.
@@ -56,18 +57,18 @@ impl Tokens {
 
     /// Takes over what the file holds whenever that changes, until `stop`.
     pub(super) async fn follow(&self, stop: CancellationToken) {
-        let mut told = String::new();
+        let mut last_error = LastError::default();
         while stop.run_until_cancelled(sleep(INTERVAL)).await.is_some() {
-            // A file that is just being replaced may be away or torn. The same trouble is told
-            // once.
-            let trouble = self.look().err().unwrap_or_default();
-            if !trouble.is_empty() && trouble != told {
-                tracing::warn!(error = trouble, "The tokens known stay in force");
+            // A file that is just being replaced may be away or torn.
+            match self.look() {
+                Err(error) if last_error.changes_to(&error) => {
+                    tracing::warn!(error, "The tokens known stay in force");
+                }
+                Ok(()) if last_error.ends() => {
+                    tracing::info!("The file of tokens can be read again");
+                }
+                Ok(()) | Err(_) => {}
             }
-            if trouble.is_empty() && !told.is_empty() {
-                tracing::info!("The file of tokens can be read again");
-            }
-            told = trouble;
         }
     }
 
