@@ -43,10 +43,18 @@ def drain(server, port, count, replicas=1, **settings):
     return (round(rate), *(round(part / count * 1e6, 2) for part in spent))
 
 
-def service(count, directory):
+def erase():
+    """Puts 1,000 erasures on record, of orders that nobody has published."""
+    uids = [f"erased-{number}" for number in range(1_000)]
+    command = [common.waybill(), "erase", *uids, "--reason", "bench"]
+    subprocess.run(command, env=common.settings(), check=True, stdout=subprocess.DEVNULL)
+
+
+def service(count, directory, prepare=lambda: None):
     """Rows a second, and the processor time of each part in µs a row."""
 
     def work(server, port):
+        prepare()
         # The schema is there and the cache is empty, so that the work begins at once.
         measured = drain(server, port, count)
         rows = int(common.psql("select count(*) from orders"))
@@ -100,6 +108,7 @@ def run(count=100_000, rounds=5):
             rounds,
             {
                 "service": lambda: service(count, directory),
+                "erased": lambda: service(count, directory, erase),
                 "consumer": lambda: consumer(count, directory),
                 "COPY": lambda: copy(count, directory),
             },
@@ -111,6 +120,7 @@ def run(count=100_000, rounds=5):
     common.table(
         ("what", "a second", "of one after the other"),
         ("`waybill serve`", common.middle(rates["service"], 0), f"{ratio:.2f}"),
+        ("the same, with 1,000 erasures on record", common.middle(rates["erased"], 0), ""),
         ("stan.go, durable queue group, acknowledged by hand", common.middle(rates["consumer"], 0), ""),
         ("`COPY` into the same table", common.middle(rates["COPY"], 0), ""),
         ("one after the other", f"{one_after_other:,.0f}", "1.00"),
@@ -121,6 +131,7 @@ def run(count=100_000, rounds=5):
         ("processor time of", "µs a row"),
         ("the service", common.middle(parts[0])),
         ("Postgres", common.middle(parts[1])),
+        ("Postgres, with 1,000 erasures on record", common.middle([value[2] for value in found["erased"]])),
         ("the broker", common.middle(parts[2])),
         ("all of them", common.middle(total)),
         ("Postgres, `COPY` alone", common.middle([value[1] for value in found["COPY"]])),

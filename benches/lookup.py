@@ -26,11 +26,13 @@ def order_of_one_kilobyte():
     return uid, common.psql(f"select convert_from(document, 'UTF8') from orders where order_uid = '{uid}'")
 
 
-def wrk(port, path, script=None):
+def wrk(port, path, script=None, token=None):
     """µs of the server's core a request, and requests a second."""
     command = ["wrk", "-t1", f"-c{CLIENTS}", f"-d{SECONDS}s", f"http://127.0.0.1:{port}{path}"]
     if script:
         command += ["-s", str(script)]
+    if token:
+        command += ["-H", f"Authorization: Bearer {token}"]
     before = common.busy(0)
     done = subprocess.run(common.on_core(1, *command), check=True, capture_output=True, text=True).stdout
     spent = common.busy(0) - before
