@@ -1,12 +1,13 @@
 //! Where lines go.
 
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
-use tokio::fs::File;
-use tokio::io::AsyncWriteExt as _;
+use tokio::task::spawn_blocking;
 
 use crate::config::{self, AuditTarget, SettingsError};
 use crate::store::Store;
@@ -16,7 +17,7 @@ use crate::store::Store;
 pub(super) enum Target {
     Stdout,
     Stderr,
-    File(LogFile),
+    File(Arc<Mutex<LogFile>>),
     Postgres(Store),
 }
 
@@ -55,8 +56,8 @@ impl Target {
             let problem = format!("`audit.file` {path} cannot be opened for appending: {error}");
             SettingsError { problems: vec![problem] }
         })?;
-        let file = Some(File::from_std(file));
-        Ok(Self::File(LogFile { path, file, is_torn: false }))
+        let file = LogFile { path, file: Some(file), is_torn: false };
+        Ok(Self::File(Arc::new(Mutex::new(file))))
     }
 
     /// Appends lines that have their ends. After an error some of them may have been written.
@@ -65,8 +66,13 @@ impl Target {
             Self::Stdout => write(io::stdout(), lines).await.context("standard output"),
             Self::Stderr => write(io::stderr(), lines).await.context("standard error"),
             Self::File(file) => {
-                let path = file.path.clone();
-                file.append(lines).await.with_context(|| path.display().to_string())
+                let (file, text) = (Arc::clone(file), lines.concat());
+                // In one go: each change to a thread that may block costs more than the write.
+                let append = move || {
+                    let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+                    file.append(&text).with_context(|| file.path.display().to_string())
+                };
+                spawn_blocking(append).await?
             }
             Self::Postgres(store) => Ok(store.append_audit_records(lines).await?),
         }
@@ -77,41 +83,37 @@ impl Target {
 async fn write(mut stream: impl Write + Send + 'static, lines: &[&str]) -> anyhow::Result<()> {
     let text = lines.concat();
     let write = move || stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
-    Ok(tokio::task::spawn_blocking(write).await??)
+    Ok(spawn_blocking(write).await??)
 }
 
 impl LogFile {
-    async fn append(&mut self, lines: &[&str]) -> io::Result<()> {
-        if let Some(file) = &self.file
-            && !is_at(file, &self.path).await
-        {
+    fn append(&mut self, text: &str) -> io::Result<()> {
+        if self.file.as_ref().is_some_and(|file| !is_at(file, &self.path)) {
             self.file = None;
         }
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(tokio::fs::OpenOptions::from(options()).open(&self.path).await?),
+            none => none.insert(options().open(&self.path)?),
         };
         // A torn line must not spoil the next one.
         let begin = if self.is_torn { "\n" } else { "" };
         self.is_torn = true;
-        file.write_all([begin, &lines.concat()].concat().as_bytes()).await?;
-        file.flush().await?;
+        file.write_all([begin, text].concat().as_bytes())?;
         self.is_torn = false;
         Ok(())
     }
 }
 
 /// Readable for its owner alone: it tells of persons.
-fn options() -> std::fs::OpenOptions {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let mut options = std::fs::OpenOptions::new();
+fn options() -> fs::OpenOptions {
+    let mut options = File::options();
     options.create(true).append(true).mode(0o600);
     options
 }
 
 /// Whether the open file is still the one at the path.
-async fn is_at(file: &File, path: &Path) -> bool {
-    match (file.metadata().await, tokio::fs::metadata(path).await) {
+fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::metadata(path)) {
         (Ok(opened), Ok(named)) => (opened.dev(), opened.ino()) == (named.dev(), named.ino()),
         _ => false,
     }

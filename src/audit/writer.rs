@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use backon::BackoffBuilder as _;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::queue::Entry;
@@ -14,6 +15,9 @@ use crate::retry;
 
 /// Records that are written at once.
 const AT_ONCE: usize = 1_000;
+
+/// How long records that nobody waits for are gathered, so that many are written at once.
+const GATHER_FOR: Duration = Duration::from_millis(5);
 
 /// How long after a failure the target is tried again, at first.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
@@ -49,7 +53,11 @@ impl AuditWriter {
             if received == 0 {
                 return;
             }
+            let is_awaited = entries.iter().any(|entry| entry.written.is_some());
             self.write(&mut entries).await;
+            if !is_awaited {
+                let _ = timeout(GATHER_FOR, stop.cancelled()).await;
+            }
         }
     }
 
