@@ -1,4 +1,5 @@
-//! Starts real Postgres, PgBouncer, nats-streaming-server, Prometheus and Chromium, for tests, benches and `make up`.
+//! Starts real Postgres, PgBouncer, nats-streaming-server, nats-server, Prometheus and
+//! Chromium, for tests, benches and `make up`.
 //!
 //! What a test starts ends with the test process, however that ends: see [`process`].
 //! The servers are found on the machine; `scripts/install-tools` installs them.
@@ -7,6 +8,7 @@ pub mod broker;
 pub mod chromium;
 pub mod http;
 pub mod local;
+pub mod nats;
 pub mod nginx;
 pub mod pgbouncer;
 pub mod postgres;
@@ -26,6 +28,7 @@ mod tools;
 pub use broker::{Broker, BrokerOptions, SubscriptionState};
 pub use chromium::Chromium;
 pub use log::unexpected_errors;
+pub use nats::{NatsOptions, NatsServer};
 pub use nginx::Nginx;
 pub use pgbouncer::{PgBouncer, PoolMode};
 pub use port::Port;

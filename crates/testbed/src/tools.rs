@@ -7,6 +7,8 @@ use anyhow::{Context, Result};
 
 const OLDEST_POSTGRES: u32 = 14;
 const BROKER: &str = "nats-streaming-server";
+const NATS: &str = "nats-server";
+const NATS_VERSION: &str = "2.15.2";
 
 /// The directory of `postgres`, `initdb`, `pg_basebackup` and `psql`, version 14 or later.
 pub(crate) fn postgres_bin() -> Result<PathBuf> {
@@ -26,16 +28,29 @@ pub(crate) fn postgres_bin() -> Result<PathBuf> {
 
 /// The `nats-streaming-server` program, version 0.25.
 pub(crate) fn broker() -> Result<PathBuf> {
-    let go = output(Command::new("go").args(["env", "GOPATH"]))
-        .map(|path| Path::new(&path).join("bin").join(BROKER));
     on_path(BROKER)
-        .chain(go)
+        .chain(in_gopath(BROKER))
         .chain(in_tools(BROKER)?)
         .find(|program| {
             output(Command::new(program).arg("--version"))
                 .is_some_and(|version| version.contains("version 0.25."))
         })
         .context("no nats-streaming-server of version 0.25 was found: run scripts/install-tools")
+}
+
+/// The `nats-server` program, of the version that JetStream is tested with.
+pub(crate) fn nats() -> Result<PathBuf> {
+    let version = format!("v{NATS_VERSION}");
+    on_path(NATS)
+        .chain(in_gopath(NATS))
+        .chain(in_tools(NATS)?)
+        .find(|program| {
+            output(Command::new(program).arg("--version"))
+                .is_some_and(|text| text.ends_with(&version))
+        })
+        .with_context(|| {
+            format!("no nats-server {version} was found: run scripts/install-tools --chart")
+        })
 }
 
 /// Path of the `nginx` program.
@@ -98,6 +113,12 @@ pub fn axe_core() -> Result<PathBuf> {
 /// The `grafana-server` program, if Grafana is installed; nothing here installs it.
 pub(crate) fn grafana() -> Option<PathBuf> {
     on_path("grafana-server").next()
+}
+
+/// Where `go install` puts a program by default.
+fn in_gopath(program: &str) -> Option<PathBuf> {
+    let path = output(Command::new("go").args(["env", "GOPATH"]))?;
+    Some(Path::new(&path).join("bin").join(program))
 }
 
 /// Where `scripts/install-tools` puts a program, for this directory or one above it.
@@ -183,6 +204,7 @@ mod tests {
     fn every_server_is_found() {
         assert!(postgres_bin().unwrap().join("initdb").is_file());
         assert!(broker().unwrap().is_file());
+        assert!(nats().unwrap().is_file());
         assert!(pgbouncer().unwrap().is_file());
         assert!(prometheus().unwrap().is_file());
         assert!(vegeta().unwrap().is_file());

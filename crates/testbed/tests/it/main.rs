@@ -1,5 +1,6 @@
 //! The servers, started and hurt for real.
 
+mod nats;
 mod observe;
 
 use std::net::TcpStream;
