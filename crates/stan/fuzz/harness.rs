@@ -4,16 +4,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use deliveries::{Ack, Deliveries, Delivery, Message, Messages, OVERHEAD};
 use futures_util::FutureExt as _;
 use prost::Message as _;
 use tokio::sync::mpsc;
 
-use crate::deliveries::{Deliveries, OVERHEAD};
-use crate::message::Message;
 use crate::protocol::{
     CloseResponse, ConnectResponse, MsgProto, PingResponse, PubAck, SubscriptionResponse,
 };
-use crate::stats::Counters;
 
 /// What the queue may hold here: two messages of 64 bytes together.
 const MAX_BYTES: usize = 2 * OVERHEAD + 64;
@@ -39,8 +37,8 @@ fn round_trip<M: prost::Message + Default + PartialEq + std::fmt::Debug>(data: &
 /// Reads the bytes as steps: a byte that says what happens and, for a delivery, its length and
 /// itself. After each step no message may be in hand twice, nor the queue over its budget.
 pub(crate) fn deliveries(mut steps: &[u8]) {
-    let counters = Arc::new(Counters::default());
-    let deliveries = Deliveries::new(MAX_BYTES, Arc::clone(&counters));
+    let deliveries = Deliveries::new(MAX_BYTES);
+    let messages = Messages::new(Arc::clone(&deliveries));
     let (sender, mut acks) = mpsc::unbounded_channel();
     deliveries.attach(sender, false);
     let mut taken: Vec<Message> = Vec::new();
@@ -52,14 +50,15 @@ pub(crate) fn deliveries(mut steps: &[u8]) {
                 let Some((&length, rest)) = steps.split_first() else { return };
                 let (delivery, rest) = rest.split_at(rest.len().min(length.into()));
                 steps = rest;
-                if let Ok(delivery) = MsgProto::decode(Bytes::copy_from_slice(delivery)) {
+                if let Ok(message) = MsgProto::decode(Bytes::copy_from_slice(delivery)) {
+                    let MsgProto { sequence, timestamp, redelivered, data, .. } = message;
+                    let delivery =
+                        Delivery { sequence, timestamp, redelivered, data, ..Delivery::default() };
                     deliveries.offer(delivery);
                 }
             }
-            2 => taken.extend(
-                Message::take(&deliveries, 1, usize::MAX).now_or_never().unwrap_or_default(),
-            ),
-            3 => taken.extend(Message::take(&deliveries, 4, 16).now_or_never().unwrap_or_default()),
+            2 => taken.extend(messages.recv().now_or_never().flatten()),
+            3 => taken.extend(messages.recv_batch(4, 16).now_or_never().unwrap_or_default()),
             4 => taken.pop().into_iter().for_each(Message::ack),
             5 => drop(taken.pop()),
             6 => deliveries.detach(),
@@ -76,13 +75,13 @@ pub(crate) fn deliveries(mut steps: &[u8]) {
         let names: HashSet<_> = taken.iter().map(|m| (m.sequence, m.timestamp)).collect();
         assert_eq!(names.len(), taken.len(), "a message is in hand twice");
     }
-    let stats = counters.snapshot();
+    let stats = deliveries.counters().snapshot();
     assert_eq!(acked + count(&mut acks), stats.acks, "{stats:?}");
     assert!(stats.redelivered <= stats.delivered, "{stats:?}");
     taken.clear();
     deliveries.close();
 }
 
-fn count(acks: &mut mpsc::UnboundedReceiver<u64>) -> u64 {
+fn count(acks: &mut mpsc::UnboundedReceiver<Ack>) -> u64 {
     std::iter::from_fn(|| acks.try_recv().ok()).map(|_| 1).sum()
 }

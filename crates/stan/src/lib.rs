@@ -27,8 +27,8 @@
 //! ```
 
 // The modules, from the wire up: `transport` (the NATS link), `registration` with `publisher`
-// (what holds under one client id), `deliveries` (the queue between the wire and the user),
-// `wire_subscription` (which fills it and sends the acks), `connection`, `subscription` and
+// (what holds under one client id), `wire_subscription` (which fills the queue of the crate
+// `deliveries` and sends the acks), `connection`, `subscription` and
 // `session`.
 
 mod backoff;
@@ -36,11 +36,8 @@ mod cause;
 mod connection;
 #[cfg(test)]
 mod corpus;
-mod deliveries;
 mod error;
 mod log_limit;
-mod message;
-mod messages;
 mod name;
 mod options;
 mod protocol;
@@ -55,10 +52,9 @@ mod transport;
 mod wire_subscription;
 
 pub use connection::Connection;
-pub use deliveries::QueueDepth;
+#[doc(inline)]
+pub use deliveries::{Message, Messages, QueueDepth};
 pub use error::{Error, ErrorKind, Lost, RequestKind};
-pub use message::Message;
-pub use messages::Messages;
 pub use options::{Options, StartPosition, SubscriptionOptions};
 pub use publish_error::PublishError;
 pub use publisher::PublishAck;

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
+use deliveries::{Deliveries, Messages, QueueDepth};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::deliveries::{Deliveries, QueueDepth};
 use crate::error::Error;
-use crate::messages::Messages;
 use crate::options::{Options, SubscriptionOptions};
 use crate::state::SessionState;
 use crate::stats::{Counters, Stats};
@@ -60,6 +59,7 @@ pub struct Session {
 pub struct Monitor {
     state: watch::Receiver<SessionState>,
     deliveries: Arc<Deliveries>,
+    counters: Arc<Counters>,
 }
 
 impl Monitor {
@@ -72,7 +72,7 @@ impl Monitor {
     /// The counters since the session began.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.deliveries.counters().snapshot()
+        self.counters.snapshot(&self.deliveries)
     }
 
     /// What is in the queue and in hand.
@@ -99,7 +99,7 @@ impl Session {
         }
         let counters = Arc::new(Counters::default());
         let transport = Transport::dial_in_background(&options, &counters).await?;
-        let deliveries = Deliveries::new(subscription.queue_max_bytes, Arc::clone(&counters));
+        let deliveries = Deliveries::new(subscription.queue_max_bytes);
         let (state_sender, state) = watch::channel(SessionState::Connecting);
         let stop = CancellationToken::new();
         let supervisor = Supervisor {
@@ -107,14 +107,14 @@ impl Session {
             subscription,
             transport,
             deliveries: Arc::clone(&deliveries),
-            counters,
+            counters: Arc::clone(&counters),
             state: state_sender,
             stop: stop.clone(),
             limits: Limits::default(),
         };
         Ok(Self {
             messages: Messages::new(Arc::clone(&deliveries)),
-            monitor: Monitor { state, deliveries },
+            monitor: Monitor { state, deliveries, counters },
             supervisor: tokio::spawn(supervisor.run()),
             _stops_when_dropped: stop.clone().drop_guard(),
             stop,

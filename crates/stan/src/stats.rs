@@ -1,6 +1,6 @@
 //! Counters of a session or a subscription.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use deliveries::{Counter, Deliveries};
 
 /// The counters since the session began; each only grows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,43 +27,25 @@ pub struct Stats {
     pub slow_consumer_drops: u64,
 }
 
-/// The live side of [`Stats`].
+/// The counters of what is under the queue, which counts the rest itself.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    pub(crate) delivered: Counter,
-    pub(crate) redelivered: Counter,
-    pub(crate) duplicates_suppressed: Counter,
-    pub(crate) shed: Counter,
-    pub(crate) garbled: Counter,
-    pub(crate) acks: Counter,
     pub(crate) reconnects: Counter,
     pub(crate) session_rebuilds: Counter,
     pub(crate) slow_consumer_drops: Counter,
 }
 
-/// A number that only grows; statistics need no ordering between counters.
-#[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
-
-impl Counter {
-    pub(crate) fn add(&self, n: u64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
-    }
-
-    fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 impl Counters {
-    pub(crate) fn snapshot(&self) -> Stats {
+    /// All counters now, with those of the queue.
+    pub(crate) fn snapshot(&self, queue: &Deliveries) -> Stats {
+        let queue = queue.counters().snapshot();
         Stats {
-            delivered: self.delivered.get(),
-            redelivered: self.redelivered.get(),
-            duplicates_suppressed: self.duplicates_suppressed.get(),
-            shed: self.shed.get(),
-            garbled: self.garbled.get(),
-            acks: self.acks.get(),
+            delivered: queue.delivered,
+            redelivered: queue.redelivered,
+            duplicates_suppressed: queue.duplicates_suppressed,
+            shed: queue.shed,
+            garbled: queue.garbled,
+            acks: queue.acks,
             reconnects: self.reconnects.get(),
             session_rebuilds: self.session_rebuilds.get(),
             slow_consumer_drops: self.slow_consumer_drops.get(),

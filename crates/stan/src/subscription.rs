@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
+use deliveries::{Deliveries, Messages, QueueDepth};
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::cause::Chain;
-use crate::deliveries::{Deliveries, QueueDepth};
 use crate::error::Error;
-use crate::messages::Messages;
 use crate::options::SubscriptionOptions;
 use crate::registration::Registration;
 use crate::state;
-use crate::stats::Stats;
+use crate::stats::{Counters, Stats};
 use crate::wire_subscription::WireSubscription;
 
 /// A subscription that ends with its registration or by [`Subscription::close`]. When it is
@@ -47,7 +46,7 @@ impl Subscription {
         options: SubscriptionOptions,
     ) -> Result<Self, Error> {
         options.validate()?;
-        let deliveries = Deliveries::new(options.queue_max_bytes, Arc::default());
+        let deliveries = Deliveries::new(options.queue_max_bytes);
         let wire = WireSubscription::open(&registration, &options, &deliveries, false).await?;
         let ends_with_registration = tokio::spawn({
             let (state, deliveries) = (registration.state(), Arc::clone(&deliveries));
@@ -70,7 +69,7 @@ impl Subscription {
     /// The counters since the subscription was made.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.deliveries.counters().snapshot()
+        Counters::default().snapshot(&self.deliveries)
     }
 
     /// What is in the queue and in hand.

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use async_nats::Subject;
+use deliveries::Deliveries;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::cause::MissingField;
-use crate::deliveries::Deliveries;
 use crate::error::{Error, RequestKind};
 use crate::options::SubscriptionOptions;
 use crate::protocol::{SubscriptionRequest, SubscriptionResponse};

@@ -2,15 +2,9 @@
 #![no_main]
 #![allow(dead_code, unreachable_pub)]
 
-#[path = "../../src/deliveries.rs"]
-mod deliveries;
 #[path = "../harness.rs"]
 mod harness;
-#[path = "../../src/message.rs"]
-mod message;
 #[path = "../../src/protocol.rs"]
 mod protocol;
-#[path = "../../src/stats.rs"]
-mod stats;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| harness::decode(data));

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use deliveries::Deliveries;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::cause::Chain;
-use crate::deliveries::Deliveries;
 use crate::error::{Error, ErrorKind, Lost};
 use crate::log_limit::LogLimit;
 use crate::options::{Options, SubscriptionOptions};

@@ -17,7 +17,7 @@ fn hasty(broker: &Broker) -> Options {
 #[tokio::test]
 async fn a_link_ends_when_its_server_stays_away_and_the_next_one_counts_on() {
     let mut broker = Broker::start(BrokerOptions::default()).await.expect("a broker");
-    let (options, counters) = (hasty(&broker), Arc::default());
+    let (options, counters) = (hasty(&broker), Arc::new(Counters::default()));
     let first = Transport::dial(&options, &counters).await.expect("dialled");
     broker.kill().expect("killed");
     eventually("it gives up", PATIENCE, async || first.has_ended().then_some(())).await;
@@ -26,7 +26,7 @@ async fn a_link_ends_when_its_server_stays_away_and_the_next_one_counts_on() {
     second.until_connected(PATIENCE).await.expect("it is back");
     let mut link = second.link();
     link.wait_for(|link| link.up).await.expect("its client lives");
-    assert_eq!((link.borrow().times, counters.snapshot().reconnects), (2, 1));
+    assert_eq!((link.borrow().times, counters.reconnects.get()), (2, 1));
     assert!(!second.has_ended());
 }
 
@@ -44,7 +44,7 @@ fn attempts_last_for_the_time_that_they_are_for() {
 #[tokio::test]
 async fn what_the_nats_client_drops_for_want_of_room_is_counted() {
     let broker = Broker::start(BrokerOptions::default()).await.expect("a broker");
-    let counters = Arc::default();
+    let counters = Arc::new(Counters::default());
     let (nats, _link) = prepare(&hasty(&broker), &counters, Link::default());
     let client = nats.subscription_capacity(4).connect(broker.url()).await.expect("a client");
     let unread = client.subscribe("flood").await.expect("subscribed");
@@ -52,7 +52,7 @@ async fn what_the_nats_client_drops_for_want_of_room_is_counted() {
         client.publish("flood", "drop".into()).await.expect("sent");
     }
     eventually("six are dropped", PATIENCE, async || {
-        (counters.snapshot().slow_consumer_drops == 6).then_some(())
+        (counters.slow_consumer_drops.get() == 6).then_some(())
     })
     .await;
     drop(unread);

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use async_nats::Message as NatsMessage;
 use bytes::{Bytes, BytesMut};
+use deliveries::{Ack, Deliveries, Delivery};
 use futures_util::{Stream, StreamExt as _};
 use prost::Message as _;
 use tokio::sync::mpsc;
 
-use crate::deliveries::Deliveries;
 use crate::log_limit::LogLimit;
-use crate::protocol::{Ack, MsgProto};
+use crate::protocol::{self, MsgProto};
 
 /// Puts what comes for `channel` into the queue and counts what is no delivery of it.
 pub(super) async fn receive(
@@ -23,12 +23,12 @@ pub(super) async fn receive(
     let (other_channel, no_delivery) = (LogLimit::default(), LogLimit::default());
     while let Some(message) = messages.next().await {
         match MsgProto::decode(message.payload) {
-            Ok(delivery) if delivery.subject == channel => deliveries.offer(delivery),
-            Ok(delivery) => {
+            Ok(message) if message.subject == channel => deliveries.offer(delivery(message)),
+            Ok(message) => {
                 garbled.add(1);
                 if let Some(held_back) = other_channel.due() {
                     tracing::warn!(
-                        sequence = delivery.sequence,
+                        sequence = message.sequence,
                         held_back,
                         "A delivery for another channel was dropped"
                     );
@@ -48,19 +48,24 @@ pub(super) async fn receive(
     }
 }
 
-/// Encodes and sends an ack for each sequence number. Ends when the sender of the numbers is gone
-/// and the last of them is sent, or when the NATS client takes no more.
+fn delivery(message: MsgProto) -> Delivery {
+    let MsgProto { sequence, timestamp, redelivered, redelivery_count, data, .. } = message;
+    Delivery { sequence, timestamp, number: 0, redelivered, redelivery_count, data }
+}
+
+/// Encodes and sends each ack, which names its message by the sequence number. Ends when their
+/// sender is gone and the last of them is sent, or when the NATS client takes no more.
 pub(super) async fn send_acks<E: fmt::Display>(
-    mut sequences: mpsc::UnboundedReceiver<u64>,
+    mut acks: mpsc::UnboundedReceiver<Ack>,
     channel: String,
     send: impl AsyncFn(Bytes) -> Result<(), E>,
 ) {
     const MOST_AT_ONCE: usize = 256;
     let mut waiting = Vec::with_capacity(MOST_AT_ONCE);
     let mut buffer = BytesMut::new();
-    let mut ack = Ack { subject: channel, sequence: 0 };
-    while sequences.recv_many(&mut waiting, MOST_AT_ONCE).await > 0 {
-        for sequence in waiting.drain(..) {
+    let mut ack = protocol::Ack { subject: channel, sequence: 0 };
+    while acks.recv_many(&mut waiting, MOST_AT_ONCE).await > 0 {
+        for Ack { sequence, .. } in waiting.drain(..) {
             ack.sequence = sequence;
             buffer.reserve(ack.encoded_len());
             ack.encode(&mut buffer).expect("the buffer has the room that was just reserved");

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use deliveries::Messages;
 use futures_util::{FutureExt as _, stream};
 
 use super::*;
@@ -18,22 +19,26 @@ fn nats_message(payload: Vec<u8>) -> NatsMessage {
     }
 }
 
-fn delivery(sequence: u64, channel: &str) -> NatsMessage {
+fn message(sequence: u64, channel: &str) -> NatsMessage {
     let delivery = MsgProto { sequence, subject: channel.to_owned(), ..MsgProto::default() };
     nats_message(delivery.encode_to_vec())
 }
 
+fn ack(sequence: u64) -> Ack {
+    Ack { sequence, timestamp: 0, number: 0, redelivery_count: 0 }
+}
+
 #[tokio::test]
 async fn what_is_no_delivery_of_the_channel_is_counted_and_the_rest_is_queued() {
-    let deliveries = Deliveries::new(1000, Arc::default());
+    let deliveries = Deliveries::new(1000);
     let messages = stream::iter([
-        delivery(1, "orders"),
+        message(1, "orders"),
         nats_message(vec![0xff, 0xff]),
-        delivery(2, "invoices"),
-        delivery(3, "orders"),
+        message(2, "invoices"),
+        message(3, "orders"),
     ]);
     receive(messages, "orders".to_owned(), Arc::clone(&deliveries)).await;
-    let queued = deliveries.take(10, usize::MAX).await;
+    let queued = Messages::new(Arc::clone(&deliveries)).recv_batch(10, usize::MAX).await;
     assert_eq!(queued.iter().map(|one| one.sequence).collect::<Vec<_>>(), [1, 3]);
     assert_eq!(deliveries.counters().snapshot().garbled, 2);
 }
@@ -43,24 +48,25 @@ async fn acks_are_sent_in_order_to_the_last_after_their_sender_is_gone() {
     let (sender, sequences) = mpsc::unbounded_channel();
     // More than are taken at once.
     for sequence in 1..=1_000 {
-        sender.send(sequence).expect("taken");
+        sender.send(ack(sequence)).expect("taken");
     }
     drop(sender);
     let acks = RefCell::new(Vec::new());
     let send = async |ack: Bytes| {
-        acks.borrow_mut().push(Ack::decode(ack).expect("an ack"));
+        acks.borrow_mut().push(protocol::Ack::decode(ack).expect("an ack"));
         Ok::<(), fmt::Error>(())
     };
     send_acks(sequences, "orders".to_owned(), send).await;
-    let expected = (1..=1_000).map(|sequence| Ack { subject: "orders".to_owned(), sequence });
+    let expected =
+        (1..=1_000).map(|sequence| protocol::Ack { subject: "orders".to_owned(), sequence });
     assert!(acks.into_inner().into_iter().eq(expected));
 }
 
 #[test]
 fn a_nats_client_that_has_ended_ends_the_acks_while_their_sender_lives() {
     let (sender, sequences) = mpsc::unbounded_channel();
-    sender.send(1).expect("taken");
-    sender.send(2).expect("taken");
+    sender.send(ack(1)).expect("taken");
+    sender.send(ack(2)).expect("taken");
     let attempts = RefCell::new(0);
     let send = async |_| {
         *attempts.borrow_mut() += 1;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use futures_util::{Stream, stream};
 
-use crate::deliveries::Deliveries;
 use crate::message::Message;
+use crate::queue::Deliveries;
 
 /// The receiving end of a subscription. Clones take from the same queue, each message going to
 /// one of them.
@@ -13,7 +13,9 @@ use crate::message::Message;
 pub struct Messages(Arc<Deliveries>);
 
 impl Messages {
-    pub(crate) fn new(deliveries: Arc<Deliveries>) -> Self {
+    /// Takes from this queue.
+    #[must_use]
+    pub fn new(deliveries: Arc<Deliveries>) -> Self {
         Self(deliveries)
     }
 

@@ -11,7 +11,6 @@ use bytes::{Bytes, BytesMut};
 use foldhash::fast::RandomState;
 use tokio::sync::{Notify, mpsc};
 
-use crate::protocol::MsgProto;
 use crate::stats::Counters;
 
 /// Acknowledgements remembered for messages whose session was lost before they were sent.
@@ -22,14 +21,17 @@ const BLOCK: usize = 32 << 10;
 
 /// What a message costs us beside its payload, about: its place in the queue and among those in
 /// hand, and its share of the buffer that it was read into.
-pub(crate) const OVERHEAD: usize = 128;
+pub const OVERHEAD: usize = 128;
 
+/// The queue. The client offers to it what comes off the wire, [`Messages`](crate::Messages) take
+/// from it.
 #[derive(Debug)]
-pub(crate) struct Deliveries {
+pub struct Deliveries {
     state: Mutex<State>,
     arrived: Notify,
+    taken: Notify,
     max_bytes: usize,
-    counters: Arc<Counters>,
+    counters: Counters,
 }
 
 /// Copies payloads one behind the other into blocks, each freed with the last payload in it.
@@ -58,32 +60,68 @@ struct State {
     block: Block,
     queue: VecDeque<Delivery>,
     queued_bytes: usize,
-    /// The generation in which each came last, by sequence number and timestamp: those name one
-    /// message, also across stores of the server.
-    in_hand: HashMap<(u64, i64), u64, RandomState>,
+    /// How each came last, by sequence number and timestamp: those name one message, also across
+    /// stores of the server.
+    in_hand: HashMap<(u64, i64), InHand, RandomState>,
     /// Acknowledged while there was no registration to send the ack under.
     settled: HashMap<u64, Settled>,
     /// Where acknowledgements go; none between two subscriptions.
-    acks: Option<mpsc::UnboundedSender<u64>>,
+    acks: Option<mpsc::UnboundedSender<Ack>>,
     /// Counts the registrations. Numbers given out under an earlier one may mean other messages
     /// now (the server may have lost its store), so their acks are held back.
     generation: u64,
     closed: bool,
 }
 
-/// A message as it waits in the queue. Whoever takes it owes the queue an ack or a release.
-#[derive(Debug)]
-pub(crate) struct Delivery {
-    pub(crate) sequence: u64,
-    pub(crate) timestamp: i64,
-    pub(crate) redelivered: bool,
-    pub(crate) redelivery_count: u32,
-    pub(crate) data: Bytes,
+/// A message as it comes off the wire and waits in the queue. Whoever takes it owes the queue an
+/// ack or a release.
+#[derive(Debug, Clone, Default)]
+pub struct Delivery {
+    /// Number of the message within its channel or stream, from 1.
+    pub sequence: u64,
+    /// When the server stored it, in nanoseconds since 1970.
+    pub timestamp: i64,
+    /// Number of this delivery among all of the consumer's; 0 where the protocol counts none.
+    pub number: u64,
+    /// Whether the server sent the message before.
+    pub redelivered: bool,
+    /// How often it sent it before.
+    pub redelivery_count: u32,
+    /// The payload. The queue keeps a copy, so that the buffer off the wire can be freed.
+    pub data: Bytes,
+}
+
+/// What tells the server which delivery is acknowledged, or handed back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ack {
+    /// Number of the message within its channel or stream.
+    pub sequence: u64,
+    /// When the server stored it, in nanoseconds since 1970.
+    pub timestamp: i64,
+    /// Number of its last delivery; see [`Delivery::number`].
+    pub number: u64,
+    /// How often the server had sent it before that delivery.
+    pub redelivery_count: u32,
+}
+
+/// The last delivery of a message, and the generation in which it came.
+#[derive(Debug, Clone, Copy)]
+struct InHand {
+    generation: u64,
+    number: u64,
+    redelivery_count: u32,
+}
+
+impl InHand {
+    fn ack(self, sequence: u64, timestamp: i64) -> Ack {
+        let Self { number, redelivery_count, .. } = self;
+        Ack { sequence, timestamp, number, redelivery_count }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Settled {
-    timestamp: i64,
+    ack: Ack,
     generation: u64,
 }
 
@@ -100,9 +138,12 @@ pub struct QueueDepth {
 }
 
 impl Deliveries {
-    pub(crate) fn new(max_bytes: usize, counters: Arc<Counters>) -> Arc<Self> {
-        let (state, arrived) = (Mutex::default(), Notify::new());
-        Arc::new(Self { state, arrived, max_bytes, counters })
+    /// An empty queue for `max_bytes`: of payloads, and [`OVERHEAD`] for each message.
+    #[must_use]
+    pub fn new(max_bytes: usize) -> Arc<Self> {
+        let (arrived, taken) = (Notify::new(), Notify::new());
+        let (state, counters) = (Mutex::default(), Counters::default());
+        Arc::new(Self { state, arrived, taken, max_bytes, counters })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -112,16 +153,20 @@ impl Deliveries {
 
     /// Sends acknowledgements to `acks` from now on. Under the same registration those that
     /// waited go out at once; under a new one they wait until the server sends the message again.
-    pub(crate) fn attach(&self, acks: mpsc::UnboundedSender<u64>, same_registration: bool) {
+    ///
+    /// A registration is what the server knows deliveries under: that of a client id, or a
+    /// consumer from its creation to its deletion. Under another one the same number may mean
+    /// another message.
+    pub fn attach(&self, acks: mpsc::UnboundedSender<Ack>, same_registration: bool) {
         let mut state = self.state();
         if !same_registration {
             state.generation += 1;
         }
         let generation = state.generation;
         let counters = &self.counters;
-        state.settled.retain(|sequence, settled| {
+        state.settled.retain(|_, settled| {
             let goes_out = settled.generation == generation;
-            if goes_out && acks.send(*sequence).is_ok() {
+            if goes_out && acks.send(settled.ack).is_ok() {
                 counters.acks.add(1);
             }
             // What did not come again during a whole registration went to another member.
@@ -131,44 +176,39 @@ impl Deliveries {
     }
 
     /// Keeps acknowledgements from now on.
-    pub(crate) fn detach(&self) {
+    pub fn detach(&self) {
         self.state().acks = None;
     }
 
     /// Takes a delivery from the wire.
-    pub(crate) fn offer(&self, delivery: MsgProto) {
-        let MsgProto { sequence, timestamp, redelivered, redelivery_count, data, .. } = delivery;
+    pub fn offer(&self, mut delivery: Delivery) {
+        let Delivery { sequence, timestamp, number, redelivery_count, .. } = delivery;
         let mut state = self.state();
         if state.closed {
             return;
         }
-        let generation = state.generation;
-        if let Some(came) = state.in_hand.get_mut(&(sequence, timestamp)) {
+        let came = InHand { generation: state.generation, number, redelivery_count };
+        if let Some(before) = state.in_hand.get_mut(&(sequence, timestamp)) {
             // The server means this message under the present registration too.
-            *came = generation;
+            *before = came;
             return self.counters.duplicates_suppressed.add(1);
         }
         if let Some(settled) = state.settled.remove(&sequence)
-            && settled.timestamp == timestamp
+            && settled.ack.timestamp == timestamp
         {
             self.counters.duplicates_suppressed.add(1);
-            return self.send_ack(&mut state, sequence, Settled { timestamp, generation });
+            return self.send_ack(&mut state, sequence, timestamp, came);
         }
-        let size = data.len();
+        let size = delivery.data.len();
         let queued = state.queued_bytes + state.queue.len() * OVERHEAD;
         if !state.queue.is_empty() && queued + size + OVERHEAD > self.max_bytes {
             return self.counters.shed.add(1);
         }
-        state.in_hand.insert((sequence, timestamp), generation);
+        let redelivered = delivery.redelivered;
+        state.in_hand.insert((sequence, timestamp), came);
         state.queued_bytes += size;
-        let data = state.block.copy(&data);
-        state.queue.push_back(Delivery {
-            sequence,
-            timestamp,
-            redelivered,
-            redelivery_count,
-            data,
-        });
+        delivery.data = state.block.copy(&delivery.data);
+        state.queue.push_back(delivery);
         drop(state);
         self.counters.delivered.add(1);
         self.counters.redelivered.add(u64::from(redelivered));
@@ -177,21 +217,22 @@ impl Deliveries {
 
     pub(crate) fn ack(&self, sequence: u64, timestamp: i64) {
         let mut state = self.state();
-        if let Some(generation) = state.in_hand.remove(&(sequence, timestamp)) {
-            self.send_ack(&mut state, sequence, Settled { timestamp, generation });
+        if let Some(came) = state.in_hand.remove(&(sequence, timestamp)) {
+            self.send_ack(&mut state, sequence, timestamp, came);
         }
     }
 
-    fn send_ack(&self, state: &mut State, sequence: u64, settled: Settled) {
-        let same_registration = settled.generation == state.generation;
+    fn send_ack(&self, state: &mut State, sequence: u64, timestamp: i64, came: InHand) {
+        let ack = came.ack(sequence, timestamp);
+        let same_registration = came.generation == state.generation;
         match &state.acks {
-            Some(acks) if same_registration && acks.send(sequence).is_ok() => {
+            Some(acks) if same_registration && acks.send(ack).is_ok() => {
                 self.counters.acks.add(1);
             }
             // A forgotten one costs a redelivery, no more.
             _ if state.settled.len() >= MOST_SETTLED => {}
             _ => {
-                state.settled.insert(sequence, settled);
+                state.settled.insert(sequence, Settled { ack, generation: came.generation });
             }
         }
     }
@@ -201,8 +242,18 @@ impl Deliveries {
         self.state().in_hand.remove(&(sequence, timestamp));
     }
 
+    /// Forgets all that is in hand: acks of it are not sent any more. What came under the present
+    /// registration is answered, for a protocol that can hand it back to the server.
+    pub fn release_all(&self) -> Vec<Ack> {
+        let mut state = self.state();
+        let generation = state.generation;
+        let released = std::mem::take(&mut state.in_hand).into_iter();
+        let of_this = released.filter(|(_, came)| came.generation == generation);
+        of_this.map(|((sequence, timestamp), came)| came.ack(sequence, timestamp)).collect()
+    }
+
     /// Ends the stream; what is queued is dropped unacknowledged.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         let mut state = self.state();
         state.closed = true;
         state.queue.clear();
@@ -211,11 +262,27 @@ impl Deliveries {
         self.arrived.notify_waiters();
     }
 
-    pub(crate) fn counters(&self) -> &Counters {
+    /// What happened here so far.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    pub(crate) fn depth(&self) -> QueueDepth {
+    /// Bytes that may be offered before the queue is full: payloads, and [`OVERHEAD`] for each.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        let state = self.state();
+        self.max_bytes.saturating_sub(state.queued_bytes + state.queue.len() * OVERHEAD)
+    }
+
+    /// Returns when messages were taken since the last call. For one caller at a time.
+    pub async fn until_taken(&self) {
+        self.taken.notified().await;
+    }
+
+    /// What it holds.
+    #[must_use]
+    pub fn depth(&self) -> QueueDepth {
         let state = self.state();
         QueueDepth {
             messages: state.queue.len(),
@@ -241,6 +308,8 @@ impl Deliveries {
                     if !state.queue.is_empty() {
                         self.arrived.notify_one();
                     }
+                    drop(state);
+                    self.taken.notify_one();
                     return taken;
                 }
             }
