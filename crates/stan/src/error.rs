@@ -107,6 +107,11 @@ pub enum Error {
     InvalidOption(String),
 }
 
+/// An answer without a field that it must have.
+#[derive(Debug, thiserror::Error)]
+#[error("it has no {0}")]
+pub(crate) struct MissingField(pub(crate) &'static str);
+
 impl Error {
     pub(crate) fn nats(cause: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Nats(Arc::new(cause))

@@ -26,18 +26,15 @@
 //! # }
 //! ```
 
-// The modules, from the wire up: `transport` (the NATS link), `registration` with `publisher`
+// The modules, from the wire up: `transport` (requests over the NATS link of the crate `nats-link`), `registration` with `publisher`
 // (what holds under one client id), `wire_subscription` (which fills the queue of the crate
 // `deliveries` and sends the acks), `connection`, `subscription` and
 // `session`.
 
-mod backoff;
-mod cause;
 mod connection;
 #[cfg(test)]
 mod corpus;
 mod error;
-mod log_limit;
 mod name;
 mod options;
 mod protocol;

@@ -5,13 +5,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use nats_link::Chain;
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::cause::Chain;
 use crate::error::{Error, Lost};
 use crate::options::Options;
 use crate::publish_error::PublishError;

@@ -1,6 +1,10 @@
 //! Counters of a session or a subscription.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use deliveries::{Counter, Deliveries};
+use nats_link::LinkCounters;
 
 /// The counters since the session began; each only grows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,9 +34,8 @@ pub struct Stats {
 /// The counters of what is under the queue, which counts the rest itself.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    pub(crate) reconnects: Counter,
+    pub(crate) link: Arc<LinkCounters>,
     pub(crate) session_rebuilds: Counter,
-    pub(crate) slow_consumer_drops: Counter,
 }
 
 impl Counters {
@@ -46,9 +49,9 @@ impl Counters {
             shed: queue.shed,
             garbled: queue.garbled,
             acks: queue.acks,
-            reconnects: self.reconnects.get(),
+            reconnects: self.link.reconnects.load(Ordering::Relaxed),
             session_rebuilds: self.session_rebuilds.get(),
-            slow_consumer_drops: self.slow_consumer_drops.get(),
+            slow_consumer_drops: self.link.slow_consumer_drops.load(Ordering::Relaxed),
         }
     }
 }

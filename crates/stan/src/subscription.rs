@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use deliveries::{Deliveries, Messages, QueueDepth};
+use nats_link::Chain;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-use crate::cause::Chain;
 use crate::error::Error;
 use crate::options::SubscriptionOptions;
 use crate::registration::Registration;

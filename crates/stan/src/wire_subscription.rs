@@ -8,8 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::cause::MissingField;
-use crate::error::{Error, RequestKind};
+use crate::error::{Error, MissingField, RequestKind};
 use crate::options::SubscriptionOptions;
 use crate::protocol::{SubscriptionRequest, SubscriptionResponse};
 use crate::registration::Registration;

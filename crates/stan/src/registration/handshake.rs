@@ -5,8 +5,7 @@ use std::time::Duration;
 use async_nats::Subscriber;
 use bytes::Bytes;
 
-use crate::cause::MissingField;
-use crate::error::{Error, RequestKind};
+use crate::error::{Error, MissingField, RequestKind};
 use crate::options::{FEWEST_PINGS_OUT, Options};
 use crate::protocol::{self, ConnectRequest, ConnectResponse};
 use crate::transport::Transport;

@@ -7,11 +7,11 @@ use std::time::Duration;
 use async_nats::{Client, StatusCode, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use nats_link::Chain;
 use prost::Message as _;
 use tokio::time::{MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::cause::Chain;
 use crate::error::Lost;
 use crate::protocol::{Ping, PingResponse};
 use crate::transport::Transport;

@@ -4,14 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deliveries::Deliveries;
+use nats_link::{Backoff, Chain, LogLimit, pause};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::backoff::Backoff;
-use crate::cause::Chain;
 use crate::error::{Error, ErrorKind, Lost};
-use crate::log_limit::LogLimit;
 use crate::options::{Options, SubscriptionOptions};
 use crate::registration::Registration;
 use crate::state::{self, ConnectionState, SessionState};
@@ -19,7 +17,7 @@ use crate::stats::Counters;
 use crate::transport::Transport;
 use crate::wire_subscription::WireSubscription;
 
-use link::{Step, next_step, pause};
+use link::{Step, next_step};
 
 mod link;
 
@@ -226,7 +224,7 @@ impl Supervisor {
     }
 
     async fn pause(&self, delay: Duration) {
-        pause(self.transport.link(), &self.stop, delay).await;
+        self.stop.run_until_cancelled(pause(self.transport.link(), delay)).await;
     }
 
     fn set_state(&self, present: SessionState) {

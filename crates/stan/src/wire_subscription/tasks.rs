@@ -7,10 +7,10 @@ use async_nats::Message as NatsMessage;
 use bytes::{Bytes, BytesMut};
 use deliveries::{Ack, Deliveries, Delivery};
 use futures_util::{Stream, StreamExt as _};
+use nats_link::LogLimit;
 use prost::Message as _;
 use tokio::sync::mpsc;
 
-use crate::log_limit::LogLimit;
 use crate::protocol::{self, MsgProto};
 
 /// Puts what comes for `channel` into the queue and counts what is no delivery of it.

@@ -1,13 +1,5 @@
 //! What the state of the NATS link asks of a session.
 
-use std::time::Duration;
-
-use tokio::sync::watch;
-use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
-
-use crate::transport::Link;
-
 /// What a session does next, by the state of its link.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -38,27 +30,9 @@ pub(super) fn next_step(
     }
 }
 
-/// Waits; a link that comes up ends the wait, for then it is worth another try at once.
-pub(super) async fn pause(
-    mut link: watch::Receiver<Link>,
-    stop: &CancellationToken,
-    delay: Duration,
-) {
-    let times = link.borrow().times;
-    tokio::select! {
-        () = sleep(delay) => {}
-        () = stop.cancelled() => {}
-        Ok(_) = link.wait_for(|link| link.up && link.times > times) => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use tokio::time::Instant;
-
     use super::*;
-
-    const DELAY: Duration = Duration::from_secs(5);
 
     #[test]
     fn a_session_subscribes_once_over_each_link() {
@@ -76,37 +50,5 @@ mod tests {
             let next = next_step(link, subscribed_over, has_subscription, can_verify);
             assert_eq!(next, step, "{link:?} {subscribed_over:?} {has_subscription} {can_verify}");
         }
-    }
-
-    /// Pauses while `event` happens after a second; answers how long.
-    async fn paused(
-        from: Link,
-        event: impl FnOnce(&watch::Sender<Link>, &CancellationToken),
-    ) -> Duration {
-        let (sender, link) = watch::channel(from);
-        let stop = CancellationToken::new();
-        let began = Instant::now();
-        let happening = async {
-            sleep(Duration::from_secs(1)).await;
-            event(&sender, &stop);
-        };
-        tokio::join!(pause(link, &stop, DELAY), happening);
-        began.elapsed()
-    }
-
-    fn set(sender: &watch::Sender<Link>, link: Link) {
-        sender.send_replace(link);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_pause_ends_early_only_by_a_new_link_or_a_stop() {
-        let (down, up) = (Link { up: false, times: 1 }, Link { up: true, times: 1 });
-        let second = Duration::from_secs(1);
-        assert_eq!(paused(down, |_, _| {}).await, DELAY);
-        assert_eq!(paused(up, |_, _| {}).await, DELAY, "this link was up before");
-        assert_eq!(paused(up, |link, _| set(link, down)).await, DELAY);
-        let next = Link { up: true, times: 2 };
-        assert_eq!(paused(down, |link, _| set(link, next)).await, second);
-        assert_eq!(paused(down, |_, stop| stop.cancel()).await, second);
     }
 }

@@ -5,22 +5,26 @@ use std::time::Duration;
 /// Doubles from `first` to `most`; each wait is drawn from its upper half, so that replicas
 /// that failed together do not come back together.
 #[derive(Debug, Clone)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     first: Duration,
     most: Duration,
     next: Duration,
 }
 
 impl Backoff {
-    pub(crate) fn new(first: Duration, most: Duration) -> Self {
+    /// Begins with `first` and never exceeds `most`.
+    #[must_use]
+    pub fn new(first: Duration, most: Duration) -> Self {
         Self { first, most, next: first }
     }
 
-    pub(crate) fn reset(&mut self) {
+    /// Begins anew, after a success.
+    pub fn reset(&mut self) {
         self.next = self.first;
     }
 
-    pub(crate) fn next_delay(&mut self) -> Duration {
+    /// How long to wait now.
+    pub fn next_delay(&mut self) -> Duration {
         let full = self.next;
         self.next = (full * 2).min(self.most);
         full.mul_f64(fastrand::f64().mul_add(0.5, 0.5))

@@ -1,10 +1,31 @@
-//! What lies under the errors of this crate: causes whose types are not public, and all of them
-//! in one line.
+//! Why a call over the link failed: causes whose types are not public, and all of them in one
+//! line.
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 use async_nats::error::Error as NatsError;
+
+/// Why a call over the link failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RequestError {
+    /// The server cannot be reached, or its connection failed; the source says how.
+    #[error("the NATS connection failed")]
+    Nats(#[source] Arc<dyn Error + Send + Sync>),
+    /// Nobody listens where the request went.
+    #[error("nobody answers")]
+    NoResponders,
+    /// No answer in time.
+    #[error("no answer in time")]
+    TimedOut,
+}
+
+impl RequestError {
+    pub(crate) fn nats(cause: impl Error + Send + Sync + 'static) -> Self {
+        Self::Nats(Arc::new(cause))
+    }
+}
 
 /// What tells the kinds of an error of the NATS client apart.
 pub(crate) trait NatsErrorKind:
@@ -55,13 +76,9 @@ impl Error for NotConnected {}
 #[error("the command queue of the link is full")]
 pub(crate) struct QueueFull;
 
-/// An answer without a field that it must have.
-#[derive(Debug, thiserror::Error)]
-#[error("it has no {0}")]
-pub(crate) struct MissingField(pub(crate) &'static str);
-
 /// An error and its causes in one line, for logs and texts.
-pub(crate) struct Chain<'a>(pub(crate) &'a dyn Error);
+#[derive(Debug)]
+pub struct Chain<'a>(pub &'a dyn Error);
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -82,33 +99,23 @@ mod tests {
     use async_nats::{ConnectError, ConnectErrorKind};
 
     use super::*;
-    use crate::error::{Error as StanError, Lost, RequestKind};
 
     #[test]
     fn each_cause_is_told_once() {
-        let refused =
-            || ConnectError::with_source(ConnectErrorKind::Io, io::Error::other("refused"));
+        let refused = ConnectError::with_source(ConnectErrorKind::Io, io::Error::other("refused"));
         let last_errors = "authorization violation".to_owned();
         for (error, text) in [
             (
-                StanError::nats(NatsCause(refused())),
+                RequestError::nats(NatsCause(refused)),
                 "the NATS connection failed: IO error: refused",
             ),
             (
-                StanError::nats(NotConnected { last_errors }),
+                RequestError::nats(NotConnected { last_errors }),
                 "the NATS connection failed: no connection to the server: authorization violation",
             ),
             (
-                StanError::nats(NotConnected { last_errors: String::new() }),
+                RequestError::nats(NotConnected { last_errors: String::new() }),
                 "the NATS connection failed: no connection to the server",
-            ),
-            (
-                StanError::invalid_answer(RequestKind::Subscribe, MissingField("ack inbox")),
-                "the answer to the subscribe request is invalid: it has no ack inbox",
-            ),
-            (
-                Lost::PingsUnanswered.into(),
-                "the registration is lost: the streaming server does not answer pings",
             ),
         ] {
             assert_eq!(Chain(&error).to_string(), text);

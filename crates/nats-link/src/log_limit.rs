@@ -11,7 +11,7 @@ const INTERVAL: Duration = Duration::from_mins(1);
 
 /// Lets a line be logged five times a minute at the most, and counts how often it was not.
 #[derive(Debug, Default)]
-pub(crate) struct LogLimit(Mutex<Logged>);
+pub struct LogLimit(Mutex<Logged>);
 
 #[derive(Debug, Default)]
 struct Logged {
@@ -22,7 +22,7 @@ struct Logged {
 
 impl LogLimit {
     /// Whether the line is to be logged now: then, how often it was held back since the last time.
-    pub(crate) fn due(&self) -> Option<u64> {
+    pub fn due(&self) -> Option<u64> {
         // Nothing in the critical section panics half way, so a poisoned state is whole.
         let mut logged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if logged.since.is_none_or(|since| since.elapsed() >= INTERVAL) {
