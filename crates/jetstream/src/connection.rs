@@ -1,0 +1,65 @@
+//! A connection to the servers, for all but consuming.
+
+use std::sync::Arc;
+
+use nats_link::{LinkCounters, Transport};
+
+use crate::api::Api;
+use crate::error::{Error, RequestKind};
+use crate::name;
+use crate::options::{ConsumerOptions, Options};
+use crate::publisher::Publisher;
+use crate::stream::Stream;
+
+/// A connection to the servers. Clones share it; it reconnects for as long as it is used, and ends
+/// when the last of what was made of it is dropped.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    transport: Transport,
+    options: Options,
+}
+
+impl Connection {
+    /// Connects: one attempt.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] or [`Error::Nats`].
+    pub async fn connect(options: Options) -> Result<Self, Error> {
+        options.validate()?;
+        let counters = Arc::new(LinkCounters::default());
+        let transport = Transport::dial(&options.link(), &counters).await;
+        let transport = transport
+            .map_err(|error| Error::of(error, RequestKind::Subscribe, options.request_timeout))?;
+        Ok(Self { transport, options })
+    }
+
+    /// A stream, which need not be there yet.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] for a name that no stream can have.
+    pub fn stream(&self, name: &str) -> Result<Stream, Error> {
+        name::check_name("stream", name)?;
+        Ok(Stream::new(self.api(), name))
+    }
+
+    /// A publisher to a subject.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] for a subject that cannot be published to, [`Error::Nats`].
+    pub async fn publisher(&self, subject: &str) -> Result<Publisher, Error> {
+        Publisher::start(self.transport.clone(), &self.options, subject).await
+    }
+
+    /// Makes sure of stream and consumer as a [`Session`](crate::Session) does, without consuming.
+    ///
+    /// # Errors
+    /// [`Error::Unsuitable`] names the setting under which messages could be lost.
+    pub async fn ensure(&self, consumer: &ConsumerOptions) -> Result<(), Error> {
+        consumer.validate()?;
+        crate::ensure::ensure(&self.api(), consumer).await.map(drop)
+    }
+
+    fn api(&self) -> Api {
+        Api { transport: self.transport.clone(), within: self.options.request_timeout }
+    }
+}
