@@ -33,7 +33,8 @@ pub struct ConsumerInfo {
     pub delivered: u64,
     /// All messages up to this one are acknowledged.
     pub ack_floor: u64,
-    /// Messages that were not delivered yet.
+    /// Messages that were not delivered yet; one that was just confirmed to its publisher may not
+    /// be counted yet.
     pub num_pending: u64,
     /// Messages delivered and not acknowledged.
     pub num_ack_pending: u64,

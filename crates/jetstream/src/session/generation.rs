@@ -25,6 +25,10 @@ use super::pulls::{Limits, Pulls};
 /// long a pull may go without a sign of life, and how long a clean stop waits for the last one.
 const EXPIRES: Duration = Duration::from_secs(1);
 
+/// Pulls that may be given up in a row before all is looked at anew; what is late of as many fits
+/// into the queue.
+const MOST_LAPSES: u32 = 3;
+
 /// Why a generation cannot go on.
 pub(super) type Fault = String;
 
@@ -40,8 +44,10 @@ pub(super) struct Generation {
     subscriber: Subscriber,
     pulls: Pulls,
     expires: Duration,
-    /// How much later than announced the end of a pull may come.
+    /// How much later than announced the end of the open pull may come.
     grace: Duration,
+    /// Pulls given up in a row.
+    lapses: u32,
     /// When anything came last, be it the end of a pull.
     heard: Option<Instant>,
     target: AckTarget,
@@ -99,6 +105,7 @@ impl Generation {
             pulls: Pulls::new(limits(consumer)),
             expires: expires(consumer),
             grace,
+            lapses: 0,
             heard: None,
             prefix: target.get(),
             target,
@@ -131,9 +138,25 @@ impl Generation {
         }
     }
 
-    /// How much later than announced the end of a pull may come, and whether anything came yet.
-    pub(super) fn grace(&self) -> (Duration, bool) {
-        (self.grace, self.heard.is_some())
+    /// Whether anything came yet.
+    pub(super) fn is_answered(&self) -> bool {
+        self.heard.is_some()
+    }
+
+    /// Gives up the overdue pull, so that the next is due, if there is hope: other pulls were
+    /// answered, and not too many in a row were given up. What still comes of it is taken.
+    ///
+    /// A server that syncs each write sends what is to be delivered after the writes that wait,
+    /// seconds later if those are thousands. An inbox that is gone by then would make it send all
+    /// of it again.
+    pub(super) fn lapse(&mut self) -> bool {
+        let has_hope = self.is_answered() && self.lapses < MOST_LAPSES;
+        if has_hope {
+            self.lapses += 1;
+            self.grace *= 2;
+            self.pulls.give_up();
+        }
+        has_hope
     }
 
     /// Waits for messages and puts all that have come into the queue.
@@ -204,6 +227,7 @@ impl Generation {
         let Some(ended) = number.and_then(|number| self.pulls.ended(number)) else {
             return Ok(());
         };
+        (self.lapses, self.grace) = (0, self.within);
         if is_large && !ended.is_used {
             self.pulls.take_large();
         } else if !is_large && !ended.is_used && ended.lasted < self.expires / 2 {

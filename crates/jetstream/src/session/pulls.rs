@@ -17,6 +17,9 @@ const MOST_MESSAGES: usize = 5_000;
 /// Bytes of one pull, at the most: payloads, subjects and headers.
 const MOST_BYTES: usize = 16 << 20;
 
+/// The part of the queue that one pull may fill.
+const SHARES: usize = 8;
+
 /// A request for messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pull {
@@ -77,12 +80,12 @@ impl Pulls {
         if self.is_open() {
             return None;
         }
-        let (messages, bytes) = if self.is_next_large || budget < 2 * OVERHEAD {
+        let (messages, bytes) = if self.is_next_large || budget < 2 * SHARES * OVERHEAD {
             // It comes alone, into an empty queue.
             (room == budget).then_some((1, None))?
         } else {
-            // With less room the pulls would be many and small.
-            (room >= budget / 2).then(|| self.sized(room))?
+            // In what is then free there is room also for pulls that were given up and come late.
+            (room >= budget / 2).then(|| self.sized(budget / SHARES))?
         };
         self.is_next_large = false;
         self.last_number += 1;
@@ -91,12 +94,12 @@ impl Pulls {
         Some(Pull { number: self.last_number, messages, bytes })
     }
 
-    /// How many messages and bytes to ask for, so that they need no more than `room` in the queue.
-    fn sized(&self, room: usize) -> (usize, Option<usize>) {
+    /// How many messages and bytes to ask for, so that they need no more than `share` in the queue.
+    fn sized(&self, share: usize) -> (usize, Option<usize>) {
         let most_messages = self.limits.messages.unwrap_or(usize::MAX).min(MOST_MESSAGES);
         let most_bytes = self.limits.bytes.unwrap_or(usize::MAX).min(MOST_BYTES);
-        let messages = (room / 2 / OVERHEAD).clamp(1, most_messages);
-        let bytes = room.saturating_sub(messages * OVERHEAD).clamp(1, most_bytes);
+        let messages = (share / 2 / OVERHEAD).clamp(1, most_messages);
+        let bytes = share.saturating_sub(messages * OVERHEAD).clamp(1, most_bytes);
         (messages, Some(bytes))
     }
 
@@ -117,6 +120,11 @@ impl Pulls {
     pub(super) fn ended(&mut self, number: u64) -> Option<Ended> {
         let open = self.open.take_if(|_| number == self.last_number)?;
         Some(Ended { lasted: open.since.elapsed(), is_used: open.is_used })
+    }
+
+    /// Counts on no end of the open pull any more.
+    pub(super) fn give_up(&mut self) {
+        self.open = None;
     }
 
     /// The next pull is to take a message that is too large for one of the usual size.
@@ -142,7 +150,8 @@ mod tests {
             let mut pulls = Pulls::default();
             let pull = pulls.next(room, BUDGET).expect("at least half is free");
             let bytes = pull.messages * OVERHEAD + pull.bytes.expect("a limit");
-            assert!(bytes <= room && bytes > room / 2, "{pull:?}");
+            assert!(4 * bytes <= room, "{pull:?}, and three that were given up");
+            assert!(bytes > BUDGET / SHARES / 2, "{pull:?}");
             assert_eq!(pulls.next(room, BUDGET), None, "one is open");
         }
         assert_eq!(Pulls::default().next(BUDGET / 2 - 1, BUDGET), None, "the queue is half full");
@@ -164,6 +173,11 @@ mod tests {
         let fourth = pulls.next(BUDGET, BUDGET).expect("the third was ended");
         pulls.came(1);
         assert!(pulls.ended(fourth.number).is_some_and(|fourth| fourth.is_used));
+        let fifth = pulls.next(BUDGET, BUDGET).expect("the fourth was ended");
+        pulls.give_up();
+        let sixth = pulls.next(BUDGET, BUDGET).expect("the fifth was given up");
+        assert_eq!(pulls.ended(fifth.number), None, "it comes late");
+        assert!(pulls.ended(sixth.number).is_some());
         assert_eq!(pulls.since(), None);
     }
 

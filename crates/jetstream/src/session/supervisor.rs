@@ -10,7 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
-use crate::ensure::ensure;
+use crate::ensure::{Ensured, ensure};
 use crate::error::{Error, RequestKind};
 use crate::options::{ConsumerOptions, Options};
 use crate::reply::AckPrefix;
@@ -131,13 +131,7 @@ impl Supervisor {
         self.transport.until_connected(within).await.map_err(failed)?;
         // What is asked over a later link than this ends the generation at once.
         let link = self.transport.link_number().unwrap_or(0);
-        let api = Api { transport: self.transport.clone(), within };
-        let ensured = ensure(&api, &self.consumer).await;
-        if let Err(Error::Timeout { .. }) = ensured {
-            // It may be a link that swallows all; its own pings would take longer to find out.
-            self.transport.reconnect(within).await;
-        }
-        let ensured = ensured?;
+        let ensured = self.ensure().await?;
         let are_same = self.created.as_ref() == Some(&ensured.created);
         let plan = Plan {
             transport: &self.transport,
@@ -151,6 +145,27 @@ impl Supervisor {
         let begun = Generation::begin(plan, &self.deliveries, are_same).await?;
         self.created = Some(ensured.created);
         Ok(begun)
+    }
+
+    /// Makes sure of stream and consumer. Without an answer the link is dialled anew: it may be one
+    /// that swallows all, which its own pings would take longer to find out.
+    async fn ensure(&self) -> Result<Ensured, Error> {
+        let within = self.options.request_timeout;
+        let api = Api { transport: self.transport.clone(), within };
+        let ensured = Box::pin(ensure(&api, &self.consumer)).await;
+        if let Err(Error::Timeout { .. }) = ensured {
+            self.transport.reconnect(within).await;
+        }
+        ensured
+    }
+
+    /// Whether stream and consumer are still those that are pulled from.
+    async fn recheck(&self) -> Result<(), Fault> {
+        match self.ensure().await {
+            Ok(ensured) if self.created.as_ref() == Some(&ensured.created) => Ok(()),
+            Ok(_) => Err("the stream or the consumer was made anew".to_owned()),
+            Err(error) => Err(Chain(&error).to_string()),
+        }
     }
 
     /// Pulls until that cannot go on or the session is stopped.
@@ -181,7 +196,13 @@ impl Supervisor {
                     Err(fault) => break fault,
                 },
                 () = self.deliveries.until_taken() => {}
-                () = is_overdue => break "the server did not end a pull in time".to_owned(),
+                () = is_overdue => match self.stop.run_until_cancelled(self.recheck()).await {
+                    // Were it not for the stop.
+                    None => continue,
+                    Some(Ok(())) if generation.lapse() => {}
+                    Some(Ok(())) => break "the server did not end a pull in time".to_owned(),
+                    Some(Err(fault)) => break fault,
+                },
                 _ = events.changed() => {}
                 _ = ticks.tick() => {}
             }
@@ -193,9 +214,10 @@ impl Supervisor {
         self.deliveries.detach();
         // A server with much to do may deliver late. What it sends to an inbox that is gone it has
         // to send again: with the same grace each time, nothing would ever arrive.
-        self.grace = match generation.grace() {
-            (_, true) => self.options.request_timeout,
-            (grace, false) => (grace * 2).min(self.options.request_timeout * MOST_GRACE),
+        self.grace = if generation.is_answered() {
+            self.options.request_timeout
+        } else {
+            (self.grace * 2).min(self.options.request_timeout * MOST_GRACE)
         };
         Ended::Lost(fault)
     }

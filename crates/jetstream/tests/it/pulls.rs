@@ -38,6 +38,7 @@ async fn no_more_is_pulled_than_the_queue_has_room_for() {
             taken.extend(take_many(&session.messages(), 2_000 - taken.len()).await);
         }
     }
+    assert_eq!(session.monitor().stats().session_rebuilds, 0, "{:?}", session.monitor().stats());
     assert_eq!(sequences(&taken), (1..=2_000).collect::<Vec<_>>(), "none was dropped on the way");
     assert_eq!(session.monitor().stats().shed, 0);
     ack_all(taken);
@@ -119,6 +120,25 @@ async fn a_pull_that_nobody_answers_is_given_up_and_the_next_is_sent() {
     message.ack();
     until_live(&session).await;
     until_acked(&server.url(), 1).await;
+}
+
+/// The inbox stays: what a busy server delivers late would else have to be sent again.
+#[tokio::test]
+async fn a_pull_that_is_lost_between_others_is_followed_by_the_next_from_the_same_inbox() {
+    let server = server().await;
+    let (held, mut holding) = mpsc::unbounded_channel();
+    let tap = Tap { holds: |seen| seen.subject.contains("CONSUMER.MSG.NEXT"), held };
+    let proxy = Proxy::start_tapped(address(&server), tap).await.expect("a proxy");
+    connect(&server.url()).await.ensure(&workers()).await.expect("a stream");
+    let session = session(&url(&proxy), workers()).await;
+    holding.recv().await.expect("a pull").pass();
+    holding.recv().await.expect("the next").swallow();
+    publish(&server.url(), numbered(0..1)).await;
+    holding.recv().await.expect("the one after that").pass();
+    drop(holding);
+    take(&session.messages()).await.ack();
+    until_acked(&server.url(), 1).await;
+    assert_eq!(session.monitor().stats().session_rebuilds, 0);
 }
 
 #[tokio::test]
