@@ -19,20 +19,10 @@ use crate::name;
 use crate::options::Options;
 use crate::publish_error::PublishError;
 
+pub use unacked::Stored;
 use unacked::{Outcome, Unacked};
 
 mod unacked;
-
-/// Where the server stored a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stored {
-    /// Its number within the stream.
-    pub sequence: u64,
-    /// Whether it was there before, by its message id. The server remembers ids for a while only
-    /// (two minutes by default).
-    pub duplicate: bool,
-}
 
 /// What is asked of the server with a message.
 #[derive(Debug, Clone, Copy, Default)]

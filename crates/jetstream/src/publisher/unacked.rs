@@ -11,7 +11,16 @@ use tokio::time::Instant;
 
 use crate::publish_error::PublishError;
 
-use super::Stored;
+/// Where the server stored a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stored {
+    /// Its number within the stream.
+    pub sequence: u64,
+    /// Whether it was there before, by its message id. The server remembers ids for a while only
+    /// (two minutes by default).
+    pub duplicate: bool,
+}
 
 pub(super) type Outcome = Result<Stored, PublishError>;
 

@@ -1,8 +1,8 @@
 //! What is pulled fits into the queue, and a pull that nobody answers is given up.
 
 use jetstream::{Session, SessionState};
-use testbed::{Proxy, Tap, eventually};
-use tokio::sync::mpsc;
+use testbed::{Held, Proxy, Tap, eventually};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::{Instant, timeout};
 
 use crate::harness::{
@@ -12,6 +12,11 @@ use crate::harness::{
 
 /// What a message in the queue costs beside its payload.
 const OVERHEAD: usize = 128;
+
+/// The next publication that the proxy holds.
+async fn held(holding: &mut UnboundedReceiver<Held>) -> Held {
+    timeout(PATIENCE, holding.recv()).await.expect("in time").expect("a proxy")
+}
 
 fn queued(session: &Session) -> usize {
     let depth = session.monitor().depth();
@@ -23,9 +28,10 @@ async fn no_more_is_pulled_than_the_queue_has_room_for() {
     let server = server().await;
     let mut workers = workers();
     workers.queue_max_bytes = 64 * 1024;
-    let session = live(&server.url(), workers.clone()).await;
+    connect(&server.url()).await.ensure(&workers).await.expect("a stream");
     let texts = || (0..2_000).map(|number| "x".repeat(50 + number % 1_500));
     publish(&server.url(), texts()).await;
+    let session = live(&server.url(), workers.clone()).await;
     let mut taken = Vec::new();
     while taken.len() < 2_000 {
         eventually("more messages", PATIENCE, async || (queued(&session) > 0).then_some(())).await;
@@ -101,13 +107,13 @@ async fn an_idle_session_pulls_rarely_and_stays_live() {
 #[tokio::test]
 async fn a_pull_that_nobody_answers_is_given_up_and_the_next_is_sent() {
     let server = server().await;
-    let (held, mut holding) = mpsc::unbounded_channel();
-    let tap = Tap { holds: |seen| seen.subject.contains("CONSUMER.MSG.NEXT"), held };
+    let (sender, mut holding) = mpsc::unbounded_channel();
+    let tap = Tap { holds: |seen| seen.subject.contains("CONSUMER.MSG.NEXT"), held: sender };
     let proxy = Proxy::start_tapped(address(&server), tap).await.expect("a proxy");
     connect(&server.url()).await.ensure(&workers()).await.expect("a stream");
     let session = session(&url(&proxy), workers()).await;
     publish(&server.url(), numbered(0..1)).await;
-    holding.recv().await.expect("a pull").swallow();
+    held(&mut holding).await.swallow();
     let gave_up = until(&session, |state| matches!(state, SessionState::Retrying(_))).await;
     let SessionState::Retrying(why) = gave_up else { unreachable!() };
     assert_eq!(why, "the server did not end a pull in time");
@@ -126,15 +132,15 @@ async fn a_pull_that_nobody_answers_is_given_up_and_the_next_is_sent() {
 #[tokio::test]
 async fn a_pull_that_is_lost_between_others_is_followed_by_the_next_from_the_same_inbox() {
     let server = server().await;
-    let (held, mut holding) = mpsc::unbounded_channel();
-    let tap = Tap { holds: |seen| seen.subject.contains("CONSUMER.MSG.NEXT"), held };
+    let (sender, mut holding) = mpsc::unbounded_channel();
+    let tap = Tap { holds: |seen| seen.subject.contains("CONSUMER.MSG.NEXT"), held: sender };
     let proxy = Proxy::start_tapped(address(&server), tap).await.expect("a proxy");
     connect(&server.url()).await.ensure(&workers()).await.expect("a stream");
     let session = session(&url(&proxy), workers()).await;
-    holding.recv().await.expect("a pull").pass();
-    holding.recv().await.expect("the next").swallow();
+    held(&mut holding).await.pass();
+    held(&mut holding).await.swallow();
     publish(&server.url(), numbered(0..1)).await;
-    holding.recv().await.expect("the one after that").pass();
+    held(&mut holding).await.pass();
     drop(holding);
     take(&session.messages()).await.ack();
     until_acked(&server.url(), 1).await;
@@ -144,15 +150,15 @@ async fn a_pull_that_is_lost_between_others_is_followed_by_the_next_from_the_sam
 #[tokio::test]
 async fn an_ack_that_is_lost_on_the_way_makes_the_message_come_again() {
     let server = server().await;
-    let (held, mut holding) = mpsc::unbounded_channel();
-    let tap = Tap { holds: |seen| seen.payload == b"+ACK", held };
+    let (sender, mut holding) = mpsc::unbounded_channel();
+    let tap = Tap { holds: |seen| seen.payload == b"+ACK", held: sender };
     let proxy = Proxy::start_tapped(address(&server), tap).await.expect("a proxy");
     let mut workers = workers();
     workers.ack_wait = std::time::Duration::from_secs(1);
     let session = live(&url(&proxy), workers).await;
     publish(&server.url(), numbered(0..1)).await;
     take(&session.messages()).await.ack();
-    holding.recv().await.expect("an ack").swallow();
+    held(&mut holding).await.swallow();
     drop(holding);
     let again = take(&session.messages()).await;
     assert_eq!((again.sequence, again.redelivered), (1, true));
