@@ -217,6 +217,7 @@ fn batch(times: usize) {
                 uid: order.uid().as_str(),
                 document: order.document(),
                 sequence: 1,
+                source: None,
             })
             .collect();
         copy_stream(&rows.iter().collect::<Vec<_>>()).for_each(|piece| drop(black_box(piece)));

@@ -17,14 +17,13 @@ mod replay;
 mod verdict;
 mod watch;
 
-use std::sync::Arc;
-
 use order::Reason;
 use stan::{Message, Messages};
 use tokio_util::sync::CancellationToken;
 
 use crate::cache::{Cache, Prepared};
 use crate::metrics::Metrics;
+use crate::source::Source;
 use crate::store::{Error, NewReject, Store};
 use crate::telemetry::within;
 pub(crate) use apply::Applied;
@@ -58,8 +57,8 @@ pub struct Limits {
 pub struct Writer {
     /// The messages of the channel.
     pub messages: Messages,
-    /// The channel they come from.
-    pub channel: Arc<str>,
+    /// The channel or stream they come from.
+    pub source: Source,
     /// The Postgres that orders and rejects are written to.
     pub store: Store,
     /// Where new orders are kept in memory.
@@ -89,7 +88,7 @@ impl Writer {
             if messages.is_empty() {
                 return;
             }
-            let span = batch_span::batch(&self.channel, &messages);
+            let span = batch_span::batch(self.source.name(), &messages);
             let mut batch = OpenBatch::begin();
             within(span, self.write(messages, &mut batch, &stop)).await;
             self.recent.add(&batch);
@@ -103,7 +102,7 @@ impl Writer {
         let parsing = batch_span::step("parse");
         let Batch { orders, mut rejects } = Batch::parse(messages, self.limits.max_message_bytes);
         drop(parsing);
-        let rows = rows(&orders);
+        let rows = rows(&orders, |_| self.source.column());
         let inserted = within(batch_span::step("write"), async {
             match redelivered {
                 0 => self.persist(stop, || self.store.insert_orders(&rows)).await,
@@ -140,7 +139,7 @@ impl Writer {
 
     fn acknowledge(&self, applied: Applied<Message>, batch: &mut OpenBatch) {
         let settled = applied.stored.len() + applied.duplicates.len() + applied.erased.len();
-        let _span = batch_span::acknowledge(&self.channel, settled);
+        let _span = batch_span::acknowledge(self.source.name(), settled);
         for (orders, verdict, key) in [
             (applied.stored, Verdict::Stored, batch_span::STORED),
             (applied.duplicates, Verdict::Duplicate, batch_span::DUPLICATE),
@@ -160,7 +159,7 @@ impl Writer {
             return;
         }
         let rows: Vec<NewReject<'_>> =
-            rejects.iter().map(|reject| reject.row(&self.channel)).collect();
+            rejects.iter().map(|reject| reject.row(self.source.name())).collect();
         let kept = within(
             batch_span::step("write rejects"),
             self.persist(stop, || self.store.insert_rejects(&rows)),
@@ -171,7 +170,7 @@ impl Writer {
         if kept.is_some() {
             batch_span::note(batch_span::REJECTED, rejects.len() - erased);
         }
-        let _span = batch_span::acknowledge(&self.channel, rejects.len());
+        let _span = batch_span::acknowledge(self.source.name(), rejects.len());
         for (place, Reject { message, reason, .. }) in rejects.into_iter().enumerate() {
             let verdict = match (kept.as_ref().map(|erased| erased[place]), reason) {
                 (None, _) => Verdict::Keep,

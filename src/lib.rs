@@ -50,6 +50,7 @@ mod log_limit;
 mod ranges;
 mod receipt;
 mod retry;
+pub mod source;
 
 #[cfg(test)]
 mod corpus;

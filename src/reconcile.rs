@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Broker;
 use crate::ingest::{Batch, Limits};
+use crate::source::Source;
 use crate::store::Store;
 pub use finding::{Finding, Kind, Repair};
 use judge::Judge;
@@ -145,8 +146,8 @@ impl Reconcile {
         let last = retry(self.patience, observer, reader, find_last).await?;
         let last = self.to.map_or(last, |to| to.min(last));
         observer.begin((self.from <= last).then_some(last));
-        let channel = self.broker.channel.as_str();
-        let judge = Judge { store: &self.store, channel, patience: self.patience };
+        let source = Source::channel(&self.broker.channel);
+        let judge = Judge { store: &self.store, source: &source, patience: self.patience };
         reader.read_to(last);
         while tally.next <= last {
             let step = async |reader: &mut Reader| reader.step().await;

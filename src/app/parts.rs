@@ -22,6 +22,7 @@ use crate::ingest::{
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
 use crate::rejects::{RejectRetention, RejectUsage};
+use crate::source::Source;
 use crate::store::Store;
 use crate::telemetry::LogFilter;
 
@@ -191,7 +192,7 @@ impl<'a> Parts<'a> {
     /// Makes the writers' pattern once the session's messages are there.
     fn writer(&self) -> impl FnOnce(Messages) -> Writer + Send + use<> {
         let ingest = &self.settings.ingest;
-        let channel = Arc::from(self.settings.broker.channel.as_str());
+        let source = Source::channel(&self.settings.broker.channel);
         let limits = Limits {
             batch_max_rows: ingest.batch_max_rows,
             batch_max_bytes: ingest.batch_max_bytes.bytes(),
@@ -202,7 +203,7 @@ impl<'a> Parts<'a> {
         let (failures, refusals) = (WriteFailures::default(), RefusalLog::default());
         move |messages| Writer {
             messages,
-            channel,
+            source,
             store,
             cache,
             metrics,

@@ -63,14 +63,18 @@ impl<M: Candidate> Batch<M> {
     }
 }
 
-/// The orders of a batch as the store takes them.
-pub(crate) fn rows<M: Candidate>(orders: &[(M, Order)]) -> Vec<NewOrder<'_>> {
+/// The orders of a batch as the store takes them; `source` tells the column of that name.
+pub(crate) fn rows<'a, M: Candidate>(
+    orders: &'a [(M, Order)],
+    source: impl Fn(&'a M) -> Option<&'a str>,
+) -> Vec<NewOrder<'a>> {
     orders
         .iter()
         .map(|(message, order)| NewOrder {
             uid: order.uid().as_str(),
             document: order.document(),
             sequence: message.sequence(),
+            source: source(message),
         })
         .collect()
 }

@@ -5,6 +5,7 @@ use order::{Order, Reason};
 
 use super::apply::Applied;
 use super::batch::{Batch, Candidate, Reject, rows};
+use crate::source;
 use crate::store::{Error, KeptReject, Outcome, Store};
 
 /// Gives rejects another try, after the fault that made them rejects is mended.
@@ -96,7 +97,7 @@ impl Replay {
     }
 
     async fn write(&self, orders: &[(Retried, Order)]) -> Result<Vec<Outcome>, Error> {
-        let rows = rows(orders);
+        let rows = rows(orders, |retried| source::column(&retried.kept.channel));
         if self.dry_run {
             return self.store.dry_run_orders(&rows).await;
         }

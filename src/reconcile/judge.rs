@@ -12,11 +12,12 @@ use super::finding::{Finding, Kind, Repair};
 use super::retry::retry;
 use crate::digest::Sha256Digest;
 use crate::ingest::{self, Applied, Batch};
+use crate::source::Source;
 use crate::store::{Claim, NewReject, Standing, Store};
 
 pub(super) struct Judge<'a> {
     pub(super) store: &'a Store,
-    pub(super) channel: &'a str,
+    pub(super) source: &'a Source,
     /// How long Postgres may be away.
     pub(super) patience: Duration,
 }
@@ -43,7 +44,8 @@ impl Judge<'_> {
                 (Claim { sequence: message.sequence, sha256, uid, payload: &message.data }, reason)
             })
             .unzip();
-        let compare = async |(): &mut ()| Ok(self.store.compare(self.channel, &claims).await?);
+        let compare =
+            async |(): &mut ()| Ok(self.store.compare(self.source.name(), &claims).await?);
         let standings = retry(self.patience, observer, &mut (), compare).await?;
         let is_erased = |standing: &&Standing| **standing == Standing::Erased;
         let erased = standings.iter().filter(is_erased).count() as u64;
@@ -117,7 +119,7 @@ impl Judge<'_> {
             ensure!(left.len() < before, "orders are deleted while they are put back");
         }
         let rows: Vec<NewReject<'_>> =
-            rejects.iter().map(|reject| reject.row(self.channel)).collect();
+            rejects.iter().map(|reject| reject.row(self.source.name())).collect();
         let insert = async |(): &mut ()| Ok(self.store.insert_rejects(&rows).await?);
         let erased = retry(self.patience, observer, &mut (), insert).await?;
         drop(rows);
@@ -132,7 +134,7 @@ impl Judge<'_> {
         orders: Vec<(Message, Order)>,
         observer: &mut dyn Observer,
     ) -> anyhow::Result<Applied<Message>> {
-        let rows = ingest::rows(&orders);
+        let rows = ingest::rows(&orders, |_| self.source.column());
         let insert = async |(): &mut ()| Ok(self.store.insert_orders_again(&rows).await?);
         let outcomes = retry(self.patience, observer, &mut (), insert).await?;
         drop(rows);

@@ -126,8 +126,9 @@ async fn insert_once<'a>(
     orders: &[&NewOrder<'a>],
 ) -> sqlx::Result<Vec<&'a str>> {
     let insertion = sqlx::query_scalar!(
-        "insert into orders (order_uid, document, channel_sequence) \
-         select * from unnest($1::text[], $2::bytea[], $3::bigint[]) as new (uid, document, sequence) \
+        "insert into orders (order_uid, document, channel_sequence, source) \
+         select * from unnest($1::text[], $2::bytea[], $3::bigint[], $4::text[]) \
+             as new (uid, document, sequence, source) \
          where not exists (select from erasures) or not exists ( \
              select from erasures where uid_sha256 = sha256(convert_to(new.uid, 'UTF8')) \
          ) \
@@ -135,6 +136,7 @@ async fn insert_once<'a>(
         orders.iter().map(|order| order.uid).bind_iter() as _,
         orders.iter().map(|order| order.document).bind_iter() as _,
         orders.iter().map(|order| super::bigint(order.sequence)).bind_iter() as _,
+        orders.iter().map(|order| order.source).bind_iter() as _,
     );
     let uids = with_timeout(insertion.fetch_all(connection)).await?;
     let of = |uid: &String| {

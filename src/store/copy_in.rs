@@ -25,6 +25,9 @@ const NO_FLAGS: [u8; 8] = [0; 8];
 /// Instead of a row's number of fields: the end of the stream.
 const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
 
+/// Instead of a field's length: it is null.
+const NULL: [u8; 4] = (-1_i32).to_be_bytes();
+
 /// Bytes that are collected before they are sent: Postgres reads one piece while the next is made,
 /// and neither side needs memory for the whole batch.
 const PIECE: usize = 32 << 10;
@@ -72,7 +75,7 @@ pub(super) async fn copy_in(
     orders: &[&NewOrder<'_>],
 ) -> sqlx::Result<u64> {
     let copy = async {
-        let statement = "copy orders (order_uid, document, channel_sequence) \
+        let statement = "copy orders (order_uid, document, channel_sequence, source) \
              from stdin (format binary)";
         let mut copy = connection.copy_in_raw(statement).await?;
         for piece in copy_stream(orders) {
@@ -84,7 +87,8 @@ pub(super) async fn copy_in(
 }
 
 /// Orders as the stream that Postgres documents for `COPY … FROM STDIN (FORMAT BINARY)`, with the
-/// columns `order_uid`, `document` and `channel_sequence`, in pieces of 32 KiB or little more.
+/// columns `order_uid`, `document`, `channel_sequence` and `source`, in pieces of 32 KiB or little
+/// more.
 ///
 /// # Panics
 /// With a document of 2 GiB or more, which no broker delivers.
@@ -112,10 +116,14 @@ pub fn copy_stream(orders: &[&NewOrder<'_>]) -> impl Iterator<Item = Vec<u8>> {
 }
 
 fn row(stream: &mut Vec<u8>, order: &NewOrder<'_>) {
-    stream.extend_from_slice(&3_i16.to_be_bytes());
+    stream.extend_from_slice(&4_i16.to_be_bytes());
     field(stream, order.uid.as_bytes());
     field(stream, order.document);
     field(stream, &bigint(order.sequence).to_be_bytes());
+    match order.source {
+        Some(source) => field(stream, source.as_bytes()),
+        None => stream.extend_from_slice(&NULL),
+    }
 }
 
 fn field(stream: &mut Vec<u8>, content: &[u8]) {
@@ -130,21 +138,24 @@ mod tests {
 
     #[test]
     fn the_stream_is_the_one_that_postgres_documents() {
-        let order = NewOrder { uid: "ab", document: b"{}", sequence: 258 };
+        let order = NewOrder { uid: "ab", document: b"{}", sequence: 258, source: None };
+        let moved = NewOrder { source: Some("js"), ..order };
         let mut expected = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0".to_vec();
-        expected.extend_from_slice(b"\0\x03\0\0\0\x02ab\0\0\0\x02{}\0\0\0\x08\0\0\0\0\0\0\x01\x02");
+        let row = b"\0\x04\0\0\0\x02ab\0\0\0\x02{}\0\0\0\x08\0\0\0\0\0\0\x01\x02";
+        expected.extend_from_slice(&[row, &b"\xff\xff\xff\xff"[..]].concat());
+        expected.extend_from_slice(&[row, &b"\0\0\0\x02js"[..]].concat());
         expected.extend_from_slice(b"\xff\xff");
-        assert_eq!(copy_stream(&[&order]).collect::<Vec<_>>(), [expected]);
+        assert_eq!(copy_stream(&[&order, &moved]).collect::<Vec<_>>(), [expected]);
     }
 
     #[test]
     fn many_orders_come_in_pieces_that_are_one_stream() {
         let document = [b'x'; 10_000];
-        let order = NewOrder { uid: "a", document: &document, sequence: 1 };
+        let order = NewOrder { uid: "a", document: &document, sequence: 1, source: None };
         let pieces: Vec<_> = copy_stream(&[&order; 10]).collect();
         assert_eq!(pieces.len(), 3);
         let stream = pieces.concat();
-        assert_eq!(stream.len(), 19 + 10 * (2 + 4 + 1 + 4 + 10_000 + 4 + 8) + 2);
+        assert_eq!(stream.len(), 19 + 10 * (2 + 4 + 1 + 4 + 10_000 + 4 + 8 + 4) + 2);
         assert!(stream.ends_with(&TRAILER));
     }
 

@@ -40,13 +40,14 @@ impl Store {
         Ok(self.committed_since(&nowhere, 0).await?.next)
     }
 
-    /// The highest sequence among the newest 100 orders: where their channel was by then. None if
-    /// there are no orders. The newest alone would not do, for of two writers the one with the
-    /// earlier messages may commit last.
+    /// The highest sequence among those of the newest 100 orders that came from the channel of NATS
+    /// Streaming: where it was by then. None if there are none. The newest alone would not do, for
+    /// of two writers the one with the earlier messages may commit last.
     pub async fn newest_sequence(&self) -> Result<Option<u64>, Error> {
         let newest = sqlx::query_scalar!(
             "select max(channel_sequence) \
-             from (select channel_sequence from orders order by tx desc limit 100) as newest",
+             from (select channel_sequence, source from orders order by tx desc limit 100) as newest \
+             where source is null",
         );
         let newest = self
             .run("SELECT orders", async |connection| newest.fetch_one(connection).await)

@@ -9,8 +9,11 @@ use super::{Error, Store};
 pub struct StoredOrder {
     /// The order's id.
     pub uid: String,
-    /// Sequence in its channel of the message that was stored.
+    /// Sequence of the message that was stored, in its channel or stream.
     pub sequence: u64,
+    /// The stream of JetStream that it was in; none for the channel of NATS Streaming.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// When its row was written, RFC 3339 in UTC to the millisecond, by the clock of Postgres.
     pub stored_at: String,
     /// How long ago that was in seconds, by the same clock.
@@ -31,17 +34,17 @@ impl Store {
                  select clock_timestamp() as told_at, \
                      pg_snapshot_xmax(pg_current_snapshot())::text::bigint as horizon \
              ), newest as ( \
-                 (select order_uid, channel_sequence, received_at, tx, true as is_ours \
+                 (select order_uid, channel_sequence, source, received_at, tx, true as is_ours \
                   from (select * from orders where tx < (select horizon from now) \
                         order by tx desc limit 10000) as written \
                   order by tx desc, channel_sequence desc limit $1) \
                  union all \
-                 (select order_uid, channel_sequence, received_at, tx, false \
+                 (select order_uid, channel_sequence, source, received_at, tx, false \
                   from (select * from orders where tx >= (select horizon from now) \
                         order by tx desc limit 10000) as restored \
                   order by tx desc, channel_sequence desc limit $1) \
              ) \
-             select order_uid as \"uid!\", channel_sequence as \"sequence!\", \
+             select order_uid as \"uid!\", channel_sequence as \"sequence!\", source, \
                  to_char(received_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') \
                      as \"stored_at!\", \
                  greatest(0, round(extract(epoch from told_at - received_at)::numeric, 3))::float8 \
@@ -53,6 +56,7 @@ impl Store {
         .map(|order| StoredOrder {
             uid: order.uid,
             sequence: order.sequence.unsigned_abs(),
+            source: order.source,
             stored_at: order.stored_at,
             age_seconds: order.age_seconds,
         });

@@ -19,8 +19,10 @@ pub struct NewOrder<'a> {
     pub uid: &'a str,
     /// The bytes of the message, as published.
     pub document: &'a [u8],
-    /// The message's sequence in its channel.
+    /// The message's sequence in its channel or stream.
     pub sequence: u64,
+    /// The stream of JetStream that the message was in; none for the channel of NATS Streaming.
+    pub source: Option<&'a str>,
 }
 
 /// What became of one order of a batch. All but [`Outcome::Indeterminate`] and
@@ -142,10 +144,11 @@ impl Store {
     }
 }
 
-/// One order for each uid, that of the lowest sequence, sorted by uid.
+/// One order for each uid, that of the lowest sequence, sorted by uid. Rejects that are tried again
+/// may be of several sources; then the channel of NATS Streaming comes first, for it was read first.
 fn first_per_uid<'b, 'a>(batch: &'b [NewOrder<'a>]) -> Vec<&'b NewOrder<'a>> {
     let mut first_per_uid: Vec<&NewOrder<'_>> = batch.iter().collect();
-    first_per_uid.sort_by_key(|order| (order.uid, order.sequence));
+    first_per_uid.sort_by_key(|order| (order.uid, order.source, order.sequence));
     first_per_uid.dedup_by_key(|order| order.uid);
     first_per_uid
 }
@@ -218,7 +221,7 @@ mod tests {
     use super::*;
 
     fn order(uid: &'static str, document: &'static str, sequence: u64) -> NewOrder<'static> {
-        NewOrder { uid, document: document.as_bytes(), sequence }
+        NewOrder { uid, document: document.as_bytes(), sequence, source: None }
     }
 
     #[test]
@@ -232,6 +235,13 @@ mod tests {
         ];
         let first_per_uid: Vec<_> = first_per_uid(&batch).into_iter().copied().collect();
         assert_eq!(first_per_uid, [order("Z", "9", 9), order("a", "4", 4), order("b", "2", 2)]);
+    }
+
+    #[test]
+    fn a_message_of_the_channel_leads_whatever_its_sequence() {
+        let moved = NewOrder { source: Some("jetstream:ORDERS"), ..order("a", "new", 1) };
+        let batch = [moved, order("a", "old", 7)];
+        assert_eq!(first_per_uid(&batch), [&order("a", "old", 7)]);
     }
 
     #[test]

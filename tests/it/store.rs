@@ -69,5 +69,5 @@ async fn execute(url: &str, sql: &str) -> sqlx::Result<()> {
 }
 
 fn order<'a>(uid: &'a str, document: &'a str, sequence: u64) -> NewOrder<'a> {
-    NewOrder { uid, document: document.as_bytes(), sequence }
+    NewOrder { uid, document: document.as_bytes(), sequence, source: None }
 }

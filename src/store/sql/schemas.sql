@@ -12,6 +12,7 @@ columns (relation, name, type) as (values
     ('orders', 'channel_sequence', 'bigint'),
     ('orders', 'received_at', 'timestamp with time zone'),
     ('orders', 'tx', 'bigint'),
+    ('orders', 'source', 'text'),
     ('rejected_messages', 'id', 'bigint'),
     ('rejected_messages', 'channel', 'text'),
     ('rejected_messages', 'sequence', 'bigint'),

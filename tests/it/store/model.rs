@@ -77,6 +77,7 @@ async fn check(store: &Store, batches: Vec<Vec<Message>>) -> Result<(), TestCase
                 uid: &uids[message.uid],
                 document: DOCUMENTS[message.document].as_bytes(),
                 sequence: message.sequence,
+                source: None,
             })
             .collect();
         let outcomes = store.insert_orders(&rows).await;

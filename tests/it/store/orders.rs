@@ -76,7 +76,12 @@ async fn any_bytes_come_back_as_they_were() {
     let mut document: Vec<u8> = (0..=255).collect();
     document.resize(300_000, b'x');
     let uid = "~".repeat(128);
-    let batch = [waybill::store::NewOrder { uid: &uid, document: &document, sequence: u64::MAX }];
+    let batch = [waybill::store::NewOrder {
+        uid: &uid,
+        document: &document,
+        sequence: u64::MAX,
+        source: None,
+    }];
     assert_eq!(store.insert_orders(&batch).await.unwrap(), [Outcome::Stored]);
     assert_eq!(store.find(&uid).await.unwrap(), Found::Document(document));
     assert_eq!(store.find("nobody").await.unwrap(), Found::Absent);

@@ -19,7 +19,7 @@ async fn rows(url: &str, query: &'static str) -> Vec<String> {
 async fn the_views_show_every_field_of_the_model() {
     let database = migrated().await;
     let document = MODEL.as_bytes();
-    let model = NewOrder { uid: "b563feb7b2b84b6test", document, sequence: 5 };
+    let model = NewOrder { uid: "b563feb7b2b84b6test", document, sequence: 5, source: None };
     open(&database).insert_orders(&[model]).await.unwrap();
 
     let details = "select (row(v.*)::text) from (select order_uid, track_number, entry, locale, \

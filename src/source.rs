@@ -1,0 +1,58 @@
+//! Where messages come from.
+
+use std::sync::Arc;
+
+/// Begins the name of every stream of JetStream; no channel of NATS Streaming may begin so.
+pub const JETSTREAM: &str = "jetstream:";
+
+/// A channel of NATS Streaming or a stream of JetStream. A sequence means a message of one of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source(Arc<str>);
+
+impl Source {
+    /// A channel of NATS Streaming.
+    #[must_use]
+    pub fn channel(name: &str) -> Self {
+        Self(name.into())
+    }
+
+    /// A stream of JetStream.
+    #[must_use]
+    pub fn stream(name: &str) -> Self {
+        Self(format!("{JETSTREAM}{name}").into())
+    }
+
+    /// The name: that of the channel, or such as `jetstream:ORDERS`. The column `channel` of a
+    /// reject.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.0
+    }
+
+    /// The column `source` of an order.
+    #[must_use]
+    pub fn column(&self) -> Option<&str> {
+        column(&self.0)
+    }
+}
+
+/// The column `source` of an order from the source of this name: that of a stream, nothing for a
+/// channel.
+#[must_use]
+pub fn column(name: &str) -> Option<&str> {
+    name.starts_with(JETSTREAM).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_of_the_channel_name_no_source_and_those_of_a_stream_do() {
+        let channel = Source::channel("orders");
+        assert_eq!((&**channel.name(), channel.column()), ("orders", None));
+        let stream = Source::stream("ORDERS");
+        let name = "jetstream:ORDERS";
+        assert_eq!((&**stream.name(), stream.column()), (name, Some(name)));
+    }
+}
