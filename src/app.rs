@@ -5,7 +5,7 @@ mod parts;
 use std::convert::Infallible;
 
 use anyhow::Context as _;
-use futures_util::future::OptionFuture;
+use futures_util::future::{FutureExt as _, OptionFuture};
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -40,7 +40,7 @@ pub async fn serve(
     let (site_port, admin_port) = bind(settings, &tls, &metrics)?;
     let (parts, audit_writer) = Parts::new(settings, metrics, log_filter)?;
     // Nothing is started when a part cannot be made.
-    let consumer = parts.consumer()?;
+    let consumers = parts.consumers()?;
     let (schema_is_there, schema) = watch::channel(false);
 
     let serving = &lifecycle.serving;
@@ -55,18 +55,21 @@ pub async fn serve(
         serving.spawn("certificates", tls.follow(parts.metrics.clone(), serving.token()));
     }
     let lag = parts.lag_watch();
-    let first_look = OptionFuture::from(lag.as_ref().map(LagWatch::first_look));
+    let first_look = OptionFuture::from(lag.as_ref().map(LagWatch::first_look)).shared();
     if let Some(lag) = lag {
         serving.spawn("lag", lag.run(serving.token()));
     }
     if settings.ingest.enabled {
-        let consume = async move |stop: CancellationToken| {
-            if stop.run_until_cancelled(first_look).await.is_some() {
-                consumer.run(stop).await;
-            }
-        };
         let ingest = &lifecycle.ingest;
-        ingest.spawn("ingest", when(schema, ingest.token(), consume));
+        for consumer in consumers {
+            let first_look = first_look.clone();
+            let consume = async move |stop: CancellationToken| {
+                if stop.run_until_cancelled(first_look).await.is_some() {
+                    consumer.run(stop).await;
+                }
+            };
+            ingest.spawn("ingest", when(schema.clone(), ingest.token(), consume));
+        }
     }
 
     let bring_up_schema = async {

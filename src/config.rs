@@ -9,9 +9,11 @@ mod broker;
 mod bytesize;
 mod database;
 mod error;
+mod jetstream;
 mod kinds;
 mod layer;
 mod names;
+mod nats_files;
 mod nats_url;
 mod postgres_parameters;
 mod postgres_url;
@@ -41,6 +43,8 @@ pub use broker::Broker;
 pub use bytesize::{ByteSize, InvalidByteSize};
 pub use database::Database;
 pub use error::SettingsError;
+pub use jetstream::JetStream;
+pub use nats_files::NatsFiles;
 pub use nats_url::{BrokerUrl, Login};
 pub use rejects::Rejects;
 pub use secret::Secret;
@@ -58,6 +62,8 @@ type Check = (bool, [&'static str; 2], &'static str);
 pub struct Settings {
     /// `[broker]`: the channel that orders come from.
     pub broker: Broker,
+    /// `[jetstream]`: the stream that orders come from, beside the channel or instead of it.
+    pub jetstream: JetStream,
     /// `[database]`: the Postgres that keeps orders and rejects.
     pub database: Database,
     /// From the one to the other.
@@ -113,6 +119,7 @@ impl Settings {
         let mut reader = Reader::new(merge(layers, &mut problems));
         let mut settings = Self {
             broker: Broker::read(&mut reader.section("broker")),
+            jetstream: JetStream::read(&mut reader.section("jetstream")),
             database: Database::read(&mut reader.section("database")),
             ingest: Ingest::read(&mut reader.section("ingest")),
             rejects: Rejects::read(&mut reader.section("rejects")),
@@ -140,7 +147,7 @@ impl Settings {
     /// Values that are valid each but not together.
     fn contradictions(&self) -> Vec<String> {
         let ingest = &self.ingest;
-        let checks: [Check; 9] = [
+        let checks: [Check; 11] = [
             (
                 ingest.batch_max_bytes >= ingest.max_message_bytes,
                 ["ingest.batch_max_bytes", "ingest.max_message_bytes"],
@@ -178,9 +185,19 @@ impl Settings {
                 "only one of the two may be set",
             ),
             (
-                self.broker.tls_cert_file.is_some() == self.broker.tls_key_file.is_some(),
+                self.broker.files.is_pair(),
                 ["broker.tls_cert_file", "broker.tls_key_file"],
                 "a certificate and its key must be set both or not at all",
+            ),
+            (
+                self.jetstream.files.is_pair(),
+                ["jetstream.tls_cert_file", "jetstream.tls_key_file"],
+                "a certificate and its key must be set both or not at all",
+            ),
+            (
+                !ingest.enabled || self.broker.enabled || self.jetstream.url.is_some(),
+                ["broker.enabled", "jetstream.url"],
+                "orders must come from one of the two, or `ingest.enabled` be false",
             ),
             (
                 self.access.mode == AccessMode::None || self.http.keeps_orders_private(),

@@ -1,12 +1,14 @@
-//! waybill takes orders off a NATS Streaming channel, keeps them in Postgres and
+//! waybill takes orders off a channel of NATS Streaming or a stream of JetStream, keeps them in Postgres and
 //! answers lookups by id from memory.
 //!
 //! Data goes one way, and the modules are listed in that order:
-//! channel → [`broker`] → [`ingest`] → [`store`] → [`cache`] → [`lookup`] → [`http`].
+//! channel → [`broker`] and [`session`] → [`ingest`] → [`store`] → [`cache`] → [`lookup`] → [`http`].
 //! What goes that way is an [`order::Order`], of a crate of its own.
 
 // The way, one module after the other.
 pub mod broker;
+
+pub mod session;
 
 pub mod ingest;
 

@@ -14,6 +14,7 @@ mod load;
 mod measured;
 mod objectives;
 mod process;
+mod queue;
 mod rejects;
 mod runtime;
 mod session;
@@ -23,12 +24,12 @@ mod traces;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use crate::session::Monitor;
 use prometheus::core::Collector;
 use prometheus::{
     CounterVec, Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter,
     IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
-use stan::Monitor;
 
 use crate::health::Health;
 use crate::store::Store;
@@ -43,6 +44,7 @@ use lag::LagMetrics;
 pub use load::LoadStages;
 use measured::MeasuredGauge;
 pub use objectives::Counted;
+use queue::QueueMetrics;
 use rejects::RejectsMetrics;
 use runtime::RuntimeMetrics;
 use session::SessionMetrics;
@@ -73,8 +75,12 @@ pub struct Inner {
     pub rejects: RejectsMetrics,
     /// How busy the threads are.
     pub runtime: RuntimeMetrics,
-    /// The session with the broker.
+    /// Messages that wait for a writer.
+    queue: QueueMetrics,
+    /// The session with NATS Streaming.
     pub session: SessionMetrics,
+    /// The session with JetStream.
+    pub stream: SessionMetrics,
     /// Certificates and handshakes of our ports.
     pub tls: TlsMetrics,
     /// Tokens that were not accepted.
@@ -124,7 +130,9 @@ impl Metrics {
             lag: LagMetrics::new(&maker),
             rejects: RejectsMetrics::new(&maker),
             runtime: RuntimeMetrics::new(&maker),
-            session: SessionMetrics::new(&maker),
+            queue: QueueMetrics::new(&maker),
+            session: SessionMetrics::of_stan(&maker),
+            stream: SessionMetrics::of_jetstream(&maker),
             tls: TlsMetrics::new(&maker),
             access: AccessMetrics::new(&maker),
             traces: TraceMetrics::new(&maker),
@@ -147,7 +155,7 @@ impl Metrics {
         store: &Store,
         cache: CacheSize,
         health: &Health,
-        session: Option<&Monitor>,
+        [session, stream]: [Option<&Monitor>; 2],
     ) {
         let connections = store.connections();
         self.connections.with_label_values(&["idle"]).set(connections.idle.into());
@@ -157,9 +165,12 @@ impl Metrics {
         self.traces.refresh();
         self.ready.set(health.is_ready().into());
         self.runtime.refresh();
-        if let Some(session) = session {
-            self.session.refresh(session);
+        for (metrics, session) in [(&self.session, session), (&self.stream, stream)] {
+            if let Some(session) = session {
+                metrics.refresh(session);
+            }
         }
+        self.queue.refresh([session, stream].into_iter().flatten());
     }
 
     /// The text that Prometheus scrapes, format 0.0.4.

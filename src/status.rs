@@ -30,6 +30,8 @@ pub struct Status {
     pub build: Build,
     /// The session with the broker.
     pub session: Session,
+    /// The session with the servers of the stream; `null` where no stream is read.
+    pub stream: Option<Session>,
     /// How far the group is behind, as the broker's monitor tells it.
     pub lag: Lag,
     /// The last batches of messages, the newest first; ten at the most.

@@ -22,6 +22,7 @@ use crate::ingest::{
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
 use crate::rejects::{RejectRetention, RejectUsage};
+use crate::session::Subscription;
 use crate::source::Source;
 use crate::store::Store;
 use crate::telemetry::LogFilter;
@@ -37,6 +38,7 @@ pub(super) struct Parts<'a> {
     pub(super) url: Secret,
     cache: Cache,
     session: Watch,
+    stream: Watch,
     losses: LossTracker,
     monitor: MonitorState,
     rejects: RejectUsage,
@@ -76,6 +78,7 @@ impl<'a> Parts<'a> {
                 settings.erasure.max_staleness,
             ),
             session: Watch::default(),
+            stream: Watch::default(),
             losses: LossTracker::default(),
             monitor: MonitorState::default(),
             rejects: RejectUsage::new(&settings.rejects),
@@ -123,6 +126,7 @@ impl<'a> Parts<'a> {
             store: self.store.clone(),
             cache: self.cache.clone(),
             session: self.session.clone(),
+            stream: self.stream.clone(),
             rejects: self.rejects.clone(),
             monitor: self.monitor.clone(),
             losses: self.losses.clone(),
@@ -165,6 +169,9 @@ impl<'a> Parts<'a> {
 
     /// Nothing when no monitor is configured.
     pub(super) fn lag_watch(&self) -> Option<LagWatch> {
+        if !self.settings.broker.enabled {
+            return None;
+        }
         LagWatch::new(
             &self.settings.broker,
             self.store.clone(),
@@ -176,23 +183,34 @@ impl<'a> Parts<'a> {
 
     /// # Errors
     /// A broker setting that only shows itself to be wrong when it is used.
-    pub(super) fn consumer(
+    pub(super) fn consumers(
         &self,
-    ) -> anyhow::Result<Consumer<impl FnOnce(Messages) -> Writer + Send + 'static>> {
+    ) -> anyhow::Result<Vec<Consumer<impl FnOnce(Messages) -> Writer + Send + 'static>>> {
         let (broker, ingest) = (&self.settings.broker, &self.settings.ingest);
-        Ok(Consumer {
-            options: broker::options(broker, &broker.client_id)?,
-            group: broker::queue_group(broker, ingest.queue_max_bytes.bytes()),
-            writers: ingest.writers,
-            watch: self.session.clone(),
-            writer: self.writer(),
-        })
+        let queue_max_bytes = ingest.queue_max_bytes.bytes();
+        let mut consumers = Vec::new();
+        let mut add = |subscription, source, watch: &Watch| {
+            let (writer, watch) = (self.writer(source), watch.clone());
+            consumers.push(Consumer { subscription, writers: ingest.writers, writer, watch });
+        };
+        if broker.enabled {
+            let options = broker::options(broker, &broker.client_id)?;
+            let group = broker::queue_group(broker, queue_max_bytes);
+            let source = Source::channel(&broker.channel);
+            add(Subscription::Stan(options, group), source, &self.session);
+        }
+        let jetstream = &self.settings.jetstream;
+        let stream = broker::stream(jetstream, &broker.client_id, queue_max_bytes)?;
+        if let Some((options, consumer)) = stream {
+            let source = Source::stream(&consumer.stream);
+            add(Subscription::JetStream(options, consumer), source, &self.stream);
+        }
+        Ok(consumers)
     }
 
     /// Makes the writers' pattern once the session's messages are there.
-    fn writer(&self) -> impl FnOnce(Messages) -> Writer + Send + use<> {
+    fn writer(&self, source: Source) -> impl FnOnce(Messages) -> Writer + Send + use<> {
         let ingest = &self.settings.ingest;
-        let source = Source::channel(&self.settings.broker.channel);
         let limits = Limits {
             batch_max_rows: ingest.batch_max_rows,
             batch_max_bytes: ingest.batch_max_bytes.bytes(),

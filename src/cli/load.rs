@@ -46,7 +46,8 @@ pub(super) async fn run(
     let outcome = match command {
         Command::Targets(args) => targets::run(args, settings).await,
         Command::Barrier(args) => gather::barrier(args).await,
-        Command::Ingest(args) => ingest::run(args, settings, signals).await,
+        // The largest by far: the others need not make room for it.
+        Command::Ingest(args) => Box::pin(ingest::run(args, settings, signals)).await,
         Command::Watch(args) => watch::run(args, settings, signals).await,
         Command::Gather(args) => gather::gather(args).await,
         Command::Report(args) => report::run(args),

@@ -1,16 +1,19 @@
 //! Where orders come from.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use super::{
-    BrokerUrl, names,
+    BrokerUrl, NatsFiles, names,
     nats_url::{self, BROKER_URL},
     reader::Section,
 };
+use crate::source;
 
 /// `[broker]`: the NATS Streaming server.
 #[derive(Debug, Clone)]
 pub struct Broker {
+    /// Whether orders are read off its channel.
+    pub enabled: bool,
     /// Its servers, and the login that stands in their URLs.
     pub url: BrokerUrl,
     /// The server's cluster id.
@@ -34,14 +37,8 @@ pub struct Broker {
     pub ping_max_out: u32,
     /// The server's monitoring address, to report the lag.
     pub monitor_url: Option<String>,
-    /// NATS credentials: a JWT and its seed.
-    pub credentials_file: Option<PathBuf>,
-    /// Trusted authorities for `tls://`, as PEM.
-    pub tls_ca_file: Option<PathBuf>,
-    /// The certificate we show to the server, as PEM.
-    pub tls_cert_file: Option<PathBuf>,
-    /// Its private key, as PEM.
-    pub tls_key_file: Option<PathBuf>,
+    /// What the link is made with.
+    pub files: NatsFiles,
 }
 
 impl Broker {
@@ -49,6 +46,7 @@ impl Broker {
         let hour = Duration::from_hours(1);
         let second = Duration::from_secs(1);
         Self {
+            enabled: section.flag("enabled"),
             url: section.required_secret_url(
                 "url",
                 BROKER_URL,
@@ -62,8 +60,9 @@ impl Broker {
             ),
             channel: section.text(
                 "channel",
-                "a name without blanks, `*`, `>` and `/`, and without empty parts between dots",
-                names::is_channel,
+                "a name without blanks, `*`, `>` and `/`, and without empty parts between dots, \
+                 that does not begin with `jetstream:`",
+                |name| names::is_channel(name) && !name.starts_with(source::JETSTREAM),
             ),
             queue_group: section.text("queue_group", names::GROUP, names::is_group),
             durable_name: section.text("durable_name", names::GROUP, names::is_group),
@@ -77,10 +76,7 @@ impl Broker {
             ping_interval: section.seconds("ping_interval", second..=hour),
             ping_max_out: section.number("ping_max_out", 2..=1000),
             monitor_url: section.http_url("monitor_url"),
-            credentials_file: section.file("credentials_file"),
-            tls_ca_file: section.file("tls_ca_file"),
-            tls_cert_file: section.file("tls_cert_file"),
-            tls_key_file: section.file("tls_key_file"),
+            files: NatsFiles::read(section),
         }
     }
 }

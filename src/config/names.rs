@@ -7,6 +7,10 @@ const LONGEST_NAME: usize = 128;
 /// What is valid as a queue group or a durable name.
 pub(super) const GROUP: &str = "1 to 128 printable ASCII characters without blanks and `:`";
 
+/// What is valid as the name of a stream or of a consumer.
+pub(super) const STREAM: &str =
+    "1 to 128 printable ASCII characters without blanks, `.`, `*`, `>`, `/` and `\\`";
+
 fn is_made_of(text: &str, is_valid: impl Fn(char) -> bool) -> bool {
     (1..=LONGEST_NAME).contains(&text.len()) && text.chars().all(is_valid)
 }
@@ -30,6 +34,11 @@ pub(super) fn is_cluster_id(text: &str) -> bool {
 pub(super) fn is_channel(text: &str) -> bool {
     is_made_of(text, |character| character.is_ascii_graphic() && !"*>/".contains(character))
         && text.split('.').all(|part| !part.is_empty())
+}
+
+/// A stream and a consumer are folders in the server's store, and parts of subjects.
+pub(super) fn is_stream(text: &str) -> bool {
+    is_made_of(text, |character| character.is_ascii_graphic() && !".*>/\\".contains(character))
 }
 
 /// The server joins both names with `:`.

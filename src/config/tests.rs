@@ -88,7 +88,8 @@ fn the_client_id_is_the_host_name_made_legal() {
 /// Every section with its keys and their defaults, blanks left out; a key alone has
 /// no fixed default.
 const MANUAL: &str = "
-broker: url=nats://127.0.0.1:4222 cluster_id=waybill channel=orders queue_group=waybill durable_name=waybill client_id max_in_flight=4096 ack_wait=30s ping_interval=5s ping_max_out=6 monitor_url credentials_file tls_ca_file tls_cert_file tls_key_file
+broker: enabled=true url=nats://127.0.0.1:4222 cluster_id=waybill channel=orders queue_group=waybill durable_name=waybill client_id max_in_flight=4096 ack_wait=30s ping_interval=5s ping_max_out=6 monitor_url credentials_file tls_ca_file tls_cert_file tls_key_file
+jetstream: url stream=ORDERS subject=orders consumer=waybill create=true replicas=1 max_ack_pending=32768 ack_wait=30s credentials_file tls_ca_file tls_cert_file tls_key_file
 database: url=postgres://waybill@127.0.0.1:5432/waybill url_file migrate_url erase_url migrate=true runtime_role erase_role max_connections=8 connect_timeout=5s
 ingest: enabled=true writers=2 batch_max_rows=500 batch_max_bytes=4MiB max_message_bytes=256KiB queue_max_bytes=256MiB
 rejects: keep_for=0s alarm_bytes=1GiB
@@ -138,6 +139,7 @@ fn the_manual_has_every_key_with_its_default() {
 
     let mut reader = Reader::default();
     Broker::read(&mut reader.section("broker"));
+    JetStream::read(&mut reader.section("jetstream"));
     Database::read(&mut reader.section("database"));
     Ingest::read(&mut reader.section("ingest"));
     Rejects::read(&mut reader.section("rejects"));
@@ -256,7 +258,7 @@ fn blanks_and_line_ends_around_a_value_do_not_count() {
         let settings = load("", &[], &set.iter().map(String::as_str).collect::<Vec<_>>());
         let settings = settings.expect("valid");
         assert_eq!(settings.broker.url.addresses, "nats://h");
-        assert_eq!(settings.broker.credentials_file, Some("Cargo.toml".into()));
+        assert_eq!(settings.broker.files.credentials, Some("Cargo.toml".into()));
         assert_eq!(settings.broker.monitor_url.as_deref(), Some("http://h:1"));
         assert_eq!(settings.telemetry.otlp_endpoint.as_deref(), Some("http://h:2"));
         let database = &settings.database;

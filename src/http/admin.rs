@@ -55,6 +55,8 @@ pub struct Admin {
     pub cache: Cache,
     /// The session with the broker; empty on a read-only replica and before it begins.
     pub session: ingest::Watch,
+    /// The session with the servers of the stream.
+    pub stream: ingest::Watch,
     /// How much is kept among the rejects.
     pub rejects: RejectUsage,
     /// Whether the broker's monitor answers.
@@ -152,7 +154,8 @@ impl Respond for Routed {
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
-    admin.metrics.refresh(&admin.store, admin.cache.size(), &admin.health, admin.session.get());
+    let sessions = [&admin.session, &admin.stream].map(ingest::Watch::get);
+    admin.metrics.refresh(&admin.store, admin.cache.size(), &admin.health, sessions);
     let headers = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (headers, admin.metrics.render()).into_response()
 }

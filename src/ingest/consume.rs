@@ -1,19 +1,18 @@
-//! The session with the broker and the writers that empty it.
+//! A session with a broker and the writers that empty it.
 
 use std::panic::resume_unwind;
 
-use stan::{Messages, Options, Session, SubscriptionOptions};
+use stan::Messages;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{Watch, Writer};
+use crate::session::Subscription;
 
-/// Takes orders off the channel.
+/// Takes orders off a channel or a stream.
 pub struct Consumer<W> {
-    /// How to register with the broker.
-    pub options: Options,
-    /// Channel, queue group and durable name of the subscription.
-    pub group: SubscriptionOptions,
+    /// What to read.
+    pub subscription: Subscription,
     /// How many batches may be written at the same time.
     pub writers: usize,
     /// Makes a writer for the session's messages.
@@ -26,10 +25,10 @@ impl<W: FnOnce(Messages) -> Writer + Send> Consumer<W> {
     /// Consumes until `stop`: then the writers finish what they are writing, and the session is
     /// closed in order, which hands what was only queued to the other replicas at once.
     pub async fn run(self, stop: CancellationToken) {
-        let session = match Session::supervise(self.options, self.group).await {
+        let session = match self.subscription.supervise().await {
             Ok(session) => session,
             Err(error) => {
-                let error = format!("{:#}", anyhow::Error::from(error));
+                let error = format!("{error:#}");
                 return tracing::error!(error, "The session with the broker cannot even begin");
             }
         };

@@ -1,10 +1,10 @@
-//! The session with the broker, as it is seen from outside.
+//! A session with a broker, as it is seen from outside.
 
 use std::mem::{Discriminant, discriminant};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
-use stan::{Monitor, SessionState};
+use crate::session::{Monitor, SessionState};
 
 /// Where to look at the session from outside; empty until it begins. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -40,16 +40,16 @@ impl Watch {
 
     /// Notes since when the session is in its state, until it ends.
     pub(super) async fn follow(self) {
-        let Some(mut state) = self.get().map(Monitor::state) else { return };
+        let Some(mut changes) = self.get().map(Monitor::changes) else { return };
         loop {
-            let present = discriminant(&*state.borrow_and_update());
+            let present = discriminant(&changes.present());
             {
                 let mut since = self.0.since.lock().unwrap_or_else(PoisonError::into_inner);
                 if since.is_none_or(|(before, _)| before != present) {
                     *since = Some((present, SystemTime::now()));
                 }
             }
-            if state.changed().await.is_err() {
+            if !changes.changed().await {
                 return;
             }
         }

@@ -1,31 +1,39 @@
-//! The session with the broker, read off its own counters.
+//! A session with a broker, read off its own counters.
 
-use prometheus::{IntCounter, IntGauge, IntGaugeVec};
-use stan::{Monitor, SessionState};
+use prometheus::{IntCounter, IntGaugeVec};
 
 use super::{Maker, MeasuredGauge};
+use crate::session::{Monitor, SessionState};
 
 const STATES: [&str; 5] = ["connecting", "live", "lost", "retrying", "closed"];
 
-/// The session with the broker.
+/// A session with a broker.
 #[derive(Debug)]
 pub struct SessionMetrics {
-    /// Absent where there is none to lose: without ingest, and until the cache is warm.
+    /// Absent where there is none to lose: without ingest, where its broker is not read, and until
+    /// the cache is warm.
     connected: MeasuredGauge,
     state: IntGaugeVec,
-    queue_messages: IntGauge,
-    queue_bytes: IntGauge,
-    in_hand: IntGauge,
-    shed: IntCounter,
     rebuilds: IntCounter,
     reconnects: IntCounter,
     suppressed: IntCounter,
 }
 
 impl SessionMetrics {
-    pub(super) fn new(maker: &Maker) -> Self {
+    /// That with NATS Streaming.
+    pub(super) fn of_stan(maker: &Maker) -> Self {
+        Self::new(maker, "stan")
+    }
+
+    /// That with JetStream.
+    pub(super) fn of_jetstream(maker: &Maker) -> Self {
+        Self::new(maker, "jetstream")
+    }
+
+    fn new(maker: &Maker, broker: &str) -> Self {
+        let name = |rest: &str| format!("{broker}_{rest}");
         let state = maker.gauges(
-            "stan_session_state",
+            &name("session_state"),
             "1 for the state that the session is in, 0 for the others",
             &["state"],
         );
@@ -34,18 +42,11 @@ impl SessionMetrics {
         }
         Self {
             state,
-            connected: maker.measured("stan_connected", "1 while the session is live"),
-            queue_messages: maker.gauge("ingest_queue_messages", "Messages waiting for a writer"),
-            queue_bytes: maker.gauge("ingest_queue_bytes", "Payload waiting for a writer"),
-            in_hand: maker.gauge("ingest_in_hand_messages", "Messages not acknowledged yet"),
-            shed: maker.counter(
-                "ingest_shed_total",
-                "Messages dropped unacknowledged over ingest.queue_max_bytes; they come again",
-            ),
-            rebuilds: maker.counter("stan_session_rebuilds_total", "Sessions built anew"),
-            reconnects: maker.counter("stan_reconnects_total", "Times the link came back"),
+            connected: maker.measured(&name("connected"), "1 while the session is live"),
+            rebuilds: maker.counter(&name("session_rebuilds_total"), "Sessions built anew"),
+            reconnects: maker.counter(&name("reconnects_total"), "Times the link came back"),
             suppressed: maker.counter(
-                "stan_duplicates_suppressed_total",
+                &name("duplicates_suppressed_total"),
                 "Redeliveries of messages that were still in hand",
             ),
         }
@@ -67,15 +68,10 @@ impl SessionMetrics {
     }
 
     pub(super) fn refresh(&self, session: &Monitor) {
-        let (stats, depth) = (session.stats(), session.depth());
-        let whole = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        self.set_state(&session.state().borrow());
-        self.queue_messages.set(whole(depth.messages));
-        self.queue_bytes.set(whole(depth.bytes));
-        self.in_hand.set(whole(depth.in_hand));
+        let stats = session.stats();
+        self.set_state(&session.state());
         for (counter, total) in [
-            (&self.shed, stats.shed),
-            (&self.rebuilds, stats.session_rebuilds),
+            (&self.rebuilds, stats.rebuilds),
             (&self.reconnects, stats.reconnects),
             (&self.suppressed, stats.duplicates_suppressed),
         ] {

@@ -7,7 +7,7 @@ use indicatif::{HumanBytes, HumanCount};
 use super::words::{
     UNKNOWN, grouped, messages, or_unknown, percent, share, text, times, took, yes_or_no,
 };
-use super::{Objectives, Status};
+use super::{Objectives, Session, Status};
 
 /// Facts about one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,14 +33,21 @@ impl Status {
     /// The facts, by what they are about.
     #[must_use]
     pub fn sections(&self) -> Vec<Section> {
-        vec![
-            Section { title: "Replica", facts: self.replica_facts() },
-            Section { title: "Session with the broker", facts: self.session_facts() },
-            Section { title: "Lag", facts: self.lag_facts() },
-            Section { title: "Postgres", facts: self.postgres_facts() },
-            Section { title: "Cache", facts: self.cache_facts() },
-            Section { title: "Objectives, since the start", facts: objectives(&self.objectives) },
-        ]
+        let section = |title, facts| Section { title, facts };
+        let stream = self.stream.as_ref().map(session_facts);
+        let stream = stream.map(|facts| section("Session with JetStream", facts));
+        let mut sections = vec![
+            section("Replica", self.replica_facts()),
+            section("Session with the broker", session_facts(&self.session)),
+            section("Lag", self.lag_facts()),
+        ];
+        sections.extend(stream);
+        sections.extend([
+            section("Postgres", self.postgres_facts()),
+            section("Cache", self.cache_facts()),
+            section("Objectives, since the start", objectives(&self.objectives)),
+        ]);
+        sections
     }
 
     fn replica_facts(&self) -> Vec<Fact> {
@@ -57,34 +64,6 @@ impl Status {
             fact("Profile", or_unknown(build.profile.as_deref(), text)),
             fact("Compiler", or_unknown(build.rustc.as_deref(), text)),
             fact("Log filter", text(&self.log_filter)),
-        ]
-    }
-
-    fn session_facts(&self) -> Vec<Fact> {
-        let session = &self.session;
-        let state = session.state.replace('_', " ");
-        let state = match &session.detail {
-            Some(detail) => format!("{state}: {detail}"),
-            None => state,
-        };
-        let is_bad = ["lost", "retrying"].contains(&session.state.as_str());
-        vec![
-            judged("State", text(&state), is_bad),
-            fact("Since", or_unknown(session.since.as_deref(), text)),
-            fact("In hand", messages(session.in_hand_messages)),
-            fact(
-                "Queue",
-                format!(
-                    "{}, {}",
-                    messages(session.queue_messages),
-                    HumanBytes(session.queue_bytes)
-                ),
-            ),
-            fact("Redelivered", messages(session.redelivered_total)),
-            fact("Redelivered while in hand", messages(session.duplicates_suppressed_total)),
-            fact("Shed", messages(session.shed_total)),
-            fact("Rebuilt", times(session.rebuilds_total)),
-            fact("Link came back", times(session.reconnects_total)),
         ]
     }
 
@@ -177,6 +156,29 @@ impl Status {
             fact("Looks that left orders out", grouped(cache.following.skipped_total)),
         ]
     }
+}
+
+fn session_facts(session: &Session) -> Vec<Fact> {
+    let state = session.state.replace('_', " ");
+    let state = match &session.detail {
+        Some(detail) => format!("{state}: {detail}"),
+        None => state,
+    };
+    let is_bad = ["lost", "retrying"].contains(&session.state.as_str());
+    vec![
+        judged("State", text(&state), is_bad),
+        fact("Since", or_unknown(session.since.as_deref(), text)),
+        fact("In hand", messages(session.in_hand_messages)),
+        fact(
+            "Queue",
+            format!("{}, {}", messages(session.queue_messages), HumanBytes(session.queue_bytes)),
+        ),
+        fact("Redelivered", messages(session.redelivered_total)),
+        fact("Redelivered while in hand", messages(session.duplicates_suppressed_total)),
+        fact("Shed", messages(session.shed_total)),
+        fact("Rebuilt", times(session.rebuilds_total)),
+        fact("Link came back", times(session.reconnects_total)),
+    ]
 }
 
 fn objectives(objectives: &Objectives) -> Vec<Fact> {

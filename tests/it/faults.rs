@@ -55,7 +55,11 @@ const WAITING: &str = "select count(*) from pg_locks \
      (select oid from pg_database where datname = current_database())";
 
 /// Does `meanwhile` with the table locked, then releases it.
-async fn while_locked(world: &World, postgres: &Postgres, meanwhile: impl Future<Output = ()>) {
+pub(crate) async fn while_locked(
+    world: &World,
+    postgres: &Postgres,
+    meanwhile: impl Future<Output = ()>,
+) {
     let holding = postgres.psql(&world.database.owner_url, HOLD);
     let hitting = async {
         until(world, postgres, HELD).await;

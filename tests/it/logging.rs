@@ -81,7 +81,13 @@ fn placeholders(message: &str) -> String {
 /// `LEVEL message` of every call in the sources.
 fn logged() -> BTreeSet<String> {
     let mut files = Vec::new();
-    for root in ["src", "crates/stan/src", "crates/order/src"] {
+    for root in [
+        "src",
+        "crates/stan/src",
+        "crates/jetstream/src",
+        "crates/nats-link/src",
+        "crates/order/src",
+    ] {
         sources(&repository(root), &mut files);
     }
     let mut events = BTreeSet::new();
@@ -128,7 +134,7 @@ fn every_warning_and_error_is_documented() {
 #[test]
 fn every_other_event_that_is_documented_exists() {
     let mut files = Vec::new();
-    for root in ["src", "crates/stan/src"] {
+    for root in ["src", "crates/stan/src", "crates/jetstream/src", "crates/nats-link/src"] {
         sources(&repository(root), &mut files);
     }
     let sources = files.iter().map(|file| fs::read_to_string(file).expect("a source"));

@@ -45,6 +45,7 @@ mod signals;
 mod site;
 mod status;
 mod store;
+mod stream;
 mod tls;
 mod tracing;
 mod verify;

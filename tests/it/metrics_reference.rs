@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 
 use waybill::metrics::{Lag, Metrics};
+use waybill::session::SessionState;
 use waybill::store::RejectsMeasured;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
@@ -23,7 +24,9 @@ struct Family {
 pub(crate) fn with_every_gauge() -> Metrics {
     let metrics = Metrics::new();
     metrics.lag.set(Some(Lag::default()));
-    metrics.session.set_state(&stan::SessionState::Connecting);
+    for session in [&metrics.session, &metrics.stream] {
+        session.set_state(&SessionState::Connecting);
+    }
     metrics.rejects.set(RejectsMeasured::default(), 0, false);
     for port in ["http", "admin"] {
         metrics.tls.set_validity(port, 0, 0);

@@ -22,6 +22,12 @@
 {{- end }}
 {{- end }}
 
+{{- define "waybill.egress.jetstream" -}}
+{{- if .Values.jetstream.existingSecret -}}
+{{ include "waybill.egress.outside" (list .Values.networkPolicy.jetstreamTo (list .Values.networkPolicy.jetstreamPort)) }}
+{{- end }}
+{{- end }}
+
 {{- define "waybill.egress.database" -}}
 {{- if .Values.database.existingSecret -}}
 {{ include "waybill.egress.outside" (list .Values.networkPolicy.databaseTo .Values.networkPolicy.databasePorts) }}

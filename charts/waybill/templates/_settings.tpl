@@ -70,11 +70,20 @@ env:
   valueFrom:
     fieldRef:
       fieldPath: metadata.name
+{{- if or $root.Values.natsStreaming.enabled $root.Values.broker.existingSecret }}
 - name: WAYBILL_BROKER__URL
   valueFrom:
     secretKeyRef:
       name: {{ include "waybill.brokerSecret" $root }}
       key: {{ ternary $root.Values.broker.urlKey "url" (ne $root.Values.broker.existingSecret "") }}
+{{- end }}
+{{- with $root.Values.jetstream.existingSecret }}
+- name: WAYBILL_JETSTREAM__URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ . }}
+      key: {{ $root.Values.jetstream.urlKey }}
+{{- end }}
 {{- if eq (index . 1) "file" }}
 - name: WAYBILL_DATABASE__URL_FILE
   value: /etc/waybill/database/url

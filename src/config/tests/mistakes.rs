@@ -16,7 +16,15 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "broker.channel=a..b",
-        "`broker.channel` from --set is `a..b`; it must be a name without blanks, `*`, `>` and `/`, and without empty parts between dots",
+        "`broker.channel` from --set is `a..b`; it must be a name without blanks, `*`, `>` and `/`, and without empty parts between dots, that does not begin with `jetstream:`",
+    ),
+    (
+        "broker.channel=jetstream:ORDERS",
+        "`broker.channel` from --set is `jetstream:ORDERS`; it must be a name without blanks, `*`, `>` and `/`, and without empty parts between dots, that does not begin with `jetstream:`",
+    ),
+    (
+        "jetstream.stream=OR.DERS",
+        "`jetstream.stream` from --set is `OR.DERS`; it must be 1 to 128 printable ASCII characters without blanks, `.`, `*`, `>`, `/` and `\\`",
     ),
     (
         "broker.queue_group=a:b",

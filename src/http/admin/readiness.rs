@@ -6,10 +6,11 @@ use std::time::Duration;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use http::StatusCode;
-use stan::SessionState;
 use tokio::time::timeout;
 
 use super::{Admin, text};
+use crate::ingest::Watch;
+use crate::session::{Monitor, SessionState};
 
 /// How long a look at Postgres may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -32,13 +33,14 @@ pub(super) async fn readyz(State(admin): State<Admin>, RawQuery(query): RawQuery
 /// A line for each part, and one for each thing that is lost. Writing to a string cannot fail.
 async fn report(admin: &Admin) -> String {
     let mut report = String::new();
-    for (name, told) in [
-        ("cache", cache(admin)),
-        ("postgres", postgres(admin).await),
-        ("broker", broker(admin)),
-        ("broker's monitor", admin.monitor.describe()),
-        ("rejects", admin.rejects.describe()),
-    ] {
+    let settings = &admin.settings;
+    let broker =
+        [("broker", session(&admin.session)), ("broker's monitor", admin.monitor.describe())];
+    let stream = [("stream", session(&admin.stream))];
+    let lines = [("cache", cache(admin)), ("postgres", postgres(admin).await)].into_iter();
+    let lines = lines.chain(broker.into_iter().filter(|_| settings.broker.enabled));
+    let lines = lines.chain(stream.into_iter().filter(|_| settings.jetstream.url.is_some()));
+    for (name, told) in lines.chain([("rejects", admin.rejects.describe())]) {
         let (sign, what) = match told {
             Ok(what) => ('+', what),
             Err(what) => ('-', what),
@@ -71,12 +73,11 @@ async fn postgres(admin: &Admin) -> Told {
     }
 }
 
-fn broker(admin: &Admin) -> Told {
-    match admin.session.get().map(|session| session.state().borrow().clone()) {
+fn session(watch: &Watch) -> Told {
+    match watch.get().map(Monitor::state) {
         Some(SessionState::Live) => Ok("session live".to_owned()),
         Some(SessionState::Connecting) => Err("connecting".to_owned()),
-        Some(SessionState::Lost(lost)) => Err(lost.to_string()),
-        Some(SessionState::Retrying(why)) => Err(why),
+        Some(SessionState::Lost(why) | SessionState::Retrying(why)) => Err(why),
         Some(SessionState::Closed) => Err("session closed".to_owned()),
         None => Ok("not subscribed".to_owned()),
     }

@@ -11,10 +11,11 @@ use super::pods::Pod;
 use super::{CASES, Object, rendered, text};
 
 /// Settings that the chart makes itself: addresses, secrets, and what belongs to one pod.
-const MADE_BY_THE_CHART: [&str; 12] = [
+const MADE_BY_THE_CHART: [&str; 13] = [
     "access.tokens_file",
     "broker.url",
     "broker.client_id",
+    "jetstream.url",
     "database.url",
     "database.url_file",
     "database.migrate_url",
@@ -80,7 +81,9 @@ fn environment(objects: &[Object], container: &Value) -> Vec<(String, String)> {
         let value = match (variable, entry["value"].as_str()) {
             (_, Some(value)) => value,
             ("WAYBILL_BROKER__CLIENT_ID", None) => "waybill-0",
-            ("WAYBILL_BROKER__URL", None) => "nats://waybill:secret@broker:4222",
+            ("WAYBILL_BROKER__URL" | "WAYBILL_JETSTREAM__URL", None) => {
+                "nats://waybill:secret@broker:4222"
+            }
             (_, None) => "postgres://waybill:secret@postgres:5432/waybill",
         };
         variables.push((variable.to_owned(), value.to_owned()));

@@ -3,13 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use humantime::format_rfc3339_seconds;
-use stan::SessionState;
 use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Statusz;
-use crate::ingest::{MonitorReply, SettledBatch};
+use crate::ingest::{MonitorReply, SettledBatch, Watch};
 use crate::metrics::Counted;
+use crate::session::{Monitor, SessionState};
 use crate::status::{
     Batch, Build, Cache, Following, Lag, Objectives, Pool, Postgres, Reject, Rejects, Replica,
     Session, Setting, Share, Status, WarmUp,
@@ -50,7 +50,8 @@ impl Statusz {
             told_at: moment(SystemTime::now()),
             replica: self.replica(),
             build: Build::of_this_program(),
-            session: self.session(),
+            session: self.session(&admin.session),
+            stream: admin.settings.jetstream.url.as_ref().map(|_| self.session(&admin.stream)),
             lag: self.lag(),
             batches: admin.batches.newest_first().iter().map(batch).collect(),
             cache: self.cache(),
@@ -79,19 +80,18 @@ impl Statusz {
         }
     }
 
-    fn session(&self) -> Session {
-        let watch = &self.admin.session;
-        let state = watch.get().map(|monitor| monitor.state().borrow().clone());
+    fn session(&self, watch: &Watch) -> Session {
+        let state = watch.get().map(Monitor::state);
         let (state, detail) = match state {
             None => ("not_begun", None),
             Some(SessionState::Connecting) => ("connecting", None),
             Some(SessionState::Live) => ("live", None),
-            Some(SessionState::Lost(lost)) => ("lost", Some(lost.to_string())),
+            Some(SessionState::Lost(why)) => ("lost", Some(why)),
             Some(SessionState::Retrying(why)) => ("retrying", Some(why)),
             Some(SessionState::Closed) => ("closed", None),
         };
-        let counters = watch.get().map(stan::Monitor::stats).unwrap_or_default();
-        let depth = watch.get().map(stan::Monitor::depth).unwrap_or_default();
+        let counters = watch.get().map(Monitor::stats).unwrap_or_default();
+        let depth = watch.get().map(Monitor::depth).unwrap_or_default();
         Session {
             state: state.to_owned(),
             detail,
@@ -102,7 +102,7 @@ impl Statusz {
             redelivered_total: self.admin.metrics.ingest.redelivered.get(),
             duplicates_suppressed_total: counters.duplicates_suppressed,
             shed_total: counters.shed,
-            rebuilds_total: counters.session_rebuilds,
+            rebuilds_total: counters.rebuilds,
             reconnects_total: counters.reconnects,
         }
     }
