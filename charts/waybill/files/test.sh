@@ -1,6 +1,5 @@
 # What `helm test` checks with the receipt of what it has just published. Every replica is asked by
-# its own address: $REPLICAS is the name of the headless Service, $SITE_SCHEME and $ADMIN_SCHEME say
-# how its ports are spoken to.
+# its own address: $REPLICAS is the name of the headless Service.
 set -eu
 
 fail() {
@@ -38,7 +37,7 @@ eventually() { # WHAT COMMAND...
 }
 
 metric() { # ADDRESS SERIES
-    get "$ADMIN_SCHEME://$(host "$1"):8081/metrics" | awk -v series="$2" '$1 == series { print $2 }'
+    get "http://$(host "$1"):8081/metrics" | awk -v series="$2" '$1 == series { print $2 }'
 }
 
 get "$SITE/" | grep -q '<form' || fail "the page at $SITE/"
@@ -53,7 +52,7 @@ test "$orders" -gt 0 || fail "no order was published"
 for address in $replicas; do
     while read -r uid sha256; do
         eventually "order $uid from $address, byte for byte" \
-            same_bytes "$SITE_SCHEME://$(host "$address"):8080/api/v1/orders/$uid" "$sha256"
+            same_bytes "http://$(host "$address"):8080/api/v1/orders/$uid" "$sha256"
     done </scratch/stored
     echo "PASS orders from $address, byte for byte: $orders"
 done

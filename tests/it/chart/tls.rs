@@ -144,7 +144,7 @@ fn clients_without_certificates_are_not_let_in_where_they_must_have_one() {
         let expected = format!("/etc/waybill/{}-tls/ca.crt", port.to_lowercase());
         assert_eq!(variable(container, &name), Some(&*expected));
     }
-    // busybox cannot present one.
+    // The other asks by addresses.
     let is_test = |object: &&Object| object.at("/metadata/annotations/helm.sh~1hook") == "test";
     assert_eq!(objects.iter().filter(is_test).count(), 1);
     for (sets, why) in [
