@@ -179,7 +179,7 @@ fn what_helm_test_checks_is_in_the_log_that_it_shows() {
             checks.push(containers[0]["name"].as_str().expect("a name"));
         }
         // Certificates are for names, and the second asks each replica by its address.
-        let expected = if *case == "tls" { &["verify"][..] } else { &["verify", "replicas"] };
+        let expected = if case == "tls" { &["verify"][..] } else { &["verify", "replicas"] };
         assert_eq!(checks, expected, "{case}");
     }
 }
