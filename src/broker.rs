@@ -59,6 +59,21 @@ fn nats_options(
     Ok(nats)
 }
 
+/// How to connect to the servers of the stream as `name`; nothing where the settings name none.
+///
+/// # Errors
+/// A credentials file that cannot be read or holds none.
+pub fn stream_options(
+    settings: &JetStream,
+    name: &str,
+) -> anyhow::Result<Option<jetstream::Options>> {
+    let Some(url) = &settings.url else { return Ok(None) };
+    let mut options = jetstream::Options::new(&url.addresses, name);
+    options.request_timeout = REQUEST_TIMEOUT;
+    options.nats = nats_options(url, &settings.files, "jetstream")?;
+    Ok(Some(options))
+}
+
 /// How to connect to the servers of the stream as `name`, and which consumer to be a member of;
 /// nothing where no stream is read.
 ///
@@ -69,10 +84,7 @@ pub fn stream(
     name: &str,
     queue_max_bytes: usize,
 ) -> anyhow::Result<Option<(jetstream::Options, ConsumerOptions)>> {
-    let Some(url) = &settings.url else { return Ok(None) };
-    let mut options = jetstream::Options::new(&url.addresses, name);
-    options.request_timeout = REQUEST_TIMEOUT;
-    options.nats = nats_options(url, &settings.files, "jetstream")?;
+    let Some(options) = stream_options(settings, name)? else { return Ok(None) };
     let JetStream { stream, subject, consumer, .. } = settings;
     let mut consumer = ConsumerOptions::new(stream, subject, consumer);
     consumer.create = settings.create;

@@ -88,7 +88,7 @@ enum Command {
   waybill serve --config /etc/waybill.toml
   WAYBILL_DATABASE__URL=postgres://waybill@db/waybill waybill serve --set telemetry.log_format=json")]
     Serve,
-    /// Send orders, or anything else, into the channel
+    /// Send orders, or anything else, into the channel or the stream
     Publish(publish::Args),
     // Described where their arguments are: a doc comment here would replace that one.
     Reconcile(reconcile::Args),

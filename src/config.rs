@@ -34,6 +34,7 @@ use std::{
 
 use config::{Config, Source, Value, ValueKind};
 
+use crate::source;
 use layer::Layer;
 use reader::{Effective, Reader};
 
@@ -142,6 +143,17 @@ impl Settings {
             problems.extend(settings.access.contradictions());
         }
         if problems.is_empty() { Ok(settings) } else { Err(SettingsError { problems }) }
+    }
+
+    /// Where orders come from if one of the two is meant: the channel, unless a stream is read in
+    /// its place.
+    #[must_use]
+    pub fn main_source(&self) -> source::Kind {
+        if self.broker.enabled || self.jetstream.url.is_none() {
+            source::Kind::Stan
+        } else {
+            source::Kind::JetStream
+        }
     }
 
     /// Values that are valid each but not together.

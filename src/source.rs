@@ -1,6 +1,29 @@
 //! Where messages come from.
 
+use std::fmt;
 use std::sync::Arc;
+
+use clap::ValueEnum;
+
+/// Which of the two systems, as `--to` and `--source` name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// NATS Streaming: the channel of `broker.channel`.
+    Stan,
+    /// JetStream: the stream of `jetstream.stream`.
+    #[value(name = "jetstream")]
+    JetStream,
+}
+
+impl fmt::Display for Kind {
+    /// What holds the messages: a channel or a stream.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stan => "channel",
+            Self::JetStream => "stream",
+        })
+    }
+}
 
 /// Begins the name of every stream of JetStream; no channel of NATS Streaming may begin so.
 pub const JETSTREAM: &str = "jetstream:";

@@ -1,4 +1,4 @@
-//! `waybill publish`: send orders, or anything else, and say of each message whether the broker has it.
+//! `waybill publish`: send orders, or anything else, and say of each message whether it was stored.
 
 use std::io::{self, Write};
 use std::mem;
@@ -18,9 +18,10 @@ use self::outage::Outage;
 use self::pace::Pace;
 use self::receipt::Receipt;
 use super::progress::Progress;
-use crate::broker::link::Link;
+use crate::broker::link::{ConnectError, Destination, Link};
 use crate::config::Settings;
 use crate::signals::Signals;
+use crate::source::Kind;
 
 mod deliver;
 mod input;
@@ -37,6 +38,7 @@ const QUEUE: usize = 64;
   waybill publish data/model.json
   waybill publish orders/ --rate 100 --receipt receipt.ndjson
   waybill publish --ndjson - < orders.ndjson
+  waybill publish data/model.json --to jetstream
   waybill publish --generate 1000 --bad-ratio 0.1")]
 pub(super) struct Args {
     /// Files, folders, or - for standard input
@@ -76,12 +78,21 @@ pub(super) struct Args {
     /// another order. One that the broker did not answer may be there twice, which is told.
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = humantime::parse_duration)]
     retry_for: Duration,
+    /// Send to the channel of NATS Streaming or to the stream of JetStream [default: the channel,
+    /// or the stream where broker.enabled is false and jetstream.url is set]
+    ///
+    /// The stream must be there: a replica makes it where jetstream.create is true. A message
+    /// has its SHA-256 as its id, so that one which is sent again is stored once as long as
+    /// the stream remembers ids, which is 2 minutes unless it is set otherwise; what repeats an
+    /// earlier message within that time is confirmed and not stored again.
+    #[arg(long, value_name = "SYSTEM")]
+    to: Option<Kind>,
     /// Send to this channel instead of broker.channel
     #[arg(long, value_name = "CHANNEL")]
     channel: Option<String>,
 }
 
-/// Sends everything, and fails unless the broker has confirmed everything.
+/// Sends everything, and fails unless everything is confirmed.
 pub(super) async fn run(
     args: &Args,
     settings: &Settings,
@@ -94,6 +105,11 @@ pub(super) async fn run(
         )?;
         return Ok(ExitCode::from(super::USAGE));
     }
+    let kind = args.to.unwrap_or_else(|| settings.main_source());
+    if kind == Kind::JetStream && args.channel.is_some() {
+        writeln!(io::stderr(), "error: --channel is for --to stan; set jetstream.subject")?;
+        return Ok(ExitCode::from(super::USAGE));
+    }
     let files = input::Files::find(&args.paths, args.ndjson)?;
     for left_out in files.left_out() {
         writeln!(io::stderr(), "{left_out}")?;
@@ -104,10 +120,10 @@ pub(super) async fn run(
         None => None,
     };
     let link = tokio::select! {
-        link = connect(args, settings) => link?,
+        link = connect(args, settings, kind) => link?,
         signal = signals.first() => {
             let stopped = Some(Stop::Interrupted(signal));
-            return summarize(&Tally { stopped, ..Tally::default() }, 0, Duration::ZERO);
+            return summarize(&Tally { stopped, ..Tally::default() }, kind, 0, Duration::ZERO);
         }
     };
     let messages = read_in_background(files.messages().chain(generated(args)?))?;
@@ -124,7 +140,7 @@ pub(super) async fn run(
         receipt.finish()?;
     }
     delivered?;
-    let summary = summarize(&tally, doubtful, elapsed)?;
+    let summary = summarize(&tally, kind, doubtful, elapsed)?;
     // Every message has its outcome already, so that nobody waits for this who wants an end.
     tokio::select! {
         () = link.close() => {}
@@ -133,14 +149,15 @@ pub(super) async fn run(
     Ok(summary)
 }
 
-/// Registers with the broker, and tries again while it is away.
-async fn connect(args: &Args, settings: &Settings) -> anyhow::Result<Link> {
-    let broker = &settings.broker;
-    let channel = args.channel.as_deref().unwrap_or(&broker.channel);
-    let mut options = crate::broker::options(broker, "")?;
-    options.max_pub_acks_in_flight = WINDOW;
+/// Connects, and tries again while the server is away.
+async fn connect(args: &Args, settings: &Settings, kind: Kind) -> anyhow::Result<Link> {
+    let mut destination = Destination::new(settings, kind, WINDOW)?;
+    if let (Destination::Stan(_, channel), Some(other)) = (&mut destination, &args.channel) {
+        channel.clone_from(other);
+    }
+    let addresses = destination.addresses().to_owned();
     let mut is_told = false;
-    let tell_once = |error: &stan::Error| {
+    let tell_once = |error: &ConnectError| {
         if !mem::replace(&mut is_told, true) {
             let allowed = humantime::format_duration(args.retry_for);
             let error = anyhow::Error::from(error.clone());
@@ -148,8 +165,8 @@ async fn connect(args: &Args, settings: &Settings) -> anyhow::Result<Link> {
             let _ = writeln!(io::stderr(), "{error:#}; retrying for {allowed}");
         }
     };
-    let link = Link::connect(options, channel, args.retry_for, tell_once).await;
-    link.with_context(|| format!("cannot connect to {}", broker.url.addresses))
+    let link = Link::connect(destination, args.retry_for, tell_once).await;
+    link.with_context(|| format!("cannot connect to {addresses}"))
 }
 
 /// The made-up messages, if any are asked for.
@@ -179,7 +196,7 @@ fn read_in_background(
     Ok(receiver)
 }
 
-fn summarize(tally: &Tally, doubtful: u64, took: Duration) -> anyhow::Result<ExitCode> {
+fn summarize(tally: &Tally, kind: Kind, doubtful: u64, took: Duration) -> anyhow::Result<ExitCode> {
     if let Some(reason) = &tally.stopped {
         writeln!(io::stderr(), "stopped: {reason}; what comes after was not sent")?;
     }
@@ -187,8 +204,8 @@ fn summarize(tally: &Tally, doubtful: u64, took: Duration) -> anyhow::Result<Exi
         let doubtful = HumanCount(doubtful);
         writeln!(
             io::stderr(),
-            "{doubtful} sent again without knowing whether the broker had stored them: they may \
-             be in the channel twice"
+            "{doubtful} sent again without knowing whether they were stored: they may be in the \
+             {kind} twice"
         )?;
     }
     let Tally { confirmed, failed, .. } = *tally;

@@ -8,6 +8,14 @@ pub struct SettingsError {
     pub problems: Vec<String>,
 }
 
+impl SettingsError {
+    /// A command is to use a stream of JetStream, and no setting says where.
+    pub(crate) fn no_stream() -> Self {
+        let problem = "`jetstream.url` is not set and must name the servers of the stream";
+        Self { problems: vec![problem.to_owned()] }
+    }
+}
+
 /// `text` as it may be shown on a terminal: control characters are escaped, and
 /// the end of a long text is cut off.
 pub(super) fn printable(text: &str) -> String {

@@ -13,7 +13,7 @@ use http::HeaderValue;
 use order::generate::{Generated, Generator, Mix};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::broker::link::Link;
+use crate::broker::link::{Destination, Link};
 use crate::config::Settings;
 use crate::load::ingested::Order;
 use crate::tls::ClientTls;
@@ -28,6 +28,9 @@ const START_WITHIN: Duration = Duration::from_mins(1);
 /// Orders whose outcome is awaited at the same time. Beyond it sending waits, and the stage gets
 /// fewer orders than it was asked for.
 const MAX_IN_FLIGHT: usize = 65_536;
+
+/// Orders of those that may be unconfirmed.
+const MAX_UNCONFIRMED: usize = 16_384;
 
 /// How long sending may go on after the end of a stage to catch up.
 const CATCH_UP: Duration = Duration::from_secs(1);
@@ -52,10 +55,10 @@ impl Ingest {
         service: Replica,
         authorization: Option<HeaderValue>,
     ) -> anyhow::Result<Self> {
-        let broker = &settings.broker;
-        let options = crate::broker::options(broker, "")?;
-        let link = Link::connect(options, &broker.channel, START_WITHIN, |_| ()).await;
-        let link = link.with_context(|| format!("cannot connect to {}", broker.url.addresses))?;
+        let destination = Destination::new(settings, settings.main_source(), MAX_UNCONFIRMED)?;
+        let addresses = destination.addresses().to_owned();
+        let link = Link::connect(destination, START_WITHIN, |_| ()).await;
+        let link = link.with_context(|| format!("cannot connect to {addresses}"))?;
         let asker = Asker::new(tls, service, authorization);
         asker.until_reached(START_WITHIN).await?;
         Ok(Self { link, asker })

@@ -1,5 +1,7 @@
 //! `waybill publish` against brokers that are away or elect a leader, and with odd input.
 
+mod to_stream;
+
 use std::collections::HashSet;
 use std::fs;
 use std::process::{Command, Stdio};
@@ -11,9 +13,14 @@ use crate::service::{PATIENCE, World};
 
 /// `waybill publish` in the background, against this cluster id.
 fn start(world: &World, cluster_id: &str, arguments: &[&str]) -> Process {
+    start_with(world, ("WAYBILL_BROKER__CLUSTER_ID", cluster_id), arguments)
+}
+
+/// `waybill publish` in the background, with one more setting.
+fn start_with(world: &World, (name, value): (&str, &str), arguments: &[&str]) -> Process {
     let arguments = [&["publish"], arguments].concat();
     let mut command = world.command(&arguments);
-    command.env("WAYBILL_BROKER__CLUSTER_ID", cluster_id);
+    command.env(name, value);
     Process::spawn("publish", &command, &world.path().join("publish.log")).expect("it starts")
 }
 
@@ -37,7 +44,7 @@ fn receipt(world: &World) -> Vec<String> {
 
 /// How many messages the publisher says may be there twice.
 fn doubtful(log: &str) -> u64 {
-    let line = log.lines().find(|line| line.contains("may be in the channel twice"));
+    let line = log.lines().find(|line| line.contains("sent again without knowing"));
     let number = line.and_then(|line| line.split(' ').next()).unwrap_or("0");
     number.replace(',', "").parse().expect("a number")
 }

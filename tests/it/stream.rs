@@ -15,19 +15,19 @@ use crate::service::{PATIENCE, Replica, World, order};
 const MOST_THE_SERVER_TAKES: usize = (1 << 20) - 1_000;
 
 /// A world with a server of streams beside the broker.
-struct Streams {
-    world: World,
-    nats: NatsServer,
+pub(crate) struct Streams {
+    pub(crate) world: World,
+    pub(crate) nats: NatsServer,
 }
 
 impl Streams {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let nats = NatsServer::start(NatsOptions::default()).await.expect("a nats-server");
         Self { world: World::new().await, nats }
     }
 
     /// A ready replica that reads the stream, and the channel where `broker` says so.
-    async fn serve(&self, name: &str, broker: bool) -> Replica {
+    pub(crate) async fn serve(&self, name: &str, broker: bool) -> Replica {
         let settings = [
             ("WAYBILL_JETSTREAM__URL", &*self.nats.url()),
             ("WAYBILL_JETSTREAM__ACK_WAIT", "1s"),
@@ -38,13 +38,13 @@ impl Streams {
         replica
     }
 
-    async fn connection(&self) -> jetstream::Connection {
+    pub(crate) async fn connection(&self) -> jetstream::Connection {
         let options = jetstream::Options::new(&self.nats.url(), "test");
         jetstream::Connection::connect(options).await.expect("a connection")
     }
 
     /// Publishes to the stream, which a replica has made or makes by itself.
-    async fn publish(&self, payloads: impl IntoIterator<Item = Bytes>) {
+    pub(crate) async fn publish(&self, payloads: impl IntoIterator<Item = Bytes>) {
         let connection = self.connection().await;
         let consumer = jetstream::ConsumerOptions::new("ORDERS", "orders", "waybill");
         connection.ensure(&consumer).await.expect("a stream");
@@ -56,7 +56,7 @@ impl Streams {
     }
 
     /// Waits until the replicas have acknowledged all that is in the stream.
-    async fn until_drained(&self) {
+    pub(crate) async fn until_drained(&self) {
         let stream = self.connection().await.stream("ORDERS").expect("a name");
         eventually("the stream is drained", PATIENCE, async || {
             let consumer = stream.consumer_info("waybill").await.ok()?;
@@ -65,7 +65,7 @@ impl Streams {
         .await;
     }
 
-    async fn sql(&self, sql: &str) -> String {
+    pub(crate) async fn sql(&self, sql: &str) -> String {
         self.world.sql(Postgres::shared().await.expect("Postgres"), sql).await
     }
 }

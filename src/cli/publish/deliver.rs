@@ -10,7 +10,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{Stream, StreamExt};
-use stan::PublishError;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +18,7 @@ use super::input::{Message, Origin};
 use super::outage::{Failure, Outage};
 use super::pace::Pace;
 use super::receipt::{Entry, Receipt};
+use crate::broker::link::PublishError;
 use crate::cli::progress::Progress;
 use crate::signals::Signal;
 

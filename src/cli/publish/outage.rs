@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use backon::BackoffBuilder as _;
 use bytes::Bytes;
-use stan::{ErrorKind, PublishError};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
+use crate::broker::link::PublishError;
 use crate::cli::progress::Progress;
 use crate::retry;
 
@@ -93,7 +93,7 @@ impl<'a> Outage<'a> {
                 self.ended.notify_waiters();
                 return Ok(());
             };
-            if error.kind() == ErrorKind::Permanent {
+            if error.is_permanent() {
                 return Err(Failure::Final(error));
             }
             let delay = delays.next().unwrap_or(LONGEST_DELAY);

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::future::{pending, ready};
 use std::io;
 
+use stan::PublishError as Stan;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -62,8 +63,8 @@ async fn what_fails_is_booked_and_the_others_still_go() {
         queue(messages),
         None,
         async |payload| match &payload[..] {
-            b"large" => Err(PublishError::TooLarge { size_bytes: 2, limit_bytes: 1 }),
-            b"refused" => Ok(ready(Err(PublishError::Refused("no".into())))),
+            b"large" => Err(Stan::TooLarge { size_bytes: 2, limit_bytes: 1 }.into()),
+            b"refused" => Ok(ready(Err(Stan::Refused("no".into()).into()))),
             _ => Ok(ready(Ok(()))),
         },
         pending(),
@@ -75,12 +76,17 @@ async fn what_fails_is_booked_and_the_others_still_go() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_that_is_not_taken_is_sent_again() {
+    let full = jetstream::PublishError::Full { code: 10077, text: "maximum messages".to_owned() };
     for error in [
-        PublishError::Disconnected,
-        PublishError::NoResponders,
-        PublishError::Timeout(Duration::from_secs(1)),
-        PublishError::ConnectionClosed,
-        PublishError::Refused("node is not the leader".to_owned()),
+        Stan::Disconnected.into(),
+        Stan::NoResponders.into(),
+        Stan::Timeout(Duration::from_secs(1)).into(),
+        Stan::ConnectionClosed.into(),
+        Stan::Refused("node is not the leader".to_owned()).into(),
+        jetstream::PublishError::Disconnected.into(),
+        jetstream::PublishError::Timeout(Duration::from_secs(1)).into(),
+        full.into(),
+        PublishError::NoStream("orders".into()),
     ] {
         let attempts = Cell::new(0);
         let publish = async |_| {
@@ -106,7 +112,7 @@ async fn a_message_that_is_sent_again_does_not_keep_the_next_from_being_sent() {
         sleep(Duration::from_millis(600)).await;
         attempts.set(attempts.get() + 1);
         let (outcome, after) = match attempts.get() {
-            1 => (Err(PublishError::NoResponders), Duration::from_millis(800)),
+            1 => (Err(Stan::NoResponders.into()), Duration::from_millis(800)),
             // While the first is sent again, from 1.7 s to 2.3 s. The third is sent at 2 s.
             2 => (Ok(()), Duration::from_millis(200)),
             _ => (Ok(()), Duration::ZERO),
@@ -127,7 +133,7 @@ async fn after_the_time_allowed_everything_is_given_up() {
     let publish = async |payload: Bytes| {
         let is_taken = payload == "a";
         sent.borrow_mut().push(payload);
-        Ok(ready(if is_taken { Ok(()) } else { Err(PublishError::NoResponders) }))
+        Ok(ready(if is_taken { Ok(()) } else { Err(Stan::NoResponders.into()) }))
     };
     let tally = run(queue([Ok("a"), Ok("b"), Ok("c")]), Some(1.0), publish, pending()).await;
     assert_eq!((tally.confirmed, tally.failed), (1, 1));
@@ -197,7 +203,7 @@ async fn only_what_is_confirmed_is_in_the_receipt() {
     let mut report = Report { progress: &progress, receipt: Some(&mut receipt), tally };
     let publish = async |payload: Bytes| {
         let outcome =
-            if payload == "bad" { Err(PublishError::Refused("no".into())) } else { Ok(()) };
+            if payload == "bad" { Err(Stan::Refused("no".into()).into()) } else { Ok(()) };
         Ok(ready(outcome))
     };
     let messages = queue([Ok("good"), Ok("bad"), Ok("{}")]);
