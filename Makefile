@@ -1,7 +1,7 @@
 # `make` alone lists the targets.
 #
 # Ports of `make up`, for example `make up HTTP_PORT=9090`:
-# HTTP_PORT ADMIN_PORT BROKER_PORT MONITOR_PORT POSTGRES_PORT
+# HTTP_PORT ADMIN_PORT BROKER_PORT MONITOR_PORT JETSTREAM_PORT POSTGRES_PORT
 # and of `make observe` besides: PROMETHEUS_PORT GRAFANA_PORT
 # `make up PROFILE=release` compiles with optimizations, as `make load` does.
 
@@ -21,13 +21,14 @@ help: ## List the targets
 
 ##@ Run it here
 
+# SOURCE=jetstream has orders come from a stream of a nats-server instead of the broker, SOURCE=both from either.
 .PHONY: up
 up: ## Start the service with its broker and Postgres under ./.waybill, and publish sample orders
-	@scripts/install-tools
+	@scripts/install-tools $(if $(filter jetstream both,$(SOURCE)),--jetstream)
 	$(CARGO) build --profile $(PROFILE) --locked -p waybill -p testbed
-	@$(testbed) up --waybill $(built)/waybill \
+	@$(testbed) up --waybill $(built)/waybill $(if $(SOURCE),--source $(SOURCE)) \
 	  $(call port,HTTP,http) $(call port,ADMIN,admin) $(call port,BROKER,broker) \
-	  $(call port,MONITOR,monitor) $(call port,POSTGRES,postgres)
+	  $(call port,MONITOR,monitor) $(call port,JETSTREAM,jetstream) $(call port,POSTGRES,postgres)
 
 .PHONY: observe
 observe: up ## Start Prometheus, and Grafana where it is installed, beside it
@@ -47,8 +48,8 @@ down: | $(any_testbed) ## Stop what `make up` and `make observe` started, and ke
 	@$(any_testbed) down
 
 .PHONY: logs
-logs: ## Follow the logs of the service, the broker and Postgres
-	@tail -n 20 -F .waybill/log/waybill.log .waybill/log/broker.log .waybill/log/postgres.log
+logs: ## Follow the logs of the service and its servers
+	@tail -n 20 -F .waybill/log/waybill.log $(wildcard $(patsubst %,.waybill/log/%.log,broker jetstream postgres))
 
 .PHONY: status
 status: | $(any_testbed) ## Say what runs

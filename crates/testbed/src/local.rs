@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::port;
 use crate::process::Process;
@@ -22,8 +22,35 @@ use layout::Layout;
 pub use observe::{ObservePorts, observe};
 
 /// In the order in which they are started, the last two by [`observe`] alone.
-const DAEMONS: [Daemon; 5] =
-    [Daemon::Postgres, Daemon::Broker, Daemon::Waybill, Daemon::Prometheus, Daemon::Grafana];
+const DAEMONS: [Daemon; 6] = [
+    Daemon::Postgres,
+    Daemon::Broker,
+    Daemon::JetStream,
+    Daemon::Waybill,
+    Daemon::Prometheus,
+    Daemon::Grafana,
+];
+
+/// Where the service reads orders from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Source {
+    /// A channel of NATS Streaming
+    Stan,
+    /// A stream of JetStream
+    Jetstream,
+    /// The channel and the stream
+    Both,
+}
+
+impl Source {
+    fn has_broker(self) -> bool {
+        self != Self::Jetstream
+    }
+
+    fn has_stream(self) -> bool {
+        self != Self::Stan
+    }
+}
 
 /// The ports on 127.0.0.1, each also a variable of `make up`: `make up HTTP_PORT=9090`.
 #[derive(Debug, Clone, Args)]
@@ -40,24 +67,28 @@ pub struct Ports {
     /// The broker's monitor (`make up MONITOR_PORT=…`)
     #[arg(long, value_name = "PORT", default_value_t = 18222)]
     pub monitor_port: u16,
+    /// The server of the stream (`make up JETSTREAM_PORT=…`)
+    #[arg(long, value_name = "PORT", default_value_t = 14223)]
+    pub jetstream_port: u16,
     /// Postgres (`make up POSTGRES_PORT=…`)
     #[arg(long, value_name = "PORT", default_value_t = 15432)]
     pub postgres_port: u16,
 }
 
-/// Starts what does not run yet, and the service anew when its program or settings changed.
+/// Starts what does not run yet, and the service anew when its program or settings changed; stops
+/// the server of a source that is not read any more.
 ///
 /// # Errors
 ///
 /// When something does not start; then all that was started by this call is stopped again.
-pub async fn up(waybill: &Path, ports: &Ports) -> Result<()> {
+pub async fn up(waybill: &Path, source: Source, ports: &Ports) -> Result<()> {
     let layout = Layout::create()?;
     let _lock = layout.lock()?;
     let waybill = waybill
         .canonicalize()
         .with_context(|| format!("there is no program {}", waybill.display()))?;
     let mut started = Vec::new();
-    let result = bring_up(&layout, &waybill, ports, &mut started).await;
+    let result = bring_up(&layout, &waybill, source, ports, &mut started).await;
     if result.is_err() {
         for daemon in started.iter().rev() {
             if let Err(error) = daemon.stop(&layout).await {
@@ -115,37 +146,39 @@ async fn stop_all(layout: &Layout) -> Result<()> {
 async fn bring_up(
     layout: &Layout,
     waybill: &Path,
+    source: Source,
     ports: &Ports,
     started: &mut Vec<Daemon>,
 ) -> Result<()> {
     let postgres = servers::Postgres::prepare(layout, ports.postgres_port).await?;
-    let wanted = [
-        postgres.wanted(),
-        servers::broker(layout, ports)?,
-        service::wanted(layout, waybill, ports, &postgres.database())?,
-    ];
+    let mut wanted = vec![postgres.wanted()];
+    wanted.extend(servers::sources(layout, source, ports)?);
+    wanted.push(service::wanted(layout, waybill, source, ports, &postgres.database())?);
     stop_others(layout, &wanted).await?;
+    stop_unread(layout, &wanted).await?;
     let is_missing = |wanted: &&Wanted| wanted.daemon.running(layout).is_none();
     wanted.iter().filter(is_missing).try_for_each(check_ports)?;
 
-    let mut start = |wanted: &Wanted| -> Result<Option<Process>> {
-        if !is_missing(&wanted) {
+    for wanted in &wanted {
+        let mut process = None;
+        if is_missing(&wanted) {
+            started.push(wanted.daemon);
+            process = Some(wanted.start(layout)?);
+        } else {
             say(&format!("{}: already up", wanted.daemon));
-            return Ok(None);
         }
-        started.push(wanted.daemon);
-        wanted.start(layout).map(Some)
-    };
-    let [wanted_postgres, wanted_broker, wanted_service] = &wanted;
-    if let Some(mut process) = start(wanted_postgres)? {
-        postgres.ready(&mut process).await?;
+        match (wanted.daemon, process) {
+            (Daemon::Postgres, process) => {
+                if let Some(mut process) = process {
+                    postgres.ready(&mut process).await?;
+                }
+                postgres.create_database().await?;
+            }
+            (Daemon::Waybill, process) => service::ready(process, ports).await?,
+            (_, Some(mut process)) => servers::source_ready(wanted, &mut process).await?,
+            (_, None) => {}
+        }
     }
-    postgres.create_database().await?;
-    if let Some(mut process) = start(wanted_broker)? {
-        servers::broker_ready(&mut process, ports).await?;
-    }
-    let process = start(wanted_service)?;
-    service::ready(process, ports).await?;
     service::publish_samples(layout, waybill, ports).await?;
     let origin = format!("http://127.0.0.1:{}", ports.http_port);
     say(&format!("Page: {origin}/"));
@@ -170,6 +203,17 @@ async fn stop_others(layout: &Layout, wanted: &[Wanted]) -> Result<()> {
         if wanted.daemon.running(layout).is_some_and(|record| !record.is(wanted)) {
             wanted.daemon.stop(layout).await?;
             say(&format!("{}: stopped, to start anew as it is wanted now", wanted.daemon));
+        }
+    }
+    Ok(())
+}
+
+/// Stops the server of a source that is not among the wanted; its data stays.
+async fn stop_unread(layout: &Layout, wanted: &[Wanted]) -> Result<()> {
+    for daemon in [Daemon::Broker, Daemon::JetStream] {
+        let is_wanted = wanted.iter().any(|wanted| wanted.daemon == daemon);
+        if !is_wanted && daemon.stop(layout).await? {
+            say(&format!("{daemon}: stopped, for nothing is read from it now"));
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Result, ensure};
 use clap::Parser;
 use testbed::Postgres;
-use testbed::local::{self, ObservePorts, Ports};
+use testbed::local::{self, ObservePorts, Ports, Source};
 
 /// Runs the service with a real broker and Postgres under ./.waybill, for `make up`, and tools
 /// with a Postgres of their own
@@ -19,6 +19,9 @@ enum Command {
         /// The service's program
         #[arg(long, value_name = "PROGRAM")]
         waybill: PathBuf,
+        /// Where its orders come from (`make up SOURCE=…`)
+        #[arg(long, value_enum, default_value_t = Source::Stan)]
+        source: Source,
         #[command(flatten)]
         ports: Ports,
     },
@@ -44,7 +47,7 @@ enum Command {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let result = match Command::parse() {
-        Command::Up { waybill, ports } => local::up(&waybill, &ports).await,
+        Command::Up { waybill, source, ports } => local::up(&waybill, source, &ports).await,
         Command::Observe { ports } => local::observe(&ports).await,
         Command::Down => local::down().await,
         Command::Status => local::status(),

@@ -177,8 +177,19 @@ fn spawn(dir: &Path) -> Result<Process> {
 }
 
 /// Clients may come; JetStream has read its store by then.
-fn is_ready(process: &Process) -> bool {
+pub(crate) fn is_ready(process: &Process) -> bool {
     process.log().contains("Server is ready")
+}
+
+/// The settings of a server whose streams are files in `store`, each write synced.
+pub(crate) fn settings(name: &str, port: u16, store: &Path) -> String {
+    let store = store.to_string_lossy();
+    [
+        format!("server_name: {name}"),
+        format!("listen: \"127.0.0.1:{port}\""),
+        format!("jetstream {{ store_dir: {store:?}, sync_interval: always }}"),
+    ]
+    .join("\n")
 }
 
 /// `routes` are the ports on which the members of the cluster find each other; none = no cluster.
@@ -191,10 +202,8 @@ fn write_configuration(
 ) -> Result<()> {
     let Ports { client, monitor, cluster } = ports;
     let mut lines = vec![
-        format!("server_name: {name}"),
-        format!("listen: \"127.0.0.1:{}\"", client.number),
+        settings(name, client.number, &dir.join("store")),
         format!("http: \"127.0.0.1:{}\"", monitor.number),
-        format!("jetstream {{ store_dir: {:?}, sync_interval: always }}", dir.join("store")),
     ];
     if let Some((user, password)) = &options.login {
         lines.push(format!("authorization {{ user: {user:?}, password: {password:?} }}"));

@@ -49,7 +49,7 @@ pub(crate) fn nats() -> Result<PathBuf> {
                 .is_some_and(|text| text.ends_with(&version))
         })
         .with_context(|| {
-            format!("no nats-server {version} was found: run scripts/install-tools --chart")
+            format!("no nats-server {version} was found: run scripts/install-tools --jetstream")
         })
 }
 

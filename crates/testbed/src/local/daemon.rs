@@ -19,6 +19,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub(super) enum Daemon {
     Postgres,
     Broker,
+    JetStream,
     Waybill,
     Prometheus,
     Grafana,
@@ -64,6 +65,7 @@ impl Daemon {
         match self {
             Self::Postgres => "postgres",
             Self::Broker => "broker",
+            Self::JetStream => "jetstream",
             Self::Waybill => "waybill",
             Self::Prometheus => "prometheus",
             Self::Grafana => "grafana",
@@ -73,7 +75,7 @@ impl Daemon {
     /// The target of the Makefile that starts it.
     pub(super) fn target(self) -> &'static str {
         match self {
-            Self::Postgres | Self::Broker | Self::Waybill => "up",
+            Self::Postgres | Self::Broker | Self::JetStream | Self::Waybill => "up",
             Self::Prometheus | Self::Grafana => "observe",
         }
     }
@@ -110,7 +112,9 @@ impl Daemon {
             // Ends the sessions; SIGTERM would wait for them to end on their own.
             Self::Postgres => (Signal::INT, Duration::from_secs(30)),
             Self::Broker | Self::Grafana => (Signal::TERM, Duration::from_secs(10)),
-            Self::Waybill | Self::Prometheus => (Signal::TERM, Duration::from_secs(30)),
+            Self::JetStream | Self::Waybill | Self::Prometheus => {
+                (Signal::TERM, Duration::from_secs(30))
+            }
         }
     }
 }

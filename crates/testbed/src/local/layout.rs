@@ -28,7 +28,7 @@ impl Layout {
         // Postgres may have to enter as another user, so only the secrets are closed.
         make_dir(Path::new(".waybill"), 0o755)?;
         let layout = Self::find()?.context("cannot find the new .waybill")?;
-        for dir in ["log", "run", "postgres", "broker"] {
+        for dir in ["log", "run", "postgres", "broker", "jetstream"] {
             make_dir(&layout.path(dir), 0o755)?;
         }
         make_dir(&layout.path("secrets"), 0o700)?;

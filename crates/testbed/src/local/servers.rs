@@ -1,18 +1,19 @@
-//! The Postgres and the broker that the service uses.
+//! The Postgres, the broker and the server of the stream that the service uses.
 
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use super::daemon::{Daemon, Wanted};
-use super::layout::Layout;
-use super::{Ports, say};
+use super::layout::{Layout, write_private};
+use super::{Ports, Source, say};
 use crate::broker::{self, BrokerOptions};
 use crate::postgres::cluster::{Cluster, superuser_url};
 use crate::postgres::database::{Database, Passwords, creation};
 use crate::postgres::psql;
 use crate::process::Process;
-use crate::tools;
+use crate::{nats, tools};
 
 /// How long a start may take, recovery after a crash included.
 const START: Duration = Duration::from_mins(1);
@@ -89,8 +90,20 @@ impl Postgres {
     }
 }
 
+/// The servers that orders come from.
+pub(super) fn sources(layout: &Layout, source: Source, ports: &Ports) -> Result<Vec<Wanted>> {
+    let mut wanted = Vec::new();
+    if source.has_broker() {
+        wanted.push(broker(layout, ports)?);
+    }
+    if source.has_stream() {
+        wanted.push(jetstream(layout, ports)?);
+    }
+    Ok(wanted)
+}
+
 /// The broker, on the file store.
-pub(super) fn broker(layout: &Layout, ports: &Ports) -> Result<Wanted> {
+fn broker(layout: &Layout, ports: &Ports) -> Result<Wanted> {
     let options = BrokerOptions {
         keeps_messages: true,
         heartbeat_interval: Duration::from_secs(5),
@@ -111,8 +124,30 @@ pub(super) fn broker(layout: &Layout, ports: &Ports) -> Result<Wanted> {
     })
 }
 
-pub(super) async fn broker_ready(process: &mut Process, ports: &Ports) -> Result<()> {
-    process.ready(START, async |process| broker::is_ready(process)).await?;
-    say(&format!("broker: up on 127.0.0.1:{}", ports.broker_port));
+/// A nats-server, which keeps the stream.
+fn jetstream(layout: &Layout, ports: &Ports) -> Result<Wanted> {
+    let settings = nats::settings("waybill", ports.jetstream_port, &layout.path("jetstream"));
+    let path = layout.path("jetstream.conf");
+    write_private(&path, &settings)?;
+    let mut command = Command::new(tools::nats()?);
+    command.current_dir("/").arg("-c").arg(path);
+    Ok(Wanted {
+        daemon: Daemon::JetStream,
+        command,
+        version: settings,
+        ports: vec![(ports.jetstream_port, "JETSTREAM_PORT")],
+    })
+}
+
+/// Waits until clients may come to one of them.
+pub(super) async fn source_ready(wanted: &Wanted, process: &mut Process) -> Result<()> {
+    let is_ready = match wanted.daemon {
+        Daemon::JetStream => nats::is_ready,
+        _ => broker::is_ready,
+    };
+    process.ready(START, async |process| is_ready(process)).await?;
+    if let [(port, _), ..] = wanted.ports[..] {
+        say(&format!("{}: up on 127.0.0.1:{port}", wanted.daemon));
+    }
     Ok(())
 }

@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use super::daemon::{Daemon, Wanted};
 use super::layout::{Layout, write_private};
-use super::{Ports, say};
+use super::{Ports, Source, say};
 use crate::broker::CLUSTER_ID;
 use crate::http;
 use crate::postgres::Database;
@@ -26,11 +26,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) fn wanted(
     layout: &Layout,
     waybill: &Path,
+    source: Source,
     ports: &Ports,
     database: &Database,
 ) -> Result<Wanted> {
     let settings = layout.settings();
-    write_private(&settings, &settings_text(ports, database))?;
+    write_private(&settings, &settings_text(source, ports, database))?;
     let mut command = Command::new(waybill);
     command.arg("serve").arg("--config").arg(&settings);
     Ok(Wanted {
@@ -87,17 +88,34 @@ async fn until(complaint: &'static str, condition: impl AsyncFn() -> bool) -> Re
     timeout(START, wait).await.with_context(|| format!("{complaint} within {START:?}"))
 }
 
-fn settings_text(ports: &Ports, database: &Database) -> String {
-    let Ports { http_port, admin_port, broker_port, monitor_port, .. } = ports;
+/// The sections that say where orders come from.
+fn source_text(source: Source, ports: &Ports) -> String {
+    let Ports { broker_port, monitor_port, jetstream_port, .. } = ports;
+    let broker = if source.has_broker() {
+        format!(
+            r#"[broker]
+url = "nats://127.0.0.1:{broker_port}"
+cluster_id = "{CLUSTER_ID}"
+monitor_url = "http://127.0.0.1:{monitor_port}"
+"#
+        )
+    } else {
+        "[broker]\nenabled = false\n".to_owned()
+    };
+    if !source.has_stream() {
+        return broker;
+    }
+    format!("{broker}\n[jetstream]\nurl = \"nats://127.0.0.1:{jetstream_port}\"\n")
+}
+
+fn settings_text(source: Source, ports: &Ports, database: &Database) -> String {
+    let Ports { http_port, admin_port, .. } = ports;
+    let source = source_text(source, ports);
     let Database { url, owner_url, runtime_role, .. } = database;
     format!(
         r#"# Written by `make up`, which writes it anew each time.
 
-[broker]
-url = "nats://127.0.0.1:{broker_port}"
-cluster_id = "{CLUSTER_ID}"
-monitor_url = "http://127.0.0.1:{monitor_port}"
-
+{source}
 [database]
 url = "{url}"
 migrate_url = "{owner_url}"

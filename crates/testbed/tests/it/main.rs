@@ -2,6 +2,7 @@
 
 mod nats;
 mod observe;
+mod up;
 
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
