@@ -27,7 +27,7 @@ use crate::source::Source;
 use crate::store::{Error, NewReject, Store};
 use crate::telemetry::within;
 pub(crate) use apply::Applied;
-pub(crate) use batch::{Batch, Reject, rows};
+pub(crate) use batch::{Batch, Candidate, Reject, rows};
 pub use consume::Consumer;
 pub use lag::LagWatch;
 pub use losses::LossTracker;

@@ -1,7 +1,8 @@
-//! Reads the channel again and compares it with what Postgres keeps; puts back what is missing.
+//! Reads the channel, or a stream, again and compares it with what Postgres keeps; puts back what
+//! is missing.
 //!
-//! The channel is read by a plain subscription under a client id of its own, so the position of
-//! the group is not touched and no replica is replaced. Messages are looked at strictly in the
+//! The channel is read by a plain subscription under a client id of its own, a stream by looking
+//! up its messages, so the position of the group is not touched and no replica is replaced. Messages are looked at strictly in the
 //! order of their sequences: what comes before [`Tally::next`] is settled, and a later run may go
 //! on from there.
 
@@ -14,7 +15,6 @@ mod retry;
 use std::fmt;
 use std::time::Duration;
 
-use stan::{Message, Options};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Broker;
@@ -23,17 +23,56 @@ use crate::source::Source;
 use crate::store::Store;
 pub use finding::{Finding, Kind, Repair};
 use judge::Judge;
-use reader::{Reader, Step};
+use reader::{Read, Reader, Step};
 use retry::retry;
+
+/// What is read again, and how to get there.
+#[derive(Debug)]
+pub enum Origin {
+    /// A channel.
+    Channel(Box<ChannelOrigin>),
+    /// A stream.
+    Stream(Box<StreamOrigin>),
+}
+
+/// A channel that is read again.
+#[derive(Debug)]
+pub struct ChannelOrigin {
+    /// How to register with the broker; the client id is made anew for each registration.
+    pub options: stan::Options,
+    /// The channel, and the monitor to ask for its end.
+    pub broker: Broker,
+}
+
+/// A stream that is read again.
+#[derive(Debug)]
+pub struct StreamOrigin {
+    /// How to connect to its servers.
+    pub options: jetstream::Options,
+    /// Its name.
+    pub name: String,
+    /// The subject of the messages that count; none if all do.
+    pub subject: Option<String>,
+    /// Whose sequences it has: its own, or the channel's that it is an archive of.
+    pub source: Source,
+}
+
+impl Origin {
+    /// Whose orders and rejects it is compared with.
+    fn source(&self) -> Source {
+        match self {
+            Self::Channel(channel) => Source::channel(&channel.broker.channel),
+            Self::Stream(stream) => stream.source.clone(),
+        }
+    }
+}
 
 /// What to look at, and what to do about it.
 #[derive(Debug)]
 pub struct Reconcile {
-    /// How to register with the broker; the client id is made anew for each registration.
-    pub options: Options,
-    /// The channel, and the monitor to ask for its end.
-    pub broker: Broker,
-    /// What should hold the channel's orders and rejects.
+    /// What is read again.
+    pub origin: Origin,
+    /// What should hold its orders and rejects.
     pub store: Store,
     /// The size of batches, and what may be an order.
     pub limits: Limits,
@@ -41,11 +80,11 @@ pub struct Reconcile {
     pub queue_max_bytes: usize,
     /// The first sequence to look at.
     pub from: u64,
-    /// The last sequence to look at, if it is before the channel's end.
+    /// The last sequence to look at, if it is before the end.
     pub to: Option<u64>,
     /// Whether what is missing is put back.
     pub repair: bool,
-    /// How long the broker or Postgres may be away before this gives up.
+    /// How long the server or Postgres may be away before this gives up.
     pub patience: Duration,
 }
 
@@ -57,7 +96,7 @@ pub trait Observer {
     fn finding(&mut self, finding: &Finding) -> anyhow::Result<()>;
     /// Everything before [`Tally::next`] is settled.
     fn progress(&mut self, tally: &Tally);
-    /// The broker or Postgres is away, and will be tried again after a pause.
+    /// The server or Postgres is away, and will be tried again after a pause.
     fn waiting(&mut self, trouble: &dyn fmt::Display, pause: Duration);
 }
 
@@ -74,7 +113,7 @@ pub struct Tally {
     pub missing: u64,
     /// Messages under whose uid other bytes are stored, and of which no reject was kept.
     pub differing: u64,
-    /// Sequences that are not in the channel any more.
+    /// Sequences that are not in the channel or stream any more.
     pub gone: u64,
     /// Orders that were missing and are stored now.
     pub stored: u64,
@@ -146,7 +185,7 @@ impl Reconcile {
         let last = retry(self.patience, observer, reader, find_last).await?;
         let last = self.to.map_or(last, |to| to.min(last));
         observer.begin((self.from <= last).then_some(last));
-        let source = Source::channel(&self.broker.channel);
+        let source = self.origin.source();
         let judge = Judge { store: &self.store, source: &source, patience: self.patience };
         reader.read_to(last);
         while tally.next <= last {
@@ -177,9 +216,9 @@ impl Reconcile {
                         observer.finding(finding)?;
                     }
                     tally.next += count;
-                    // Settled one way or the other: the broker may send what follows.
-                    settled.into_iter().for_each(Message::ack);
+                    settled.into_iter().for_each(Read::settle);
                 }
+                Step::Others { to } => tally.next = to + 1,
             }
             observer.progress(tally);
         }

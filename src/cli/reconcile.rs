@@ -1,51 +1,62 @@
-//! `waybill reconcile`: compare the channel with Postgres, and put back what is missing.
+//! `waybill reconcile`: compare the channel or the stream with Postgres, and put back what is
+//! missing.
 
-use std::fmt;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+mod screen;
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use indicatif::HumanCount;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::screen::Screen;
 use super::operator;
-use super::progress::{Progress, counted};
 use crate::audit::{Action, CommandLog};
-use crate::config::Settings;
+use crate::broker;
+use crate::config::{Settings, SettingsError};
 use crate::ingest::Limits;
-use crate::ranges::Ranges;
-use crate::reconcile::{End, Finding, Kind, Observer, Reconcile, Tally};
-use crate::signals::{Signal, Signals};
+use crate::reconcile::{ChannelOrigin, Origin, Reconcile, StreamOrigin};
+use crate::signals::Signals;
+use crate::source::{Kind, Source};
 use crate::store::Store;
 
 /// One for the work, and one to end a wait for a standby that the first was cut off in.
 const CONNECTIONS: u32 = 2;
 
-/// Without a terminal, the time between two lines that tell how far it is.
-const BETWEEN_LINES: Duration = Duration::from_secs(10);
-
-/// Compare the whole channel with the database, and put back what is missing
+/// Compare the whole channel or stream with the database, and put back what is missing
 ///
-/// Reads the channel again and looks for each message in the database.
+/// Reads it again and looks for each message in the database.
 /// A message is present when an order with its very bytes is stored, or when it is kept as a
 /// reject. It is missing when there is no trace of it, differing when other bytes are stored
-/// under its order's id and it is not kept as a reject, and gone when the broker has deleted it.
+/// under its order's id and it is not kept as a reject, and gone when the server has deleted it.
 /// What may be an order is judged by the settings in force, as the service does.
 ///
-/// The channel is read under a client id of its own: the group keeps its position, and replicas
-/// may run meanwhile. What they have not taken yet counts as missing.
+/// The channel is read under a client id of its own, the stream without its consumer: the group
+/// keeps its position, and replicas may run meanwhile. What they have not taken yet counts as
+/// missing.
 ///
 /// Exits with 0 when nothing is missing or differing, or all of it was put back; else with 1.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   waybill reconcile
   waybill reconcile --repair --report missing.ndjson
-  waybill reconcile --from 12000 --to 13000")]
+  waybill reconcile --from 12000 --to 13000
+  waybill reconcile --source jetstream
+  waybill reconcile --source jetstream --stream ORDERS_STAN")]
 pub(super) struct Args {
+    /// What to read: the channel of NATS Streaming or the stream of JetStream [default: the
+    /// channel, or the stream where broker.enabled is false and jetstream.url is set]
+    #[arg(long, value_name = "SYSTEM")]
+    source: Option<Kind>,
+    /// Read this stream instead of jetstream.stream: an archive of the channel
+    ///
+    /// It has the messages of broker.channel under their sequences there, as `waybill bridge`
+    /// writes it, and is compared with what came from the channel. Messages of all its subjects
+    /// are.
+    #[arg(long, value_name = "NAME")]
+    stream: Option<String>,
     /// Put back what is missing: orders, and rejects of what is refused or in conflict
     ///
     /// The first write of an id wins, in the order of the channel, but what is stored stays.
@@ -61,7 +72,7 @@ pub(super) struct Args {
     /// Write a line of JSON to this file for each message or range that is not present
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Give up when the broker or the database is away for so long
+    /// Give up when the server or the database is away for so long
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = humantime::parse_duration)]
     patience: Duration,
 }
@@ -72,12 +83,16 @@ pub(super) async fn run(
     settings: &Settings,
     signals: &Signals,
 ) -> anyhow::Result<ExitCode> {
+    let kind = args.source.unwrap_or_else(|| settings.main_source());
+    if kind == Kind::Stan && args.stream.is_some() {
+        writeln!(io::stderr(), "error: --stream is for --source jetstream")?;
+        return Ok(ExitCode::from(super::USAGE));
+    }
     let (database, ingest) = (&settings.database, &settings.ingest);
     let store = Store::new(database.url()?.expose(), CONNECTIONS, database.connect_timeout)
         .context("`database.url`")?;
     let reconcile = Reconcile {
-        options: crate::broker::options(&settings.broker, "")?,
-        broker: settings.broker.clone(),
+        origin: origin(kind, args.stream.as_deref(), settings)?,
         store: store.clone(),
         limits: Limits {
             batch_max_rows: ingest.batch_max_rows,
@@ -98,7 +113,7 @@ pub(super) async fn run(
     } else {
         None
     };
-    let mut screen = Screen::new(args.from, args.report.as_deref())?;
+    let mut screen = Screen::new(kind, args.from, args.report.as_deref())?;
     let stop = CancellationToken::new();
     let mut interrupted = None;
     let stopping = async {
@@ -110,7 +125,7 @@ pub(super) async fn run(
         ended = reconcile.run(&stop, &mut screen) => ended,
         ended = stopping => ended,
     };
-    let done = screen.finish().and_then(|names| names.summarize(&tally, &end, interrupted));
+    let done = screen.finish().and_then(|names| names.summarize(kind, &tally, &end, interrupted));
     let done = match log {
         Some(log) => log.end(done).await,
         None => done,
@@ -119,152 +134,30 @@ pub(super) async fn run(
     done
 }
 
-/// Where everything is told: a bar or lines, the report, and what the summary names.
-struct Screen {
-    from: u64,
-    last: Option<u64>,
-    progress: Progress,
-    shown: u64,
-    told: Instant,
-    report: Option<BufWriter<File>>,
-    names: Names,
-}
-
-/// The sequences of each kind; the first ranges of them are named.
-#[derive(Default)]
-struct Names {
-    missing: Ranges,
-    differing: Ranges,
-    gone: Ranges,
-}
-
-impl Screen {
-    fn new(from: u64, report: Option<&Path>) -> anyhow::Result<Self> {
-        let create = |path: &Path| {
-            let file = File::create(path)
-                .with_context(|| format!("cannot write the report {}", path.display()));
-            file.map(BufWriter::new)
-        };
-        Ok(Self {
-            from,
-            last: None,
-            progress: Progress::start(None),
-            shown: from,
-            told: Instant::now(),
-            report: report.map(create).transpose()?,
-            names: Names::default(),
-        })
+/// What is to be read.
+fn origin(kind: Kind, stream: Option<&str>, settings: &Settings) -> anyhow::Result<Origin> {
+    let Settings { broker, jetstream, .. } = settings;
+    if kind == Kind::Stan {
+        let channel =
+            ChannelOrigin { options: broker::options(broker, "")?, broker: broker.clone() };
+        return Ok(Origin::Channel(Box::new(channel)));
     }
-
-    fn tell(&self, line: fmt::Arguments<'_>) {
-        // Who does not listen misses nothing that counts.
-        let _ = self.progress.write_line(line);
-    }
-
-    fn finish(mut self) -> anyhow::Result<Names> {
-        self.progress.finish();
-        if let Some(report) = &mut self.report {
-            report.flush().context("cannot write the report")?;
-        }
-        Ok(self.names)
-    }
-}
-
-impl Observer for Screen {
-    fn begin(&mut self, last: Option<u64>) {
-        self.last = last;
-        match last {
-            Some(last) => {
-                self.tell(format_args!("looking at sequences {} to {last}", self.from));
-                self.progress = Progress::start(Some(last - self.from + 1));
-            }
-            None => self.tell(format_args!("nothing in the channel from {} on", self.from)),
-        }
-    }
-
-    fn finding(&mut self, finding: &Finding) -> anyhow::Result<()> {
-        let ranges = match finding.kind {
-            Kind::Missing => &mut self.names.missing,
-            Kind::Differing => &mut self.names.differing,
-            Kind::Gone => &mut self.names.gone,
-        };
-        ranges.add(finding.from, finding.to);
-        if let Some(report) = &mut self.report {
-            let line = serde_json::to_string(finding).context("cannot write the report")?;
-            writeln!(report, "{line}").context("cannot write the report")?;
-        }
-        Ok(())
-    }
-
-    fn progress(&mut self, tally: &Tally) {
-        self.progress.advance_by(tally.next - self.shown);
-        self.shown = tally.next;
-        if self.progress.is_hidden() && self.told.elapsed() >= BETWEEN_LINES {
-            self.told = Instant::now();
-            let Tally { next, missing, differing, .. } = tally;
-            let last = self.last.unwrap_or_default();
-            let so_far = next - 1;
-            self.tell(format_args!(
-                "looked at {so_far} of {last}; missing {missing}, differing {differing}"
-            ));
-        }
-    }
-
-    fn waiting(&mut self, trouble: &dyn fmt::Display, pause: Duration) {
-        self.tell(format_args!("{trouble}; trying again in {pause:?}"));
-    }
-}
-
-impl Names {
-    fn summarize(
-        &self,
-        tally: &Tally,
-        end: &End,
-        interrupted: Option<Signal>,
-    ) -> anyhow::Result<ExitCode> {
-        let mut stdout = io::stdout().lock();
-        let Tally { present, missing, differing, gone, stored, duplicates, rejected, .. } = *tally;
-        let erased = match tally.erased + tally.erased_meanwhile {
-            0 => String::new(),
-            erased => format!(", {} erased", HumanCount(erased)),
-        };
-        writeln!(
-            stdout,
-            "{} present, {} missing, {} differing, {} gone{erased}",
-            HumanCount(present),
-            HumanCount(missing),
-            HumanCount(differing),
-            HumanCount(gone)
-        )?;
-        for (ranges, what) in [
-            (&self.missing, "missing"),
-            (&self.differing, "differing"),
-            (&self.gone, "not in the channel any more"),
-        ] {
-            if !ranges.is_empty() {
-                writeln!(stdout, "{what}: sequences {ranges}")?;
-            }
-        }
-        if stored + duplicates + rejected > 0 {
-            writeln!(
-                stdout,
-                "put back: {}, {}; stored meanwhile: {}",
-                counted(stored, "order", "orders"),
-                counted(rejected, "reject", "rejects"),
-                counted(duplicates, "order", "orders")
-            )?;
-        }
-        stdout.flush()?;
-        let why = match end {
-            End::Complete if tally.is_whole() => return Ok(ExitCode::SUCCESS),
-            End::Complete => return Ok(ExitCode::FAILURE),
-            End::Interrupted => "interrupted".to_owned(),
-            End::Failed(error) => format!("error: {error:#}"),
-        };
-        writeln!(io::stderr(), "{why}; go on with --from {}", tally.next)?;
-        Ok(match (end, interrupted) {
-            (End::Interrupted, Some(signal)) => ExitCode::from(signal.exit_code()),
-            _ => ExitCode::FAILURE,
-        })
-    }
+    let options = broker::stream_options(jetstream, "waybill-reconcile")?;
+    let options = options.ok_or_else(SettingsError::no_stream)?;
+    let archive = stream.filter(|name| *name != jetstream.stream);
+    let stream = match archive {
+        Some(name) => StreamOrigin {
+            options,
+            name: name.to_owned(),
+            subject: None,
+            source: Source::channel(&broker.channel),
+        },
+        None => StreamOrigin {
+            options,
+            name: jetstream.stream.clone(),
+            subject: Some(jetstream.subject.clone()),
+            source: Source::stream(&jetstream.stream),
+        },
+    };
+    Ok(Origin::Stream(Box::new(stream)))
 }

@@ -3,17 +3,16 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use anyhow::ensure;
-use order::Order;
-use stan::Message;
-
 use super::Observer;
 use super::finding::{Finding, Kind, Repair};
+use super::reader::Read;
 use super::retry::retry;
 use crate::digest::Sha256Digest;
-use crate::ingest::{self, Applied, Batch};
+use crate::ingest::{self, Applied, Batch, Candidate as _};
 use crate::source::Source;
 use crate::store::{Claim, NewReject, Standing, Store};
+use anyhow::ensure;
+use order::Order;
 
 pub(super) struct Judge<'a> {
     pub(super) store: &'a Store,
@@ -28,7 +27,7 @@ impl Judge<'_> {
     /// known.
     pub(super) async fn look_at(
         &self,
-        batch: &Batch,
+        batch: &Batch<Read>,
         observer: &mut dyn Observer,
     ) -> anyhow::Result<(Vec<Finding>, u64)> {
         let orders =
@@ -40,8 +39,8 @@ impl Judge<'_> {
         let (claims, reasons): (Vec<Claim<'_>>, Vec<_>) = orders
             .chain(rejects)
             .map(|(message, uid, reason)| {
-                let sha256 = Sha256Digest::of(&message.data);
-                (Claim { sequence: message.sequence, sha256, uid, payload: &message.data }, reason)
+                let (sequence, payload) = (message.sequence(), message.payload());
+                (Claim { sequence, sha256: Sha256Digest::of(payload), uid, payload }, reason)
             })
             .unzip();
         let compare =
@@ -80,22 +79,22 @@ impl Judge<'_> {
     /// Returns the messages of the batch, to be acknowledged.
     pub(super) async fn repair(
         &self,
-        batch: Batch,
+        batch: Batch<Read>,
         findings: &mut [Finding],
         observer: &mut dyn Observer,
-    ) -> anyhow::Result<Vec<Message>> {
+    ) -> anyhow::Result<Vec<Read>> {
         let mut open: HashMap<u64, &mut Finding> =
             findings.iter_mut().map(|finding| (finding.from, finding)).collect();
         let (orders, whole): (Vec<_>, Vec<_>) =
-            batch.orders.into_iter().partition(|(message, _)| open.contains_key(&message.sequence));
+            batch.orders.into_iter().partition(|(read, _)| open.contains_key(&read.sequence()));
         let (mut rejects, kept): (Vec<_>, Vec<_>) = batch
             .rejects
             .into_iter()
-            .partition(|reject| open.contains_key(&reject.message.sequence));
-        let mut settled: Vec<Message> = whole.into_iter().map(|(message, _)| message).collect();
+            .partition(|reject| open.contains_key(&reject.message.sequence()));
+        let mut settled: Vec<Read> = whole.into_iter().map(|(message, _)| message).collect();
         settled.extend(kept.into_iter().map(|reject| reject.message));
-        let mut settle = |message: Message, repair| {
-            if let Some(finding) = open.get_mut(&message.sequence) {
+        let mut settle = |message: Read, repair| {
+            if let Some(finding) = open.get_mut(&message.sequence()) {
                 finding.repair = Some(repair);
             }
             settled.push(message);
@@ -131,9 +130,9 @@ impl Judge<'_> {
 
     async fn insert_orders(
         &self,
-        orders: Vec<(Message, Order)>,
+        orders: Vec<(Read, Order)>,
         observer: &mut dyn Observer,
-    ) -> anyhow::Result<Applied<Message>> {
+    ) -> anyhow::Result<Applied<Read>> {
         let rows = ingest::rows(&orders, |_| self.source.column());
         let insert = async |(): &mut ()| Ok(self.store.insert_orders_again(&rows).await?);
         let outcomes = retry(self.patience, observer, &mut (), insert).await?;

@@ -158,7 +158,7 @@ const RESERVED: [(&str, &[&str]); 5] = [
     ("prometheus::", &["metrics.rs", "metrics/"]),
     ("std::env::", &["cli.rs"]),
     // The service, and the subscriptions that `reconcile` has for itself.
-    (".ack()", &["ingest.rs", "reconcile/reader.rs"]),
+    (".ack()", &["ingest.rs", "reconcile/reader.rs", "reconcile/reader/"]),
 ];
 
 #[test]

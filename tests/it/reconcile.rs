@@ -1,5 +1,7 @@
 //! `waybill reconcile`: what is lost from Postgres is found in the channel, and put back.
 
+mod of_stream;
+
 use std::fs;
 
 use bytes::Bytes;

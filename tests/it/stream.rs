@@ -28,12 +28,23 @@ impl Streams {
 
     /// A ready replica that reads the stream, and the channel where `broker` says so.
     pub(crate) async fn serve(&self, name: &str, broker: bool) -> Replica {
-        let settings = [
-            ("WAYBILL_JETSTREAM__URL", &*self.nats.url()),
+        self.serve_with(name, broker, &[]).await
+    }
+
+    /// As [`Streams::serve`], with more settings.
+    pub(crate) async fn serve_with(
+        &self,
+        name: &str,
+        broker: bool,
+        settings: &[(&str, &str)],
+    ) -> Replica {
+        let url = self.nats.url();
+        let ours = [
+            ("WAYBILL_JETSTREAM__URL", &*url),
             ("WAYBILL_JETSTREAM__ACK_WAIT", "1s"),
             ("WAYBILL_BROKER__ENABLED", if broker { "true" } else { "false" }),
         ];
-        let replica = self.world.start(name, &settings).await;
+        let replica = self.world.start(name, &[&ours, settings].concat()).await;
         replica.until_ready().await;
         replica
     }
