@@ -65,13 +65,14 @@ fn shown(settings: &Settings) -> BTreeMap<String, serde_json::Value> {
 /// when it needs them: one that is just being replaced must not fail every command.
 fn check_files(settings: &Settings) -> Result<Vec<String>, SettingsError> {
     let broker = broker::options(&settings.broker, &settings.broker.client_id).map(drop);
+    let stream = broker::stream_options(&settings.jetstream, "").map(drop);
     let (mut notes, database) = match settings.database.notes() {
         Ok(notes) => (notes, Ok(())),
         Err(error) => (Vec::new(), Err(error)),
     };
     let access = Access::new(&settings.access, &Metrics::new());
     let access = access.map(drop).map_err(anyhow::Error::new);
-    let mut problems: Vec<_> = [broker, database, access]
+    let mut problems: Vec<_> = [broker, stream, database, access]
         .into_iter()
         .filter_map(|result| Some(format!("{:#}", result.err()?)))
         .collect();

@@ -128,6 +128,22 @@ fn legal_settings_are_fine() {
 }
 
 #[test]
+fn the_logins_of_the_channel_and_of_the_stream_are_looked_into() {
+    let folder = folder();
+    fs::write(folder.path().join("empty.creds"), "").expect("a file");
+    let credentials =
+        ["broker", "jetstream"].map(|it| format!("{it}.credentials_file=empty.creds"));
+    let check = ["config", "check", "--set", "jetstream.url=nats://h"];
+    let set = credentials.iter().flat_map(|setting| ["--set", setting.as_str()]);
+    let arguments: Vec<_> = check.into_iter().chain(set).collect();
+    let (code, stdout, stderr) = waybill(folder.path(), &[], &arguments);
+    assert_eq!((code, stdout.as_str()), (64, ""));
+    let lines: Vec<_> = stderr.lines().collect();
+    assert!(lines[0].starts_with("error: `broker.credentials_file` empty.creds: "), "{stderr}");
+    assert!(lines[1].starts_with("error: `jetstream.credentials_file` empty.creds: "), "{stderr}");
+}
+
+#[test]
 fn every_mistake_gets_a_line_and_the_exit_code_is_64() {
     let folder = folder();
     fs::write(folder.path().join("waybill.toml"), "[broker]\nchanel = 'a'").expect("a file");
