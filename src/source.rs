@@ -66,6 +66,12 @@ pub fn column(name: &str) -> Option<&str> {
     name.starts_with(JETSTREAM).then_some(name)
 }
 
+/// The stream of the source of this name, such as `ORDERS`; nothing for a channel.
+#[must_use]
+pub fn stream_of(name: &str) -> Option<&str> {
+    name.strip_prefix(JETSTREAM)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,5 +83,6 @@ mod tests {
         let stream = Source::stream("ORDERS");
         let name = "jetstream:ORDERS";
         assert_eq!((&**stream.name(), stream.column()), (name, Some(name)));
+        assert_eq!([channel.name(), stream.name()].map(|it| stream_of(it)), [None, Some("ORDERS")]);
     }
 }

@@ -30,7 +30,7 @@ pub use compare::{Claim, Standing};
 use connection::OnAcquire;
 use copy_in::CopyGate;
 pub use copy_in::copy_stream;
-pub use erasures::{Erased, Erasure, Traces};
+pub use erasures::{Erased, Erasure, StreamMessage, Traces};
 pub use error::{Class, Error, classify};
 pub use follow::{Cursor, Followed};
 pub use lookup::Found;

@@ -4,6 +4,7 @@ mod check;
 mod ids;
 mod perform;
 mod records;
+mod streams;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,12 +13,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use order::OrderUid;
 
+use self::streams::Streams;
 use super::operator;
 use super::output::Output;
 use super::tls::TlsArgs;
 use super::token::TokenArgs;
 use crate::audit::{Action, CommandLog};
-use crate::config::{self, Settings};
+use crate::config::Settings;
 use crate::digest::Sha256Digest;
 use crate::http_client::HttpClient;
 use crate::signals::Signals;
@@ -36,11 +38,13 @@ const LONGEST_REASON: usize = 500;
 /// the SHA-256 of its id is put on record, with the time and the reason. From then on it is
 /// answered with 410, and neither the channel nor a replay nor a repair brings it back.
 /// An order that is not stored is put on record all the same.
+/// The messages of what was deleted are deleted from the streams of JetStream that they came from,
+/// too, and overwritten there; what cannot be is named with its stream and sequence.
 ///
 /// It logs in with `database.erase_url`, or else as the owner of the tables. docs/erasure.md says
 /// what it does not reach: messages in the channel, backups, copies elsewhere.
 ///
-/// Exits with 0 when all is erased; --check with 0 when nothing is left where it looks, else with 1.
+/// Exits with 0 when all is erased, messages of streams included; --check with 0 when nothing is left where it looks, else with 1.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   waybill erase b563feb7b2b84b6test --reason 'request 4711'
@@ -75,7 +79,8 @@ pub(super) struct Args {
     /// How the result is written
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Output::Text)]
     output: Output,
-    /// Give up when the database is away, or the tables are locked by others, for so long
+    /// Give up when the database or a stream's server is away, or the tables are locked by others,
+    /// for so long
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = humantime::parse_duration)]
     patience: Duration,
     #[command(flatten)]
@@ -103,7 +108,7 @@ pub(super) async fn run(
     if let Some(path) = &args.export {
         return records::export(path, &store).await;
     }
-    let done = erase(args, &settings.audit, &store, signals).await;
+    let done = Box::pin(erase(args, settings, &store, signals)).await;
     store.close().await;
     done
 }
@@ -111,14 +116,18 @@ pub(super) async fn run(
 /// Erases what a person or a file of records names, on the record of the audit log too.
 async fn erase(
     args: &Args,
-    audit: &config::Audit,
+    settings: &Settings,
     store: &Store,
     signals: &Signals,
 ) -> anyhow::Result<ExitCode> {
-    let begin = |targets| CommandLog::begin(audit, store, Action::OrderErase, targets, operator());
+    let streams = Streams::new(&settings.jetstream, args.patience, signals)?;
+    let begin = |targets| {
+        CommandLog::begin(&settings.audit, store, Action::OrderErase, targets, operator())
+    };
     if let Some(path) = &args.apply {
         let log = begin(vec![format!("apply={}", path.display())]).await?;
-        return log.end(records::apply(path, args.output, args.patience, store).await).await;
+        let applied = records::apply(path, args.output, args.patience, store, &streams).await;
+        return log.end(applied).await;
     }
     let mut uids = args.uids.clone();
     if let Some(path) = &args.file {
@@ -128,7 +137,8 @@ async fn erase(
     // By their digests, as the table has them: the ids are to be gone.
     let digest = |uid: &OrderUid| Sha256Digest::of(uid.as_str().as_bytes()).to_string();
     let log = begin(uids.iter().map(digest).collect()).await?;
-    log.end(perform::run(uids, reason, args.output, args.patience, store, signals).await).await
+    let erased = perform::run(uids, reason, args, store, &streams, signals).await;
+    log.end(erased).await
 }
 
 fn uid(text: &str) -> Result<OrderUid, String> {

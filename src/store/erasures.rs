@@ -16,6 +16,7 @@ use sqlx::postgres::{PgBindIterExt, PgConnection};
 use super::connection::with_timeout;
 use super::{Error, Store};
 use crate::digest::Sha256Digest;
+use crate::source;
 
 use find::Holding;
 pub use find::Traces;
@@ -31,6 +32,15 @@ pub struct Erasure {
     pub reason: String,
 }
 
+/// A message of a stream that became an order or a reject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamMessage {
+    /// The name of the stream.
+    pub stream: String,
+    /// Its sequence there.
+    pub sequence: u64,
+}
+
 /// What one transaction has erased.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Erased {
@@ -40,6 +50,8 @@ pub struct Erased {
     pub orders: HashSet<String>,
     /// How many rejects were deleted.
     pub rejects: u64,
+    /// The messages of those orders and rejects that came from streams, where they still are.
+    pub messages: Vec<StreamMessage>,
 }
 
 impl Store {
@@ -112,6 +124,29 @@ async fn lock(transaction: &mut PgConnection) -> sqlx::Result<()> {
     Ok(())
 }
 
+/// The messages of streams that these orders and rejects were.
+async fn stream_messages(
+    transaction: &mut PgConnection,
+    uids: &[&str],
+    rejects: &[i64],
+) -> sqlx::Result<Vec<StreamMessage>> {
+    let messages = sqlx::query!(
+        "select source as \"channel!\", channel_sequence as \"sequence!\" from orders \
+         where order_uid = any($1) and source is not null \
+         union all select channel, sequence from rejected_messages \
+         where id = any($2) and starts_with(channel, $3)",
+        uids.iter().copied().bind_iter() as _,
+        rejects,
+        source::JETSTREAM,
+    );
+    let messages = with_timeout(messages.fetch_all(transaction)).await?;
+    let messages = messages.into_iter().filter_map(|message| {
+        let stream = source::stream_of(&message.channel)?.to_owned();
+        Some(StreamMessage { stream, sequence: message.sequence.unsigned_abs() })
+    });
+    Ok(messages.collect())
+}
+
 /// Puts `erasures` on record, and deletes those of `uids` that are, and these rejects.
 async fn write(
     transaction: &mut PgConnection,
@@ -119,6 +154,7 @@ async fn write(
     uids: &[&str],
     rejects: &[i64],
 ) -> sqlx::Result<Erased> {
+    let messages = stream_messages(transaction, uids, rejects).await?;
     let erased = sqlx::query!(
         "select recorded as \"recorded!: Vec<Sha256Digest>\", deleted as \"deleted!\", \
              deleted_rejects as \"deleted_rejects!\" \
@@ -134,6 +170,7 @@ async fn write(
         recorded: erased.recorded.into_iter().collect(),
         orders: erased.deleted.into_iter().collect(),
         rejects: erased.deleted_rejects.unsigned_abs(),
+        messages,
     })
 }
 

@@ -1,5 +1,7 @@
 //! Erasing orders from a running service: gone from every replica, and for good.
 
+mod in_streams;
+
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;

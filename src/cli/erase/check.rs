@@ -22,8 +22,9 @@ const WITHIN: Duration = Duration::from_secs(10);
 pub(super) const MAX_ANSWER: usize = 64 << 20;
 
 /// What nothing here can look into.
-const OUT_OF_REACH: [&str; 5] = [
+const OUT_OF_REACH: [&str; 6] = [
     "messages in the channel, until the broker's limits delete them",
+    "messages in streams that repeat it, and archives of the channel, until they are deleted",
     "backups and archived write-ahead logs, until they are replaced",
     "pages of the database's files that held it, until they are vacuumed and written over",
     "copies that clients, proxies and other programs have made",
@@ -40,7 +41,7 @@ struct Report<'a> {
     /// The rejects in which its id stands somewhere.
     rejects: Vec<i64>,
     replicas: Vec<Asked<'a>>,
-    out_of_reach: [&'static str; 5],
+    out_of_reach: [&'static str; 6],
 }
 
 #[derive(Debug, Serialize)]

@@ -9,6 +9,8 @@ use futures_util::FutureExt as _;
 use order::OrderUid;
 use serde::Serialize;
 
+use super::Args;
+use super::streams::{Deletion, Streams};
 use crate::cli::output::Output;
 use crate::cli::progress::counted;
 use crate::digest::Sha256Digest;
@@ -27,6 +29,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 struct Report<'a> {
     orders: Vec<Line<'a>>,
     rejects_deleted: u64,
+    #[serde(flatten)]
+    deletion: Deletion,
 }
 
 #[derive(Debug, Serialize)]
@@ -50,11 +54,12 @@ enum Result {
 pub(super) async fn run(
     mut uids: Vec<OrderUid>,
     reason: &str,
-    output: Output,
-    patience: Duration,
+    args: &Args,
     store: &Store,
+    streams: &Streams<'_>,
     signals: &Signals,
 ) -> anyhow::Result<ExitCode> {
+    let Args { output, patience, .. } = *args;
     let mut seen = HashSet::new();
     uids.retain(|uid| seen.insert(uid.clone()));
     let mut report = Report::default();
@@ -73,6 +78,7 @@ pub(super) async fn run(
             }
         };
         report.rejects_deleted += erased.rejects;
+        streams.delete(&erased.messages, &mut report.deletion).await;
         report.orders.extend(some.iter().map(|uid| {
             let (uid, uid_sha256) = (uid.as_str(), Sha256Digest::of(uid.as_str().as_bytes()));
             let result = match erased.orders.contains(uid) {
@@ -84,7 +90,7 @@ pub(super) async fn run(
         }));
     }
     report.print(output)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(streams.exit_code(&report.deletion))
 }
 
 /// Tries until it is done, or something is wrong for longer than `patience`.
@@ -130,6 +136,7 @@ impl Report<'_> {
             count(Result::NotStored),
             count(Result::ErasedBefore),
             counted(self.rejects_deleted, "reject", "rejects"),
-        )
+        )?;
+        self.deletion.print(out)
     }
 }

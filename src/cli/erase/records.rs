@@ -13,6 +13,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::ids;
 use super::perform::persist;
+use super::streams::{Deletion, Streams};
 use crate::cli::output::Output;
 use crate::cli::progress::counted;
 use crate::digest::Sha256Digest;
@@ -73,6 +74,8 @@ struct Applied {
     recorded: u64,
     orders_deleted: u64,
     rejects_deleted: u64,
+    #[serde(flatten)]
+    deletion: Deletion,
 }
 
 /// Puts every erasure of the file on record, then deletes what is erased by what is on record.
@@ -81,6 +84,7 @@ pub(super) async fn apply(
     output: Output,
     patience: Duration,
     store: &Store,
+    streams: &Streams<'_>,
 ) -> anyhow::Result<ExitCode> {
     let erasures = read(path)?;
     let mut recorded = 0;
@@ -89,25 +93,31 @@ pub(super) async fn apply(
         recorded += written.recorded.len() as u64;
     }
     let swept = persist(patience, || store.sweep_erased()).await?;
+    let mut deletion = Deletion::default();
+    streams.delete(&swept.messages, &mut deletion).await;
     let applied = Applied {
         erasures: erasures.len() as u64,
         recorded,
         orders_deleted: swept.orders.len() as u64,
         rejects_deleted: swept.rejects,
+        deletion,
     };
     let mut stdout = io::stdout().lock();
     match output {
         Output::Json => writeln!(stdout, "{}", serde_json::to_string(&applied)?)?,
-        Output::Text => writeln!(
-            stdout,
-            "{}, {recorded} of them new on record; {} and {} deleted",
-            counted(applied.erasures, "erasure", "erasures"),
-            counted(applied.orders_deleted, "order", "orders"),
-            counted(applied.rejects_deleted, "reject", "rejects"),
-        )?,
+        Output::Text => {
+            writeln!(
+                stdout,
+                "{}, {recorded} of them new on record; {} and {} deleted",
+                counted(applied.erasures, "erasure", "erasures"),
+                counted(applied.orders_deleted, "order", "orders"),
+                counted(applied.rejects_deleted, "reject", "rejects"),
+            )?;
+            applied.deletion.print(&mut stdout)?;
+        }
     }
     stdout.flush()?;
-    Ok(ExitCode::SUCCESS)
+    Ok(streams.exit_code(&applied.deletion))
 }
 
 /// All erasures of a file: a line that is none is an error, before anything is done.

@@ -44,14 +44,18 @@ impl Store {
             last = page.last;
             if !page.erased.is_empty() {
                 let uids: Vec<&str> = page.erased.iter().map(String::as_str).collect();
-                swept.orders.extend(self.write_erasures(&[], &uids, &[]).await?.orders);
+                let erased = self.write_erasures(&[], &uids, &[]).await?;
+                swept.orders.extend(erased.orders);
+                swept.messages.extend(erased.messages);
             }
         }
         let rejects = async |connection: &mut PgConnection| {
             find::rejects(connection, &Holding::erased(), None).await.map_err(Error::from)
         };
         for some in self.run_unbounded(rejects).await?.chunks(REJECTS_AT_ONCE) {
-            swept.rejects += self.write_erasures(&[], &[], some).await?.rejects;
+            let erased = self.write_erasures(&[], &[], some).await?;
+            swept.rejects += erased.rejects;
+            swept.messages.extend(erased.messages);
         }
         Ok(swept)
     }

@@ -61,6 +61,7 @@ async fn an_erased_order_is_gone_and_never_stored_again() {
         recorded: HashSet::from([digest("a"), digest("never-seen")]),
         orders: HashSet::from(["a".to_owned()]),
         rejects: 0,
+        messages: Vec::new(),
     };
     assert_eq!(outcome, expected);
     assert_eq!(store.find("a").await.unwrap(), Found::Erased);
