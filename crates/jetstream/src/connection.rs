@@ -6,8 +6,9 @@ use nats_link::{LinkCounters, Transport};
 
 use crate::api::Api;
 use crate::error::{Error, RequestKind};
+use crate::info::StreamInfo;
 use crate::name;
-use crate::options::{ConsumerOptions, Options};
+use crate::options::{ConsumerOptions, Options, StreamOptions};
 use crate::publisher::Publisher;
 use crate::stream::Stream;
 
@@ -57,6 +58,16 @@ impl Connection {
     pub async fn ensure(&self, consumer: &ConsumerOptions) -> Result<(), Error> {
         consumer.validate()?;
         crate::ensure::ensure(&self.api(), consumer).await.map(drop)
+    }
+
+    /// Makes sure of a stream: it is made if it is absent. One that is there is taken as it is, or
+    /// refused where messages could be lost.
+    ///
+    /// # Errors
+    /// [`Error::Unsuitable`] names the setting under which messages could be lost.
+    pub async fn ensure_stream(&self, stream: &StreamOptions) -> Result<StreamInfo, Error> {
+        stream.validate()?;
+        crate::ensure::ensure_stream(&self.api(), stream, true).await.map(StreamInfo::from)
     }
 
     fn api(&self) -> Api {

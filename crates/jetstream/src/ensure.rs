@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::api::Api;
 use crate::error::{CONSUMER_EXISTS, Error, NO_CONSUMER, NO_STREAM, RequestKind, STREAM_EXISTS};
 use crate::info::{ConsumerAnswer, ConsumerConfig, StreamAnswer, StreamConfig};
-use crate::options::ConsumerOptions;
+use crate::options::{ConsumerOptions, StreamOptions};
 
 /// A stream and a consumer that lose nothing.
 #[derive(Debug)]
@@ -20,13 +20,7 @@ pub(crate) struct Ensured {
 
 /// Asks for stream and consumer, makes what is absent if it may, and judges both.
 pub(crate) async fn ensure(api: &Api, options: &ConsumerOptions) -> Result<Ensured, Error> {
-    let stream = match stream_info(api, &options.stream).await {
-        Err(error) if error.code() == Some(NO_STREAM) && options.create => {
-            create_stream(api, options).await?
-        }
-        answered => answered?,
-    };
-    judge_stream(&stream.config, options)?;
+    let stream = ensure_stream(api, &options.stream_options(), options.create).await?;
     let consumer = match consumer_info(api, &options.stream, &options.consumer).await {
         Err(error) if error.code() == Some(NO_CONSUMER) && options.create => {
             create_consumer(api, options).await?
@@ -35,6 +29,22 @@ pub(crate) async fn ensure(api: &Api, options: &ConsumerOptions) -> Result<Ensur
     };
     judge_consumer(&consumer.config, &stream.config, options)?;
     Ok(Ensured { created: (stream.created, consumer.created), consumer: consumer.config })
+}
+
+/// Asks for a stream, makes it if it is absent and `create` says so, and judges it.
+pub(crate) async fn ensure_stream(
+    api: &Api,
+    options: &StreamOptions,
+    create: bool,
+) -> Result<StreamAnswer, Error> {
+    let stream = match stream_info(api, &options.name).await {
+        Err(error) if error.code() == Some(NO_STREAM) && create => {
+            create_stream(api, options).await?
+        }
+        answered => answered?,
+    };
+    judge_stream(&stream.config, options)?;
+    Ok(stream)
 }
 
 pub(crate) async fn stream_info(api: &Api, stream: &str) -> Result<StreamAnswer, Error> {
@@ -50,10 +60,12 @@ pub(crate) async fn consumer_info(
     api.call(RequestKind::ConsumerInfo, &operation, &Value::Null).await
 }
 
-async fn create_stream(api: &Api, options: &ConsumerOptions) -> Result<StreamAnswer, Error> {
+async fn create_stream(api: &Api, options: &StreamOptions) -> Result<StreamAnswer, Error> {
     let config = json!({
-        "name": options.stream,
-        "subjects": [options.subject],
+        "name": options.name,
+        "subjects": options.subjects,
+        "first_seq": options.first_sequence,
+        "deny_purge": options.deny_purge,
         "retention": "limits",
         "storage": "file",
         "discard": "new",
@@ -64,12 +76,10 @@ async fn create_stream(api: &Api, options: &ConsumerOptions) -> Result<StreamAns
         "max_consumers": -1,
         "num_replicas": options.replicas,
     });
-    let operation = format!("STREAM.CREATE.{}", options.stream);
+    let operation = format!("STREAM.CREATE.{}", options.name);
     match api.call(RequestKind::CreateStream, &operation, &config).await {
         // Another member was faster.
-        Err(error) if error.code() == Some(STREAM_EXISTS) => {
-            stream_info(api, &options.stream).await
-        }
+        Err(error) if error.code() == Some(STREAM_EXISTS) => stream_info(api, &options.name).await,
         created => created,
     }
 }
@@ -121,7 +131,7 @@ fn judge(what: &str, name: &str, is_fit: &[(bool, Setting)]) -> Result<(), Error
     }
 }
 
-fn judge_stream(stream: &StreamConfig, options: &ConsumerOptions) -> Result<(), Error> {
+fn judge_stream(stream: &StreamConfig, options: &StreamOptions) -> Result<(), Error> {
     const NO_LIMIT: &str = "-1, no limit";
     let limit = |name, value: i64| (value <= 0, (name, value.to_string(), NO_LIMIT));
     let word = |name, value: &String, must_be: &'static str| {
@@ -129,7 +139,7 @@ fn judge_stream(stream: &StreamConfig, options: &ConsumerOptions) -> Result<(), 
     };
     judge(
         "stream",
-        &options.stream,
+        &options.name,
         &[
             word("retention", &stream.retention, "limits"),
             word("storage", &stream.storage, "file"),
@@ -138,16 +148,22 @@ fn judge_stream(stream: &StreamConfig, options: &ConsumerOptions) -> Result<(), 
             limit("max_msgs_per_subject", stream.max_msgs_per_subject),
             (stream.max_age == 0, ("max_age", format!("{} ns", stream.max_age), "0, no limit")),
             word("discard", &stream.discard, "new"),
+            (
+                stream.deny_purge || !options.deny_purge,
+                ("deny_purge", stream.deny_purge.to_string(), "true"),
+            ),
         ],
     )?;
-    if stream.subjects.iter().any(|pattern| matches(pattern, &options.subject)) {
+    let is_stored =
+        |subject: &String| stream.subjects.iter().any(|pattern| matches(pattern, subject));
+    let Some(other) = options.subjects.iter().find(|subject| !is_stored(subject)) else {
         return Ok(());
-    }
+    };
     Err(Error::Unsuitable {
-        what: format!("stream {}", options.stream),
+        what: format!("stream {}", options.name),
         setting: "subjects",
         is: stream.subjects.join(", "),
-        must_be: format!("such that {} is one of them", options.subject),
+        must_be: format!("such that {other} is one of them"),
     })
 }
 

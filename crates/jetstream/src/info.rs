@@ -76,6 +76,8 @@ pub(crate) struct StreamConfig {
     pub(crate) max_age: i64,
     #[serde(default = "unlimited")]
     pub(crate) max_msgs_per_subject: i64,
+    #[serde(default)]
+    pub(crate) deny_purge: bool,
 }
 
 fn unlimited() -> i64 {

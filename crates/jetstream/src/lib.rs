@@ -46,7 +46,7 @@ pub use connection::Connection;
 pub use deliveries::{Message, Messages, QueueDepth};
 pub use error::{Error, ErrorKind, RequestKind};
 pub use info::{ConsumerInfo, StreamInfo};
-pub use options::{ConsumerOptions, Options};
+pub use options::{ConsumerOptions, Options, StreamOptions};
 pub use publish_error::PublishError;
 pub use publisher::{PublishAck, Publisher, Stored, Terms};
 pub use session::{Monitor, Session};

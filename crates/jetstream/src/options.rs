@@ -75,6 +75,53 @@ impl Options {
     }
 }
 
+/// A stream that loses nothing: with file storage, without limits and with `discard = new`.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct StreamOptions {
+    /// The stream.
+    pub name: String,
+    /// The subjects whose messages it stores.
+    pub subjects: Vec<String>,
+    /// Of a stream that is made: the sequence of its first message (1).
+    pub first_sequence: u64,
+    /// Whether nobody may delete all of its messages at once, until it is deleted itself (`false`).
+    /// One that is there must forbid it too.
+    pub deny_purge: bool,
+    /// Of a stream that is made: how many servers store it (1).
+    pub replicas: usize,
+}
+
+impl StreamOptions {
+    /// The defaults, for a stream and its subjects.
+    #[must_use]
+    pub fn new(name: &str, subjects: &[&str]) -> Self {
+        Self {
+            name: name.to_owned(),
+            subjects: subjects.iter().map(|&subject| subject.to_owned()).collect(),
+            first_sequence: 1,
+            deny_purge: false,
+            replicas: 1,
+        }
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        name::check_name("stream", &self.name)?;
+        self.subjects.iter().try_for_each(|subject| name::check_subject(subject))?;
+        if self.subjects.is_empty() {
+            return Err(Error::InvalidOption("subjects must be one or more".to_owned()));
+        }
+        if self.first_sequence == 0 {
+            return Err(Error::InvalidOption("first_sequence 0 must be 1 or more".to_owned()));
+        }
+        if !matches!(self.replicas, 1..=5) {
+            let text = format!("replicas {} must be from 1 to 5", self.replicas);
+            return Err(Error::InvalidOption(text));
+        }
+        Ok(())
+    }
+}
+
 /// Which durable pull consumer to be a member of. Messages are acknowledged by hand.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -118,14 +165,14 @@ impl ConsumerOptions {
         }
     }
 
+    pub(crate) fn stream_options(&self) -> StreamOptions {
+        let replicas = self.replicas;
+        StreamOptions { replicas, ..StreamOptions::new(&self.stream, &[&self.subject]) }
+    }
+
     pub(crate) fn validate(&self) -> Result<(), Error> {
-        name::check_name("stream", &self.stream)?;
+        self.stream_options().validate()?;
         name::check_name("consumer", &self.consumer)?;
-        name::check_subject(&self.subject)?;
-        if !matches!(self.replicas, 1..=5) {
-            let text = format!("replicas {} must be from 1 to 5", self.replicas);
-            return Err(Error::InvalidOption(text));
-        }
         if self.max_ack_pending == 0 {
             return Err(Error::InvalidOption("max_ack_pending 0 must be 1 or more".to_owned()));
         }
@@ -175,6 +222,24 @@ mod tests {
             let mut consumer = good.clone();
             broken(&mut consumer);
             assert!(consumer.validate().is_err(), "case {index}");
+        }
+    }
+
+    #[test]
+    fn a_stream_outside_its_range_is_refused() {
+        let good = StreamOptions::new("ORDERS", &["orders"]);
+        assert!(good.validate().is_ok());
+        let broken: [fn(&mut StreamOptions); 5] = [
+            |s| s.name = "a.b".to_owned(),
+            |s| s.subjects = vec!["orders.*".to_owned()],
+            |s| s.subjects.clear(),
+            |s| s.first_sequence = 0,
+            |s| s.replicas = 6,
+        ];
+        for (index, broken) in broken.iter().enumerate() {
+            let mut stream = good.clone();
+            broken(&mut stream);
+            assert!(stream.validate().is_err(), "case {index}");
         }
     }
 }

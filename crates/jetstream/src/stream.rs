@@ -90,9 +90,20 @@ impl Stream {
     /// # Errors
     /// [`Error::Refused`] with code 10059 if there is no such stream.
     pub async fn get(&self, sequence: u64) -> Result<Option<StoredMessage>, Error> {
+        self.find(&json!({ "seq": sequence })).await
+    }
+
+    /// The first message of a subject whose sequence is `from` or higher; none if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with code 10059 if there is no such stream.
+    pub async fn next_of(&self, subject: &str, from: u64) -> Result<Option<StoredMessage>, Error> {
+        self.find(&json!({ "seq": from, "next_by_subj": subject })).await
+    }
+
+    async fn find(&self, request: &serde_json::Value) -> Result<Option<StoredMessage>, Error> {
         let operation = format!("STREAM.MSG.GET.{}", self.name);
-        let request = json!({ "seq": sequence });
-        match self.api.call(RequestKind::GetMessage, &operation, &request).await {
+        match self.api.call(RequestKind::GetMessage, &operation, request).await {
             Ok(GetAnswer { message }) => StoredMessage::try_from(message).map(Some),
             Err(error) if error.code() == Some(NO_MESSAGE) => Ok(None),
             Err(error) => Err(error),

@@ -27,7 +27,7 @@ fn changed<T: serde::de::DeserializeOwned>(mut good: Value, setting: &str, value
 #[test]
 fn a_stream_that_could_lose_messages_is_refused_with_the_setting() {
     let judge = |setting: &str, value: Value| {
-        judge_stream(&changed(good_stream(), setting, value), &options())
+        judge_stream(&changed(good_stream(), setting, value), &options().stream_options())
     };
     for (setting, value) in [
         ("subjects", json!(["orders"])),
@@ -51,6 +51,24 @@ fn a_stream_that_could_lose_messages_is_refused_with_the_setting() {
         let error = judge(setting, value).expect_err(setting).to_string();
         assert!(error.starts_with(&format!("stream ORDERS has {text}")), "{error}");
     }
+}
+
+#[test]
+fn a_stream_that_may_be_purged_or_lacks_a_subject_is_refused_where_that_matters() {
+    let mut wanted = StreamOptions::new("ORDERS", &["orders", "gaps"]);
+    wanted.deny_purge = true;
+    let judge = |setting: &str, value: Value| {
+        let mut good = good_stream();
+        good["subjects"] = json!(["orders", "gaps"]);
+        good["deny_purge"] = json!(true);
+        let judged = judge_stream(&changed(good, setting, value), &wanted);
+        judged.err().map(|error| error.to_string())
+    };
+    assert_eq!(judge("max_msgs", json!(-1)), None);
+    let text = "stream ORDERS has deny_purge = false, which must be true";
+    assert_eq!(judge("deny_purge", json!(false)).as_deref(), Some(text));
+    let text = "stream ORDERS has subjects = orders, which must be such that gaps is one of them";
+    assert_eq!(judge("subjects", json!(["orders"])).as_deref(), Some(text));
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! A stream as it is measured, read and deleted from.
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use jetstream::{Error, StoredMessage, Stream, Terms};
+use jetstream::{Error, StoredMessage, Stream, StreamOptions, Terms};
+use serde_json::{Value, json};
 use testbed::NatsServer;
 
 use crate::harness::{
-    ack_all, connect, live, numbered, publish, server, take_many, until_acked, workers,
+    ack_all, api, connect, live, nats, numbered, publish, server, take_many, until_acked, workers,
 };
 
 async fn stream(server: &NatsServer) -> Stream {
@@ -98,4 +99,52 @@ async fn what_is_not_there_is_told_so() {
     let error = orders.consumer_info("nobody").await.expect_err("no consumer");
     assert!(matches!(error, Error::Refused { code: 10014, .. }), "{error}");
     assert!(connection.stream("a.b").is_err());
+}
+
+/// Where the first sequence is a given one, the first message has it; what the options say of a
+/// stream that is there already is not made so.
+#[tokio::test]
+async fn a_stream_begins_with_the_sequence_that_it_is_made_with_and_cannot_be_purged() {
+    let server = server().await;
+    let connection = connect(&server.url()).await;
+    let mut options = StreamOptions::new("ARCHIVE", &["archive", "archive.gap"]);
+    (options.first_sequence, options.deny_purge) = (1_001, true);
+    let made = connection.ensure_stream(&options).await.expect("made");
+    assert_eq!((made.first_sequence, made.last_sequence, made.messages), (1_001, 1_000, 0));
+    let messages = connection.publisher("archive").await.expect("a publisher");
+    let gaps = connection.publisher("archive.gap").await.expect("a publisher");
+    for (publisher, last) in [(&messages, 1_000), (&gaps, 1_001), (&messages, 1_002)] {
+        let terms = Terms { expected_last_sequence: Some(last), ..Terms::default() };
+        let stored = publisher.publish("x".into(), terms).await.expect("sent").await;
+        assert_eq!(stored.map(|stored| stored.sequence), Ok(last + 1));
+    }
+    let stream = connection.stream("ARCHIVE").expect("a name");
+    let next = async |subject, from| {
+        let next = stream.next_of(subject, from).await.expect("an answer");
+        next.map(|message| message.sequence)
+    };
+    assert_eq!(next("archive", 1_002).await, Some(1_003));
+    assert_eq!(next("archive.gap", 0).await, Some(1_002));
+    assert_eq!(next("archive.gap", 1_003).await, None);
+    options.first_sequence = 5;
+    let there = connection.ensure_stream(&options).await.expect("taken as it is");
+    assert_eq!((there.first_sequence, there.last_sequence), (1_001, 1_003));
+    let purge = nats(&server.url()).await.request("$JS.API.STREAM.PURGE.ARCHIVE", "".into()).await;
+    let purge: Value = serde_json::from_slice(&purge.expect("an answer").payload).expect("JSON");
+    assert!(purge["error"].is_object(), "{purge}");
+    assert_eq!(stream.info().await.expect("info").messages, 3);
+}
+
+#[tokio::test]
+async fn a_stream_that_may_be_purged_is_refused_where_it_must_not_be() {
+    let server = server().await;
+    let mut config = crate::harness::stream_config();
+    config["deny_purge"] = json!(false);
+    api(&server.url(), "STREAM.CREATE.ORDERS", config).await;
+    let mut options = StreamOptions::new("ORDERS", &["orders"]);
+    let connection = connect(&server.url()).await;
+    connection.ensure_stream(&options).await.expect("suits");
+    options.deny_purge = true;
+    let error = connection.ensure_stream(&options).await.expect_err("may be purged");
+    assert!(matches!(error, Error::Unsuitable { setting: "deny_purge", .. }), "{error}");
 }
