@@ -9,10 +9,9 @@
 mod extent;
 mod finding;
 mod judge;
-mod reader;
-mod retry;
+pub(crate) mod reader;
+pub(crate) mod retry;
 
-use std::fmt;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -24,6 +23,7 @@ use crate::store::Store;
 pub use finding::{Finding, Kind, Repair};
 use judge::Judge;
 use reader::{Read, Reader, Step};
+pub use retry::Waiting;
 use retry::retry;
 
 /// What is read again, and how to get there.
@@ -38,7 +38,7 @@ pub enum Origin {
 /// A channel that is read again.
 #[derive(Debug)]
 pub struct ChannelOrigin {
-    /// How to register with the broker; the client id is made anew for each registration.
+    /// How to register with the broker; a client id is made of this one for each registration.
     pub options: stan::Options,
     /// The channel, and the monitor to ask for its end.
     pub broker: Broker,
@@ -89,15 +89,13 @@ pub struct Reconcile {
 }
 
 /// Who is told what happens, as it happens.
-pub trait Observer {
+pub trait Observer: Waiting {
     /// The last sequence that will be looked at; none if there is nothing to look at.
     fn begin(&mut self, last: Option<u64>);
     /// Something is not as it should be, or was put right just now.
     fn finding(&mut self, finding: &Finding) -> anyhow::Result<()>;
     /// Everything before [`Tally::next`] is settled.
     fn progress(&mut self, tally: &Tally);
-    /// The server or Postgres is away, and will be tried again after a pause.
-    fn waiting(&mut self, trouble: &dyn fmt::Display, pause: Duration);
 }
 
 /// How many messages were found how.
@@ -187,7 +185,7 @@ impl Reconcile {
         observer.begin((self.from <= last).then_some(last));
         let source = self.origin.source();
         let judge = Judge { store: &self.store, source: &source, patience: self.patience };
-        reader.read_to(last);
+        reader.read(self.from, last);
         while tally.next <= last {
             let step = async |reader: &mut Reader| reader.step().await;
             match retry(self.patience, observer, reader, step).await? {

@@ -138,8 +138,10 @@ pub(super) async fn run(
 fn origin(kind: Kind, stream: Option<&str>, settings: &Settings) -> anyhow::Result<Origin> {
     let Settings { broker, jetstream, .. } = settings;
     if kind == Kind::Stan {
-        let channel =
-            ChannelOrigin { options: broker::options(broker, "")?, broker: broker.clone() };
+        let channel = ChannelOrigin {
+            options: broker::options(broker, "waybill-reconcile")?,
+            broker: broker.clone(),
+        };
         return Ok(Origin::Channel(Box::new(channel)));
     }
     let options = broker::stream_options(jetstream, "waybill-reconcile")?;

@@ -1,6 +1,6 @@
 //! What is read again, strictly in the order of its sequences, and what is not there.
 
-mod channel;
+pub(crate) mod channel;
 mod stream;
 
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use stan::Message;
 use super::retry::Failure;
 use super::{Origin, Reconcile};
 use crate::ingest::Candidate;
-use channel::ChannelReader;
+use channel::{ChannelReader, ChannelStep, ReaderOptions};
 use stream::StreamReader;
 
 /// The next part of what is read, in the order of its sequences.
@@ -66,16 +66,25 @@ impl Reader {
     pub(super) fn new(reconcile: &Reconcile) -> Self {
         match &reconcile.origin {
             Origin::Channel(channel) => {
-                Self::Channel(Box::new(ChannelReader::new(reconcile, channel)))
+                let reader = ChannelReader::new(ReaderOptions {
+                    registration: channel.options.clone(),
+                    broker: &channel.broker,
+                    batch_max_rows: reconcile.limits.batch_max_rows,
+                    batch_max_bytes: reconcile.limits.batch_max_bytes,
+                    queue_max_bytes: reconcile.queue_max_bytes,
+                    patience: reconcile.patience,
+                });
+                Self::Channel(Box::new(reader))
             }
             Origin::Stream(stream) => Self::Stream(Box::new(StreamReader::new(reconcile, stream))),
         }
     }
 
-    /// Sets the last sequence to read.
-    pub(super) fn read_to(&mut self, last: u64) {
+    /// Sets the first and the last sequence to read.
+    pub(super) fn read(&mut self, first: u64, last: u64) {
         match self {
-            Self::Channel(reader) => reader.read_to(last),
+            Self::Channel(reader) => reader.read(first, Some(last)),
+            // It was made to begin there.
             Self::Stream(reader) => reader.read_to(last),
         }
     }
@@ -91,7 +100,12 @@ impl Reader {
     /// What comes next.
     pub(super) async fn step(&mut self) -> Result<Step, Failure> {
         match self {
-            Self::Channel(reader) => reader.step().await,
+            Self::Channel(reader) => Ok(match reader.step().await? {
+                ChannelStep::Messages(messages) => {
+                    Step::Messages(messages.into_iter().map(Read::Delivered).collect())
+                }
+                ChannelStep::Gone { from, to } => Step::Gone { from, to },
+            }),
             Self::Stream(reader) => reader.step().await,
         }
     }

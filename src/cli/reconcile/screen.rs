@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::cli::progress::{Progress, counted};
 use crate::ranges::Ranges;
-use crate::reconcile::{End, Finding, Kind as FindingKind, Observer, Tally};
+use crate::reconcile::{End, Finding, Kind as FindingKind, Observer, Tally, Waiting};
 use crate::signals::Signal;
 use crate::source::Kind;
 
@@ -114,7 +114,9 @@ impl Observer for Screen {
             ));
         }
     }
+}
 
+impl Waiting for Screen {
     fn waiting(&mut self, trouble: &dyn fmt::Display, pause: Duration) {
         self.tell(format_args!("{trouble}; trying again in {pause:?}"));
     }
