@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod bridge;
 mod completions;
 mod config;
 mod erase;
@@ -54,7 +55,8 @@ const GRACE: Duration = Duration::from_secs(8);
 ///
 /// SIGTERM, SIGINT and SIGHUP end every command with what it has done written out, a second one
 /// ends it at once. The exit code is then 128 and the number of the signal: 143, 130 or 129;
-/// that of `serve` is 0 when it has stopped in order, that of `load watch` always. It is 64 when the
+/// that of `serve` and of a `bridge` without an end is 0 when it has stopped in order, that of
+/// `load watch` always. It is 64 when the
 /// command line or the settings are wrong, 1 when a command has failed or has found what it was to
 /// look for, and 2 when a `load` command could not measure it.
 #[derive(Debug, Parser)]
@@ -91,6 +93,7 @@ enum Command {
     /// Send orders, or anything else, into the channel or the stream
     Publish(publish::Args),
     // Described where their arguments are: a doc comment here would replace that one.
+    Bridge(bridge::Args),
     Reconcile(reconcile::Args),
     Verify(verify::Args),
     Healthcheck(healthcheck::Args),
@@ -124,7 +127,11 @@ impl Command {
     /// How long it may take to end in order after a signal.
     fn grace(&self) -> Duration {
         match self {
-            Self::Publish(_) | Self::Reconcile(_) | Self::Verify(_) | Self::Erase(_) => GRACE,
+            Self::Publish(_)
+            | Self::Bridge(_)
+            | Self::Reconcile(_)
+            | Self::Verify(_)
+            | Self::Erase(_) => GRACE,
             Self::Rejects(command) if command.ends_in_order() => GRACE,
             Self::Load(command) if command.ends_in_order() => GRACE,
             // What only shows has shown it, and a migration that is cut off Postgres takes back.
@@ -169,6 +176,7 @@ fn run(sources: &Sources, command: &Command) -> anyhow::Result<ExitCode> {
     let outcome = runtime.block_on(async {
         match command {
             Command::Publish(args) => publish::run(args, &settings, &signals).await,
+            Command::Bridge(args) => bridge::run(args, &settings, &signals).await,
             Command::Reconcile(args) => reconcile::run(args, &settings, &signals).await,
             Command::Verify(args) => verify::run(args, &settings, &signals).await,
             Command::Erase(args) => erase::run(args, &settings, &signals).await,

@@ -45,6 +45,7 @@ pub use bytesize::{ByteSize, InvalidByteSize};
 pub use database::Database;
 pub use error::SettingsError;
 pub use jetstream::JetStream;
+pub(crate) use names::check_stream;
 pub use nats_files::NatsFiles;
 pub use nats_url::{BrokerUrl, Login};
 pub use rejects::Rejects;

@@ -31,6 +31,13 @@ impl Sha256Digest {
     }
 }
 
+impl From<Sha256> for Sha256Digest {
+    /// The digest of all that was put in.
+    fn from(hasher: Sha256) -> Self {
+        Self(hasher.finalize().into())
+    }
+}
+
 impl fmt::Display for Sha256Digest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&base16ct::lower::encode_string(&self.0))

@@ -22,7 +22,9 @@ pub mod http;
 
 pub mod audit;
 
-// Beside it: messages that could not become orders, checks of what was stored, and load tests.
+// Beside it: messages that could not become orders, checks of what was stored, a copy of the
+// channel, and load tests.
+pub mod bridge;
 pub mod load;
 pub mod reconcile;
 pub mod rejects;

@@ -41,6 +41,11 @@ pub(super) fn is_stream(text: &str) -> bool {
     is_made_of(text, |character| character.is_ascii_graphic() && !".*>/\\".contains(character))
 }
 
+/// The name of a stream, as an argument of a command.
+pub(crate) fn check_stream(text: &str) -> Result<String, String> {
+    if is_stream(text) { Ok(text.to_owned()) } else { Err(format!("must be {STREAM}")) }
+}
+
 /// The server joins both names with `:`.
 pub(super) fn is_group(text: &str) -> bool {
     is_made_of(text, |character| character.is_ascii_graphic() && character != ':')

@@ -6,6 +6,7 @@ mod architecture;
 mod audit;
 mod base_path;
 mod bounded;
+mod bridge;
 mod broker_login;
 mod browser;
 mod chart;

@@ -72,15 +72,17 @@ async fn every_command_ends_as_the_first_process_of_a_container() {
     let owner = format!("database.migrate_url=postgres://x@{address}/x");
     let patient = "database.connect_timeout=1m";
     let broker = format!("broker.url=nats://{address}");
+    let stream = format!("jetstream.url=nats://{address}");
     let url = format!("http://{address}");
     fs::write(world.path().join("receipt"), "{\"uid\":\"x\",\"sha256\":\"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824\",\"expected\":\"stored\"}\n")
         .expect("a receipt");
     let made = Command::new("mkfifo").arg(world.path().join("fifo")).status().expect("mkfifo");
     assert!(made.success());
-    let all: [&[&str]; 12] = [
+    let all: [&[&str]; 13] = [
         &["publish", "--generate", "1", "--set", &broker],
         &["publish", "fifo"],
         &["reconcile", "--set", &broker],
+        &["bridge", "--once", "--set", &broker, "--set", &stream],
         &["verify", "--receipt", "receipt", "--url", &url],
         &["healthcheck", "--set", &admin],
         &["migrate", "--set", &owner],
