@@ -11,9 +11,10 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// How long a process that was sent SIGKILL may take to go.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Whether the process exists and is not a zombie.
+/// Whether the process exists and is not a zombie. Of one that is killed the first thread may be
+/// one already while others still hold its files and ports.
 pub(crate) fn is_running(pid: Pid) -> bool {
-    stat(pid).is_some_and(|stat| !matches!(stat.state, 'Z' | 'X'))
+    stat(pid).is_some_and(|stat| !matches!(stat.state, 'Z' | 'X') || stat.threads > 1)
 }
 
 /// The program and its arguments; nothing when it has ended.
@@ -43,6 +44,7 @@ struct Stat {
     state: char,
     parent: i32,
     group: i32,
+    threads: u32,
 }
 
 fn stat(pid: Pid) -> Option<Stat> {
@@ -54,6 +56,8 @@ fn stat(pid: Pid) -> Option<Stat> {
         state: fields.next()?.chars().next()?,
         parent: fields.next()?.parse().ok()?,
         group: fields.next()?.parse().ok()?,
+        // Field 20 (proc_pid_stat(5)); of the first three the last was field 5.
+        threads: fields.nth(14)?.parse().ok()?,
     })
 }
 
@@ -108,6 +112,17 @@ mod tests {
         assert!(!is_running(pid), "a zombie does not run");
         assert!(command_line(pid).is_empty());
         parent.wait().unwrap();
+    }
+
+    #[test]
+    fn threads_are_counted() {
+        let pid = Pid::from_raw(i32::try_from(std::process::id()).unwrap()).unwrap();
+        let before = stat(pid).unwrap().threads;
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let waiting = std::thread::spawn(move || ended.recv());
+        assert!(stat(pid).unwrap().threads >= 2 && before >= 1);
+        drop(end);
+        waiting.join().unwrap().unwrap_err();
     }
 
     #[test]
