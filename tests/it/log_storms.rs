@@ -57,7 +57,7 @@ async fn an_outage_of_the_broker_and_its_monitor_is_told_once() {
     let settings = [
         ("WAYBILL_BROKER__MONITOR_URL", monitor.as_str()),
         // Each attempt of the NATS client is a line at this level.
-        ("WAYBILL_TELEMETRY__LOG_FILTER", "info,stan=debug"),
+        ("WAYBILL_TELEMETRY__LOG_FILTER", "info,stan=debug,nats_link=debug"),
     ];
     let replica = world.start("alone", &settings).await;
     replica.until_ready().await;
@@ -76,8 +76,9 @@ async fn an_outage_of_the_broker_and_its_monitor_is_told_once() {
     })
     .await;
     let told = lines(&replica, before);
-    let of_stan = told.iter().filter(|line| line.contains("\"target\":\"stan")).count();
-    assert!((1..=6).contains(&of_stan), "{told:#?}");
+    let targets = ["\"target\":\"stan", "\"target\":\"nats_link"];
+    let of_client = |line: &&String| targets.iter().any(|target| line.contains(target));
+    assert!((1..=6).contains(&told.iter().filter(of_client).count()), "{told:#?}");
     let missed = told.iter().filter(|line| line.contains("monitor does not answer")).count();
     assert!(missed == 1 && told.len() <= 8, "{told:#?}");
 }
