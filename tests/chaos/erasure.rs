@@ -20,6 +20,18 @@ pub(crate) async fn erase(world: &World, fault: Fault) -> Result<()> {
     if !victims.is_empty() {
         run(world, &url.owner_url, &["erase", "--reason", "chaos"], &victims).await?;
         world.ledger.erased(&victims);
+        // Now: a replay, which comes next in half of the cases, would take them away as well.
+        let kept = format!(
+            "select count(*) from rejected_messages where reason = 'conflict' and exists ( \
+                 select from unnest('{{{}}}'::text[]) as uid \
+                 where position(convert_to(uid, 'UTF8') in payload) > 0)",
+            victims.join(",")
+        );
+        let kept = postgres.psql(&url.owner_url, &kept).await?;
+        if kept.trim() != "0" {
+            let what = format!("{} rejects are kept of erased orders", kept.trim());
+            world.ledger.violation("resurrected", what);
+        }
     }
     if fault.variant & 1 == 0 {
         run(world, &url.url, &["reconcile", "--repair"], &[]).await?;
