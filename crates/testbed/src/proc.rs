@@ -116,13 +116,19 @@ mod tests {
 
     #[test]
     fn threads_are_counted() {
-        let pid = Pid::from_raw(i32::try_from(std::process::id()).unwrap()).unwrap();
-        let before = stat(pid).unwrap().threads;
+        let mut single = Command::new("sleep").arg("600").spawn().unwrap();
+        let threads = |id: u32| {
+            let pid = Pid::from_raw(i32::try_from(id).unwrap()).unwrap();
+            stat(pid).unwrap().threads
+        };
+        assert_eq!(threads(single.id()), 1);
         let (end, ended) = std::sync::mpsc::channel::<()>();
         let waiting = std::thread::spawn(move || ended.recv());
-        assert!(stat(pid).unwrap().threads >= 2 && before >= 1);
+        assert!(threads(std::process::id()) >= 2);
         drop(end);
         waiting.join().unwrap().unwrap_err();
+        single.kill().unwrap();
+        single.wait().unwrap();
     }
 
     #[test]
