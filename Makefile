@@ -101,11 +101,11 @@ bounded: ## Show that memory stays bounded: floods, a 10 min outage, 5,000 conne
 	@scripts/install-tools
 	WAYBILL_FULL_SIZE=1 $(CARGO) test --locked -p waybill --test it -- --nocapture --test-threads 1 bounded::
 
-# Settings of `make chaos`: KILLS or ALONE (rounds of every fault by itself), SEED, ONLY (kinds of faults, separated by commas), REPORT (a file).
+# Settings of `make chaos`: SOURCE (stan, jetstream, both), KILLS or ALONE (rounds of every fault by itself), SEED, ONLY (kinds of faults, separated by commas), REPORT (a file).
 .PHONY: chaos
 chaos: ## Make faults under load and check that nothing is lost or wrong, for example KILLS=1000 SEED=7
-	@scripts/install-tools
-	$(CARGO) test -p waybill --locked --test chaos -- $(if $(KILLS),--kills $(KILLS)) $(if $(ALONE),--alone $(ALONE)) \
+	@scripts/install-tools --jetstream
+	$(CARGO) test -p waybill --locked --test chaos -- $(if $(SOURCE),--source $(SOURCE)) $(if $(KILLS),--kills $(KILLS)) $(if $(ALONE),--alone $(ALONE)) \
 	  $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)) $(if $(REPORT),--report $(REPORT))
 
 .PHONY: mutants

@@ -1,6 +1,7 @@
 //! Holds every acknowledgement until Postgres has confirmed that its message was settled before.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgPool;
@@ -9,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use crate::ledger::Ledger;
-use crate::world::CHANNEL;
+use crate::origin::{Origin, Place};
 
 /// Acknowledgements checked with one query.
 const AT_ONCE: usize = 500;
@@ -19,33 +20,27 @@ const RETRY: Duration = Duration::from_millis(50);
 
 /// The messages that have neither their order nor their reject, and whose order was not erased.
 const UNSETTLED: &str = "select m.sequence \
-    from unnest($1::bigint[], $2::bytea[], $3::text[]) as m(sequence, digest, uid) \
+    from unnest($1::text[], $2::bigint[], $3::bytea[], $4::text[]) \
+        as m(channel, sequence, digest, uid) \
     where not exists (select from orders o \
         where o.order_uid = m.uid and sha256(o.document) = m.digest) \
     and not exists (select from rejected_messages r \
-        where r.channel = $4 and r.sequence = m.sequence and r.sha256 = m.digest) \
+        where r.channel = m.channel and r.sequence = m.sequence and r.sha256 = m.digest) \
     and not exists (select from erasures e \
         where e.uid_sha256 = sha256(convert_to(m.uid, 'UTF8')))";
-
-/// The sequence that a payload acknowledges, if it is an acknowledgement for our channel: in
-/// protobuf, field 1 is the channel and field 2 the sequence.
-pub(crate) fn acked_sequence(payload: &[u8]) -> Option<u64> {
-    let rest = payload.strip_prefix(&[0x0a, u8::try_from(CHANNEL.len()).ok()?])?;
-    let rest = rest.strip_prefix(CHANNEL.as_bytes())?.strip_prefix(&[0x10])?;
-    let digits = rest.iter().rev().map(|byte| u64::from(byte & 0x7f));
-    digits.reduce(|number, digit| number << 7 | digit)
-}
 
 /// Looks at the acknowledgements of one replica.
 pub(crate) struct AckOracle {
     pub(crate) replica: Arc<crate::replica::Replica>,
+    /// Where they go.
+    pub(crate) origin: Origin,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) postgres: PgPool,
 }
 
 /// An acknowledgement that is looked at.
 struct Acked {
-    sequence: u64,
+    place: Place,
     digest: [u8; 32],
     uid: Option<String>,
     at: Instant,
@@ -68,10 +63,10 @@ impl AckOracle {
 
     /// Waits until the observer has seen the message too: it may be a moment behind.
     async fn know(&self, held: Held, at: Instant) -> Option<Acked> {
-        let sequence = acked_sequence(&held.payload)?;
+        let place = (self.origin, self.origin.acked(&held.subject, &held.payload)?);
         loop {
-            if let Some((digest, uid)) = self.ledger.message(sequence) {
-                return Some(Acked { sequence, digest, uid, at, held });
+            if let Some((digest, uid)) = self.ledger.message(place) {
+                return Some(Acked { place, digest, uid, at, held });
             }
             sleep(RETRY / 10).await;
         }
@@ -86,14 +81,14 @@ impl AckOracle {
             }
         };
         let name = &self.replica.name;
-        for Acked { sequence, uid, at, held, .. } in acks {
-            let settled = !unsettled.contains(&sequence.cast_signed());
+        for Acked { place, uid, at, held, .. } in acks {
+            let settled = !unsettled.contains(&place);
             if !settled && !self.ledger.history().failover_window {
-                let what = format!("{name} acknowledged message {sequence}, which is nowhere");
+                let what = format!("{name} acknowledged message {place:?}, which is nowhere");
                 self.ledger.violation("acked before commit", what);
             }
-            self.ledger.acked(sequence, uid.filter(|_| settled), at);
-            let vanishes = self.replica.drops_acks();
+            self.ledger.acked(place, uid.filter(|_| settled), at);
+            let vanishes = self.replica.acks_vanish(self.origin).load(Ordering::SeqCst);
             let tally = &mut self.ledger.history().tally;
             tally.acks_seen += 1;
             tally.acks_swallowed += u64::from(vanishes);
@@ -101,11 +96,14 @@ impl AckOracle {
         }
     }
 
-    async fn unsettled(&self, acks: &[Acked]) -> sqlx::Result<Vec<i64>> {
-        let sequences: Vec<i64> = acks.iter().map(|ack| ack.sequence.cast_signed()).collect();
+    async fn unsettled(&self, acks: &[Acked]) -> sqlx::Result<Vec<Place>> {
+        let channels = vec![self.origin.reject_channel(); acks.len()];
+        let sequences: Vec<i64> = acks.iter().map(|ack| ack.place.1.cast_signed()).collect();
         let digests: Vec<&[u8]> = acks.iter().map(|ack| &ack.digest[..]).collect();
         let uids: Vec<Option<&str>> = acks.iter().map(|ack| ack.uid.as_deref()).collect();
-        let question = sqlx::query_scalar(UNSETTLED).bind(sequences).bind(digests).bind(uids);
-        question.bind(CHANNEL).fetch_all(&self.postgres).await
+        let question = sqlx::query_scalar(UNSETTLED).bind(channels).bind(sequences);
+        let unsettled: Vec<i64> =
+            question.bind(digests).bind(uids).fetch_all(&self.postgres).await?;
+        Ok(unsettled.into_iter().map(|sequence| (self.origin, sequence.cast_unsigned())).collect())
     }
 }

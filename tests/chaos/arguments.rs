@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use crate::origin::Sources;
 use crate::plan::Kind;
 
 /// Makes faults under load and checks that nothing was lost and nothing wrong
@@ -19,6 +20,9 @@ pub(crate) struct Arguments {
     /// Make so many faults, mixed
     #[arg(long, value_name = "N")]
     pub(crate) kills: Option<usize>,
+    /// What the service reads; without --kills and --alone: the channel, and then both
+    #[arg(long, value_enum, value_name = "SOURCE")]
+    pub(crate) source: Option<Sources>,
     /// Decides which faults come, when and where
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,

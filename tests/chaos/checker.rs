@@ -1,21 +1,22 @@
 //! The judgement after everything is healed and drained: both tables and every replica against
-//! what the channel holds.
+//! what the channel and the stream hold.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use bytes::Bytes;
 use testbed::unexpected_errors;
 use tokio::time::{Instant, sleep};
 
 use crate::http::Client;
-use crate::ledger::{Digest, Expectation, History, digest};
+use crate::ledger::{Digest, Expectation, History};
+use crate::origin::Origin;
 use crate::replica::{FOLLOW_INTERVAL, Replica};
-use crate::world::{CHANNEL, World};
+use crate::tables::Tables;
+use crate::world::World;
 
 /// Every kind of violation that can be found.
-pub(crate) const VIOLATIONS: [&str; 13] = [
+pub(crate) const VIOLATIONS: [&str; 14] = [
     "lost",
     "stale",
     "wrong",
@@ -26,6 +27,7 @@ pub(crate) const VIOLATIONS: [&str; 13] = [
     "unaccounted",
     "acked before commit",
     "not followed",
+    "archive",
     "deadlocks",
     "error logged",
     "stuck",
@@ -40,19 +42,8 @@ const AT_ONCE: usize = 50;
 /// Beyond twice its interval, a follower has this much time: the machine is busy.
 const FOLLOW_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What both tables hold.
-struct Tables {
-    /// Document and sequence by uid.
-    orders: HashMap<String, (Bytes, u64)>,
-    /// Reason by sequence and digest.
-    rejects: BTreeMap<(u64, Digest), String>,
-}
-
-/// Channel, sequence, digest, payload and reason.
-type RejectRow = (String, i64, Vec<u8>, Vec<u8>, String);
-
 pub(crate) async fn check(world: &World) -> Result<()> {
-    let tables = read_tables(world).await?;
+    let tables = Tables::read(world).await?;
     check_tables(&mut world.ledger.history(), &tables);
     for replica in &world.replicas {
         check_followed(world, replica, &tables).await?;
@@ -78,96 +69,66 @@ pub(crate) async fn check(world: &World) -> Result<()> {
     Ok(())
 }
 
-async fn read_tables(world: &World) -> Result<Tables> {
-    let orders: Vec<(String, Vec<u8>, i64)> =
-        sqlx::query_as("select order_uid, document, channel_sequence from orders")
-            .fetch_all(&world.sql)
-            .await?;
-    let rejects: Vec<RejectRow> =
-        sqlx::query_as("select channel, sequence, sha256, payload, reason from rejected_messages")
-            .fetch_all(&world.sql)
-            .await?;
-    let mut history = world.ledger.history();
-    let tally = &mut history.tally;
-    tally.orders += orders.len() as u64;
-    tally.rejects += rejects.len() as u64;
-    let mut tables = Tables { orders: HashMap::new(), rejects: BTreeMap::new() };
-    for (uid, document, sequence) in orders {
-        let row = (Bytes::from(document), sequence.cast_unsigned());
-        if tables.orders.insert(uid.clone(), row).is_some() {
-            tally.violation("duplicated", format!("order {uid} is there twice"));
-        }
-    }
-    for (channel, sequence, sha256, payload, reason) in rejects {
-        let sequence = sequence.cast_unsigned();
-        let key = (sequence, digest(&payload));
-        if channel != CHANNEL || sha256 != key.1 {
-            tally.violation("wrong", format!("reject {sequence} bears another channel or digest"));
-        }
-        if tables.rejects.insert(key, reason).is_some() {
-            tally.violation("duplicated", format!("reject {sequence} is there twice"));
-        }
-    }
-    Ok(tables)
-}
-
 /// Every message has its one outcome, and every row its message.
 fn check_tables(history: &mut History, Tables { orders, rejects }: &Tables) {
-    let History { published, channel, failed_over, erased, tally, .. } = history;
-    tally.messages += channel.len() as u64;
+    let History { published, messages, failed_over, erased, tally, .. } = history;
+    tally.messages += messages.len() as u64;
     let mut copies: HashMap<Digest, u64> = HashMap::new();
     let mut expected_rejects = HashSet::new();
-    for (expected, (&sequence, entry)) in (1..).zip(channel.iter()) {
-        if sequence != expected {
-            tally.violation("unaccounted", format!("the channel has no message {expected}"));
-            break;
+    let mut next: BTreeMap<Origin, u64> = BTreeMap::new();
+    for (&place, entry) in messages.iter() {
+        let expected = next.entry(place.0).or_insert(1);
+        if place.1 != *expected {
+            tally.violation(
+                "unaccounted",
+                format!("there is no message {expected} before {place:?}"),
+            );
         }
+        *expected = place.1 + 1;
         *copies.entry(entry.digest).or_default() += 1;
         let Some(message) = published.get(&entry.digest) else { continue };
         let reason = match &message.expectation {
             Expectation::Refused(reason) => *reason,
             Expectation::Order(uid) if erased.contains_key(uid) => {
-                if orders.contains_key(uid) || rejects.contains_key(&(sequence, entry.digest)) {
-                    let what = format!("message {sequence} is kept, of the erased order {uid}");
+                if orders.contains_key(uid) || rejects.contains_key(&(place, entry.digest)) {
+                    let what = format!("message {place:?} is kept, of the erased order {uid}");
                     tally.violation("resurrected", what);
                 }
-                expected_rejects.insert((sequence, entry.digest));
+                expected_rejects.insert((place, entry.digest));
                 continue;
             }
             Expectation::Order(uid) => match orders.get(uid) {
                 Some((document, _)) if *document == message.payload => continue,
                 Some(_) => "conflict",
                 None => {
-                    tally.violation("lost", format!("message {sequence}: no order {uid}"));
+                    tally.violation("lost", format!("message {place:?}: no order {uid}"));
                     continue;
                 }
             },
         };
-        match rejects.get(&(sequence, entry.digest)) {
+        match rejects.get(&(place, entry.digest)) {
             Some(found) if found == reason => {}
             Some(found) => tally
-                .violation("wrong", format!("reject {sequence} says {found} instead of {reason}")),
-            None => tally.violation("lost", format!("message {sequence}: no reject ({reason})")),
+                .violation("wrong", format!("reject {place:?} says {found} instead of {reason}")),
+            None => tally.violation("lost", format!("message {place:?}: no reject ({reason})")),
         }
-        expected_rejects.insert((sequence, entry.digest));
+        expected_rejects.insert((place, entry.digest));
         if !entry.acked {
-            tally.violation("unaccounted", format!("nobody acknowledged message {sequence}"));
+            tally.violation("unaccounted", format!("nobody acknowledged message {place:?}"));
         }
     }
-    for ((sequence, _), reason) in
-        rejects.iter().filter(|(key, _)| !expected_rejects.contains(*key))
-    {
+    for ((place, _), reason) in rejects.iter().filter(|(key, _)| !expected_rejects.contains(*key)) {
         // The order that it conflicted with went with the old primary, and it was put back itself.
         if *failed_over && reason == "conflict" {
             tally.superfluous_rejects += 1;
             continue;
         }
-        tally.violation("unexpected", format!("reject {sequence} has no reason to be there"));
+        tally.violation("unexpected", format!("reject {place:?} has no reason to be there"));
     }
-    for (uid, (document, sequence)) in orders {
-        let message = channel.get(sequence).and_then(|entry| published.get(&entry.digest));
+    for (uid, (document, place)) in orders {
+        let message = messages.get(place).and_then(|entry| published.get(&entry.digest));
         if message.is_none_or(|message| message.payload != *document) {
-            tally.violation("unexpected", format!("order {uid} is not message {sequence}"));
+            tally.violation("unexpected", format!("order {uid} is not message {place:?}"));
         }
     }
     for (digest, message) in published.iter() {
@@ -175,8 +136,7 @@ fn check_tables(history: &mut History, Tables { orders, rejects }: &Tables) {
         let expected = message.confirmed..=message.confirmed + message.maybe;
         if !expected.contains(&copies) {
             let kind = if copies < message.confirmed { "lost" } else { "unexpected" };
-            let what =
-                format!("the channel has {copies} copies of a message instead of {expected:?}");
+            let what = format!("there are {copies} copies of a message instead of {expected:?}");
             tally.violation(kind, what);
         }
     }

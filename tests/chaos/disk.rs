@@ -1,4 +1,4 @@
-//! A small disk of its own for the tables, so that it can be full. Needs root.
+//! A small disk of its own for the tables or the stream, so that it can be full. Needs root.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
@@ -30,6 +30,18 @@ pub(crate) fn is_possible() -> bool {
 }
 
 impl Disk {
+    /// Mounts a disk at a place that is not there yet.
+    pub(crate) fn mount(dir: PathBuf) -> Result<Self> {
+        fs::create_dir(&dir)?;
+        let status = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", SIZE, "waybill-chaos"])
+            .arg(&dir)
+            .status()
+            .context("cannot start mount")?;
+        ensure!(status.success(), "mount failed");
+        Ok(Self { dir })
+    }
+
     /// Mounts a disk and has the tables of the database made there.
     pub(crate) async fn for_tables(
         postgres: &Postgres,
@@ -38,15 +50,7 @@ impl Disk {
     ) -> Result<Self> {
         let data = postgres.data_directory();
         let server = fs::metadata(&data)?;
-        let dir = data.with_file_name("small-disk");
-        fs::create_dir(&dir)?;
-        let status = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", SIZE, "waybill-chaos"])
-            .arg(&dir)
-            .status()
-            .context("cannot start mount")?;
-        ensure!(status.success(), "mount failed");
-        let disk = Self { dir };
+        let disk = Self::mount(data.with_file_name("small-disk"))?;
         let tables = disk.dir.join("tables");
         fs::create_dir(&tables)?;
         chown(&tables, Some(server.uid()), Some(server.gid()))?;

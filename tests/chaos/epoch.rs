@@ -10,6 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::bridge;
 use crate::checker;
 use crate::faults::inject;
 use crate::ledger::{Ledger, now};
@@ -42,7 +43,7 @@ impl Epoch {
     /// The tally, and a folder with the logs when something was found.
     pub(crate) async fn run(self) -> Result<(Tally, Option<PathBuf>)> {
         let Self { settings, alone, mixed } = self;
-        let mut world = World::begin(&settings).await?;
+        let mut world = Box::pin(World::begin(&settings)).await?;
         world.start_replicas().await?;
         for fault in alone {
             one(fault, &world).await?;
@@ -51,6 +52,7 @@ impl Epoch {
         world.end_load().await?;
         drain(&world).await;
         checker::check(&world).await?;
+        bridge::check(&world).await?;
         let ledger = Arc::clone(&world.ledger);
         let failed = !ledger.history().tally.is_clean();
         let logs = world.end(failed).await?;
@@ -110,15 +112,14 @@ async fn recovery(fault: Fault, ledger: Arc<Ledger>, patience: Duration) {
     }
 }
 
-/// Waits until the group has taken and acknowledged everything, and the observer has seen it.
+/// Waits until the group has taken and acknowledged everything, and the observers have seen it.
 async fn drain(world: &World) {
     let began = Instant::now();
     let drained = async || -> Result<()> {
         ensure!(world.lag().await == Some((0, 0)), "the group has not taken everything");
-        let last = world.broker.lock().await.channel(crate::world::CHANNEL).await?.last_seq;
-        let history = world.ledger.history();
-        let seen = history.channel.len() as u64;
-        ensure!(seen == last, "the observer has seen {seen} messages of {last}");
+        let all = world.count_messages().await?;
+        let seen = world.ledger.history().messages.len() as u64;
+        ensure!(seen == all, "the observers have seen {seen} messages of {all}");
         Ok(())
     };
     loop {

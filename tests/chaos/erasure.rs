@@ -13,6 +13,11 @@ const VICTIMS: usize = 5;
 /// Erases some orders, and in half of the cases repairs by the channel and replays rejects.
 pub(crate) async fn erase(world: &World, fault: Fault) -> Result<()> {
     let postgres = world.postgres.lock().await;
+    // Messages of a stream cannot be deleted while its servers are away.
+    let _servers = match &world.streams {
+        Some(streams) => Some(streams.servers.lock().await),
+        None => None,
+    };
     let url = world.database.on(&postgres);
     let mut rng =
         fastrand::Rng::with_seed(u64::from(fault.variant) ^ u64::from(fault.hold.subsec_nanos()));
@@ -34,7 +39,10 @@ pub(crate) async fn erase(world: &World, fault: Fault) -> Result<()> {
         }
     }
     if fault.variant & 1 == 0 {
-        run(world, &url.url, &["reconcile", "--repair"], &[]).await?;
+        for origin in world.sources.origins() {
+            let repair = ["reconcile", "--repair", "--source", origin.option()];
+            run(world, &url.url, &repair, &[]).await?;
+        }
         // Rejects stay rejects, and its exit code says so.
         let _ = run(world, &url.url, &["rejects", "replay"], &[]).await;
     }
@@ -51,10 +59,9 @@ pub(crate) async fn again(world: &World, owner_url: &str) -> Result<()> {
     run(world, owner_url, &["erase", "--reason", "chaos"], &victims).await
 }
 
-/// Past the links of the replicas.
 async fn run(world: &World, database: &str, command: &[&str], more: &[String]) -> Result<()> {
-    let mut program = world.replicas[0].command(command[0]);
-    program.args(&command[1..]).args(more).env("WAYBILL_BROKER__URL", &world.broker_url);
+    let mut program = world.command(command[0]);
+    program.args(&command[1..]).args(more);
     program.env("WAYBILL_DATABASE__URL", database);
     program.env("WAYBILL_DATABASE__MIGRATE_URL", database);
     let output = Command::from(program).kill_on_drop(true).output().await?;

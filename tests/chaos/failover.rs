@@ -10,6 +10,7 @@ use anyhow::{Result, ensure};
 use tokio::time::sleep;
 
 use crate::erasure;
+use crate::origin::Origin;
 use crate::world::World;
 
 /// How long a restarted replica is waited for before the next one.
@@ -34,7 +35,9 @@ pub(crate) async fn fail_over(world: &World, hold: Duration) -> Result<()> {
         replica.postgres_link.lock().await.redirect(server).await?;
     }
     erasure::again(world, &world.database.on(&postgres).owner_url).await?;
-    reconcile(world, &world.database.on(&postgres).url).await?;
+    for origin in world.sources.origins() {
+        reconcile(world, *origin, &world.database.on(&postgres).url).await?;
+    }
     for replica in &world.replicas {
         let mut process = replica.process.lock().await;
         replica.stop(&mut process).await?;
@@ -45,10 +48,9 @@ pub(crate) async fn fail_over(world: &World, hold: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Past the links of the replicas, as an operator would.
-async fn reconcile(world: &World, database: &str) -> Result<()> {
-    let mut command = world.replicas[0].command("reconcile");
-    command.arg("--repair").env("WAYBILL_BROKER__URL", &world.broker_url);
+async fn reconcile(world: &World, origin: Origin, database: &str) -> Result<()> {
+    let mut command = world.command("reconcile");
+    command.args(["--repair", "--source", origin.option()]);
     command.env("WAYBILL_DATABASE__URL", database);
     let output = tokio::process::Command::from(command).kill_on_drop(true).output().await?;
     let complaint = String::from_utf8_lossy(&output.stderr);

@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, raw_sql};
+use testbed::Signal;
 use testbed::broker::CLUSTER_ID;
-use testbed::{Direction, Proxy, Signal};
-use tokio::sync::Mutex;
 use tokio::time::sleep;
 
 use crate::erasure;
 use crate::failover;
+use crate::link_faults;
 use crate::load::Storm;
 use crate::plan::{Fault, Kind};
 use crate::replica::{MAX_IN_FLIGHT, Replica};
+use crate::stream_faults;
 use crate::world::{CHANNEL, World};
 
 /// How long a rolling restart waits for one replica before it goes on to the next.
@@ -66,7 +67,7 @@ pub(crate) async fn inject(fault: Fault, world: &World) -> Result<()> {
         Kind::FillDisk => fill_disk(world, hold).await,
         Kind::FailOver => failover::fail_over(world, hold).await,
         Kind::KillBroker | Kind::RestartBroker | Kind::ForgetSubscriptions => {
-            let mut broker = world.broker.lock().await;
+            let mut broker = world.broker.as_ref().context("no broker")?.lock().await;
             if fault.kind == Kind::RestartBroker {
                 broker.stop().await?;
             } else {
@@ -78,21 +79,23 @@ pub(crate) async fn inject(fault: Fault, world: &World) -> Result<()> {
             sleep(hold).await;
             broker.start_again().await
         }
-        Kind::CutBroker => cut(&replica.broker_link, hold).await,
-        Kind::CutPostgres => cut(&replica.postgres_link, hold).await,
-        Kind::SilenceBroker => silence(&replica.broker_link, fault).await,
-        Kind::SilencePostgres => silence(&replica.postgres_link, fault).await,
-        Kind::DropAcks => {
-            let _link = replica.broker_link.lock().await;
-            replica.acks_vanish.store(true, std::sync::atomic::Ordering::SeqCst);
-            sleep(hold).await;
-            replica.acks_vanish.store(false, std::sync::atomic::Ordering::SeqCst);
-            Ok(())
+        Kind::CutBroker
+        | Kind::SilenceBroker
+        | Kind::DropAcks
+        | Kind::CutStream
+        | Kind::SilenceStream
+        | Kind::DropStreamAcks
+        | Kind::CutPostgres
+        | Kind::SilencePostgres => link_faults::inject(fault, replica).await,
+        Kind::KillBridge => {
+            let bridge = world.bridge.as_ref().context("no bridge")?;
+            bridge.kill(&world.command("bridge"), hold).await
         }
         Kind::ImpersonateReplica => impersonate(world, replica, hold).await,
         Kind::PoisonStorm => storm(world, Storm::Poison(MAX_IN_FLIGHT + 1)),
         Kind::Erase => erasure::erase(world, fault).await,
         Kind::Contest => storm(world, Storm::Contest(CONTESTED)),
+        _ => stream_faults::inject(fault, world.streams.as_ref().context("no stream")?).await,
     }
 }
 
@@ -188,33 +191,11 @@ async fn fill_disk(world: &World, hold: Duration) -> Result<()> {
     disk.empty()
 }
 
-async fn cut(link: &Mutex<Proxy>, hold: Duration) -> Result<()> {
-    let mut link = link.lock().await;
-    link.cut().await;
-    sleep(hold).await;
-    link.heal().await
-}
-
-/// Swallows what goes one way, or both. At the end the connections that lost bytes end too, as
-/// they do when a firewall has forgotten them: no TCP connection goes on with a gap.
-async fn silence(link: &Mutex<Proxy>, fault: Fault) -> Result<()> {
-    let mut link = link.lock().await;
-    if !fault.variant.is_multiple_of(3) {
-        link.black_hole(Direction::ToServer);
-    }
-    if fault.variant % 3 != 1 {
-        link.black_hole(Direction::ToClient);
-    }
-    sleep(fault.hold).await;
-    link.cut().await;
-    link.heal().await
-}
-
 /// Registers under the replica's client id while its link is down.
 async fn impersonate(world: &World, replica: &Replica, hold: Duration) -> Result<()> {
-    let mut link = replica.broker_link.lock().await;
+    let mut link = replica.broker_link()?.lock().await;
     link.cut().await;
-    let mut options = stan::Options::new(&world.broker_url, CLUSTER_ID, &replica.name);
+    let mut options = stan::Options::new(world.broker_url()?, CLUSTER_ID, &replica.name);
     options.request_timeout = Duration::from_secs(1);
     let connecting = async {
         loop {

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use order::generate::{Expected, Generated};
 use sha2::{Digest as _, Sha256};
 
+use crate::origin::{Origin, Place};
 use crate::report::Tally;
 
 pub(crate) type Digest = [u8; 32];
@@ -55,7 +56,7 @@ pub(crate) struct Published {
     pub(crate) unsent: u64,
 }
 
-/// One message of the channel.
+/// One message of the channel or the stream.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry {
     pub(crate) digest: Digest,
@@ -71,10 +72,11 @@ pub(crate) struct History {
     pub(crate) published: HashMap<Digest, Published>,
     /// Uids of messages that are about to be published.
     announced: Vec<String>,
-    /// By sequence, as an ordinary subscriber sees the channel.
-    pub(crate) channel: BTreeMap<u64, Entry>,
-    unacked: BTreeSet<u64>,
-    newest_acked: i64,
+    /// As an ordinary subscriber sees them.
+    pub(crate) messages: BTreeMap<Place, Entry>,
+    unacked: BTreeSet<Place>,
+    /// When the newest acknowledged message was stored, in nanoseconds since 1970.
+    newest_acked: BTreeMap<Origin, i64>,
     /// Uids of acknowledged orders, and when that was seen first.
     acked: Vec<(String, Instant)>,
     acked_uids: HashSet<String>,
@@ -95,10 +97,16 @@ pub(crate) struct History {
 }
 
 /// The history, shared by all who write in it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Ledger(Mutex<History>);
 
 impl Ledger {
+    /// With messages from these.
+    pub(crate) fn new(origins: &[Origin]) -> Self {
+        let newest_acked = origins.iter().map(|origin| (*origin, 0)).collect();
+        Self(Mutex::new(History { newest_acked, ..History::default() }))
+    }
+
     pub(crate) fn history(&self) -> MutexGuard<'_, History> {
         // A panic of one writer is reported on its own; the history is whole between statements.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -140,31 +148,31 @@ impl Ledger {
         *all += 1;
     }
 
-    /// The channel holds this message.
-    pub(crate) fn observe(&self, sequence: u64, timestamp: i64, payload: &[u8]) {
+    /// The channel or the stream holds this message.
+    pub(crate) fn observe(&self, place: Place, timestamp: i64, payload: &[u8]) {
         let digest = digest(payload);
         let mut history = self.history();
         if !history.published.contains_key(&digest) {
             history
                 .tally
-                .violation("unexpected", format!("message {sequence} was published by nobody"));
+                .violation("unexpected", format!("message {place:?} was published by nobody"));
         }
         let history = &mut *history;
         let entry = Entry { digest, timestamp, acked: false };
-        let before = history.channel.entry(sequence).or_insert_with(|| {
-            history.unacked.insert(sequence);
+        let before = history.messages.entry(place).or_insert_with(|| {
+            history.unacked.insert(place);
             entry
         });
         let before = before.digest;
         if before != digest {
-            history.tally.violation("wrong", format!("the broker changed its message {sequence}"));
+            history.tally.violation("wrong", format!("a server changed message {place:?}"));
         }
     }
 
     /// What is known of a message that was acknowledged: its digest and, of an order, its uid.
-    pub(crate) fn message(&self, sequence: u64) -> Option<(Digest, Option<String>)> {
+    pub(crate) fn message(&self, place: Place) -> Option<(Digest, Option<String>)> {
         let history = self.history();
-        let digest = history.channel.get(&sequence)?.digest;
+        let digest = history.messages.get(&place)?.digest;
         let uid = match &history.published.get(&digest)?.expectation {
             Expectation::Order(uid) => Some(uid.clone()),
             Expectation::Refused(_) => None,
@@ -173,13 +181,14 @@ impl Ledger {
     }
 
     /// The service has acknowledged this message.
-    pub(crate) fn acked(&self, sequence: u64, uid: Option<String>, at: Instant) {
+    pub(crate) fn acked(&self, place: Place, uid: Option<String>, at: Instant) {
         let mut history = self.history();
         let history = &mut *history;
-        let Some(entry) = history.channel.get_mut(&sequence) else { return };
+        let Some(entry) = history.messages.get_mut(&place) else { return };
         entry.acked = true;
-        history.newest_acked = history.newest_acked.max(entry.timestamp);
-        history.unacked.remove(&sequence);
+        let newest = history.newest_acked.entry(place.0).or_default();
+        *newest = entry.timestamp.max(*newest);
+        history.unacked.remove(&place);
         if let Some(uid) = uid
             && history.acked_uids.insert(uid.clone())
         {
@@ -187,18 +196,20 @@ impl Ledger {
         }
     }
 
-    /// Whether something published after `moment` is acknowledged.
+    /// Whether something published after `moment` is acknowledged, of each origin.
     pub(crate) fn flows_since(&self, moment: i64) -> bool {
-        self.history().newest_acked > moment
+        let history = self.history();
+        history.newest_acked.values().all(|newest| *newest > moment)
     }
 
     /// Whether everything published before `moment` is acknowledged.
     pub(crate) fn has_caught_up_with(&self, moment: i64) -> bool {
-        let history = self.history();
-        match history.unacked.first().and_then(|first| history.channel.get(first)) {
-            Some(entry) => entry.timestamp > moment,
-            // The broker may be away, and the observer not there yet.
-            None => history.newest_acked > moment,
+        // A server may be away, and the observer not there yet.
+        self.flows_since(moment) && {
+            let history = self.history();
+            let mut unacked =
+                history.unacked.iter().filter_map(|place| history.messages.get(place));
+            unacked.all(|entry| entry.timestamp > moment)
         }
     }
 

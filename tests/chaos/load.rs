@@ -1,4 +1,4 @@
-//! Publishes all the time, straight to the broker, and writes down how each publish ended.
+//! Publishes all the time, straight to the servers, and writes down how each publish ended.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,16 +7,13 @@ use std::time::Duration;
 use anyhow::Result;
 use bytes::Bytes;
 use order::generate::{Expected, Generated, Generator, Mix};
-use stan::ConnectionState;
-use stan::{Connection, Options, PublishError};
-use testbed::broker::CLUSTER_ID;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::ledger::{Ledger, Outcome};
-use crate::world::CHANNEL;
+use crate::ledger::Ledger;
+use crate::outlet::{Link, Outlet};
 
 const MIX: Mix = Mix { bad_ratio: 0.1, duplicate_ratio: 0.1 };
 
@@ -27,12 +24,6 @@ const CONFLICTS: u32 = 20;
 const AHEAD: usize = 50;
 
 const TICK: Duration = Duration::from_millis(20);
-
-/// How long a publish may take before its outcome counts as unknown.
-const PUB_ACK_TIMEOUT: Duration = Duration::from_secs(4);
-
-/// Time between two attempts to reach the broker.
-const RETRY: Duration = Duration::from_millis(100);
 
 /// Many messages at once.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +36,7 @@ pub(crate) enum Storm {
 
 /// The publisher.
 pub(crate) struct Load {
-    options: Options,
+    outlets: Vec<Outlet>,
     interval: f64,
     rng: fastrand::Rng,
     generator: Generator,
@@ -58,15 +49,10 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    pub(crate) fn new(url: &str, seed: u64, rate: f64, ledger: Arc<Ledger>) -> Self {
-        let mut options = Options::new(url, CLUSTER_ID, "publisher");
-        options.request_timeout = Duration::from_millis(500);
-        options.ping_interval = Duration::from_secs(1);
-        options.ping_max_out = 2;
-        options.pub_ack_timeout = PUB_ACK_TIMEOUT;
+    pub(crate) fn new(outlets: Vec<Outlet>, seed: u64, rate: f64, ledger: Arc<Ledger>) -> Self {
         let bad = Mix { bad_ratio: 1.0, duplicate_ratio: 0.0 };
         Self {
-            options,
+            outlets,
             interval: 1.0 / rate,
             rng: fastrand::Rng::with_seed(seed),
             generator: Generator::new(seed, MIX),
@@ -81,53 +67,36 @@ impl Load {
     /// Until `stop`; then every publish has its outcome.
     pub(crate) async fn run(
         mut self,
-        mut storms: mpsc::UnboundedReceiver<Storm>,
+        storms: mpsc::UnboundedReceiver<Storm>,
         stop: CancellationToken,
     ) -> Result<()> {
-        let publishing = async {
-            loop {
-                let connection = self.connect().await;
-                self.publish(&connection, &mut storms).await;
-            }
-        };
-        stop.run_until_cancelled(Box::pin(publishing)).await;
+        stop.run_until_cancelled(self.publish(storms)).await;
         while self.outcomes.join_next().await.is_some() {}
         Ok(())
     }
 
-    async fn connect(&self) -> Connection {
-        loop {
-            match Connection::connect(self.options.clone()).await {
-                Ok(connection) => return connection,
-                Err(_) => sleep(RETRY).await,
-            }
-        }
-    }
-
-    /// For as long as the registration holds.
-    async fn publish(
-        &mut self,
-        connection: &Connection,
-        storms: &mut mpsc::UnboundedReceiver<Storm>,
-    ) {
+    async fn publish(&mut self, mut storms: mpsc::UnboundedReceiver<Storm>) {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut due = Instant::now();
-        while *connection.state().borrow() == ConnectionState::Open {
+        loop {
+            let is_open = self.link().is_some();
             tokio::select! {
                 _ = ticks.tick() => {
                     let now = Instant::now();
-                    // What was missed while the broker was away is not made up for.
+                    // What was missed while no server was there is not made up for.
                     due = due.max(now.checked_sub(TICK * 2).unwrap_or(now));
                     while due < now {
-                        let message = self.next_message();
-                        self.send(connection, &message).await;
                         due += Duration::from_secs_f64(self.interval);
+                        let Some(link) = self.link() else { continue };
+                        let message = self.next_message();
+                        self.send(link, &message);
                     }
                 }
-                Some(storm) = storms.recv() => {
+                Some(storm) = storms.recv(), if is_open => {
                     for message in self.storm(storm) {
-                        self.send(connection, &message).await;
+                        let Some(link) = self.link() else { break };
+                        self.send(link, &message);
                     }
                 }
             }
@@ -135,16 +104,20 @@ impl Load {
         }
     }
 
-    async fn send(&mut self, connection: &Connection, message: &Generated) {
+    /// Any of the connections that are there.
+    fn link(&mut self) -> Option<Arc<Link>> {
+        let open: Vec<_> = self.outlets.iter().filter_map(Outlet::link).collect();
+        self.rng.choice(open)
+    }
+
+    /// No message waits for the outcome of another: one server may be away, and the other not.
+    fn send(&mut self, link: Arc<Link>, message: &Generated) {
         let digest = self.ledger.publish(message);
-        let sent = connection.publish_async(CHANNEL, message.payload.clone()).await;
-        match sent {
-            Ok(ack) => {
-                let ledger = Arc::clone(&self.ledger);
-                self.outcomes.spawn(async move { ledger.published(digest, outcome(&ack.await)) });
-            }
-            Err(error) => self.ledger.published(digest, outcome(&Err(error))),
-        }
+        let (ledger, payload) = (Arc::clone(&self.ledger), message.payload.clone());
+        self.outcomes.spawn(async move {
+            let outcome = link.publish(payload).await;
+            ledger.published(digest, outcome);
+        });
     }
 
     fn next_message(&mut self) -> Generated {
@@ -186,12 +159,4 @@ fn conflicting(order: &Generated, number: u64) -> Generated {
     payload.pop();
     payload.extend(format!(",\"other\":{number}}}").bytes());
     Generated { payload: Bytes::from(payload), ..order.clone() }
-}
-
-fn outcome(outcome: &Result<(), PublishError>) -> Outcome {
-    match outcome {
-        Ok(()) => Outcome::Confirmed,
-        Err(PublishError::Disconnected | PublishError::TooLarge { .. }) => Outcome::Unsent,
-        Err(_) => Outcome::Maybe,
-    }
 }

@@ -5,7 +5,9 @@
 
 mod ack_oracle;
 mod arguments;
+mod bridge;
 mod checker;
+mod course;
 mod disk;
 mod epoch;
 mod erasure;
@@ -13,32 +15,31 @@ mod failover;
 mod faults;
 mod http;
 mod ledger;
+mod link_faults;
 mod load;
 mod observer;
+mod origin;
+mod outlet;
 mod plan;
 mod readers;
 mod replica;
 mod report;
+mod stream_faults;
+mod streams;
+mod tables;
 mod world;
 
 use std::io::{Write as _, stdout};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, ensure};
-use clap::Parser as _;
+use anyhow::{Context as _, Result};
+use clap::{Parser as _, ValueEnum as _};
 
 use arguments::Arguments;
 use epoch::Epoch;
-use plan::{Kind, each, mixed};
+use origin::Sources;
 use report::Tally;
-use world::Settings;
-
-/// Faults in one world; then everything is healed, drained and checked, and a new one begins.
-const KILLS_IN_A_WORLD: usize = 50;
-
-/// Faults at the same time that end the short run.
-const MIXED_IN_THE_SHORT_RUN: usize = 8;
 
 fn main() -> ExitCode {
     match run() {
@@ -60,7 +61,7 @@ fn run() -> Result<bool> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let began = Instant::now();
     let mut whole = Tally::default();
-    for epoch in epochs(&arguments)? {
+    for epoch in course::epochs(&arguments)? {
         let again = again(&arguments, &epoch);
         let faults = epoch.alone.len() + epoch.mixed.len();
         say(&format!("world of seed {}: {faults} faults", epoch.settings.seed));
@@ -89,50 +90,6 @@ fn run() -> Result<bool> {
     Ok(whole.is_clean())
 }
 
-fn epochs(arguments: &Arguments) -> Result<Vec<Epoch>> {
-    let mut kinds: Vec<Kind> =
-        if arguments.only.is_empty() { Kind::all().collect() } else { arguments.only.clone() };
-    if !disk::is_possible() && kinds.contains(&Kind::FillDisk) {
-        ensure!(
-            std::env::var_os("CI").is_none(),
-            "fill-disk needs root, and where CI is set no fault is left out"
-        );
-        say("fill-disk is left out: it needs root");
-        kinds.retain(|kind| *kind != Kind::FillDisk);
-    }
-    // A base backup does not copy a disk of its own, so a world has one or the other.
-    let without = |other: Kind| -> Vec<Kind> {
-        let both = kinds.contains(&Kind::FillDisk) && kinds.contains(&Kind::FailOver);
-        kinds.iter().copied().filter(|kind| !both || *kind != other).collect()
-    };
-    let (with_disk, with_failover) = (without(Kind::FailOver), without(Kind::FillDisk));
-    let (seed, rate) = (arguments.seed, f64::from(arguments.rate));
-    let replicas = usize::from(arguments.replicas);
-    let epoch = |seed, alone: Vec<_>, mixed: Vec<plan::Fault>| {
-        let with_disk = alone.iter().chain(&mixed).any(|fault| fault.kind == Kind::FillDisk);
-        let binary = arguments.binary.clone();
-        Epoch { settings: Settings { seed, rate, replicas, binary, with_disk }, alone, mixed }
-    };
-    let rounds = arguments.alone.unwrap_or(1);
-    let alone = |kinds: &[Kind]| each(seed, replicas, &kinds.repeat(rounds));
-    let Some(kills) = arguments.kills else {
-        let rest: Vec<_> =
-            with_failover.iter().copied().filter(|kind| !with_disk.contains(kind)).collect();
-        let mut epochs = vec![epoch(seed, alone(&with_disk), Vec::new())];
-        let mixed_count = if arguments.alone.is_some() { 0 } else { MIXED_IN_THE_SHORT_RUN };
-        let mixed = mixed(seed, mixed_count, replicas, &with_failover);
-        epochs.push(epoch(seed, alone(&rest), mixed));
-        epochs.retain(|epoch| !epoch.alone.is_empty() || !epoch.mixed.is_empty());
-        return Ok(epochs);
-    };
-    let epochs = (seed..).zip((0..kills).step_by(KILLS_IN_A_WORLD)).map(|(seed, done)| {
-        let count = KILLS_IN_A_WORLD.min(kills - done);
-        let kinds = if seed.is_multiple_of(2) { &with_failover } else { &with_disk };
-        epoch(seed, Vec::new(), mixed(seed, count, replicas, kinds))
-    });
-    Ok(epochs.collect())
-}
-
 /// The command that makes the same world again.
 fn again(arguments: &Arguments, epoch: &Epoch) -> String {
     let mut words = vec![format!("make chaos SEED={}", epoch.settings.seed)];
@@ -141,6 +98,10 @@ fn again(arguments: &Arguments, epoch: &Epoch) -> String {
     }
     if let Some(rounds) = arguments.alone {
         words.push(format!("ALONE={rounds}"));
+    }
+    if epoch.settings.sources != Sources::Stan {
+        let sources = epoch.settings.sources.to_possible_value();
+        words.push(format!("SOURCE={}", sources.as_ref().map_or("", |value| value.get_name())));
     }
     if !arguments.only.is_empty() {
         let only: Vec<_> = arguments.only.iter().map(|kind| kind.name()).collect();

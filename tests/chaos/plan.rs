@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use crate::origin::{Origin, Sources};
+
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Kind {
@@ -32,6 +34,19 @@ pub(crate) enum Kind {
     PoisonStorm,
     Contest,
     Erase,
+    KillStreamServer,
+    KillStreamLeader,
+    KillTwoStreamServers,
+    KillAllStreamServers,
+    RestartStreamServer,
+    PauseStreamServer,
+    MoveStreamLeader,
+    DeleteConsumer,
+    FillStreamDisk,
+    CutStream,
+    SilenceStream,
+    DropStreamAcks,
+    KillBridge,
 }
 
 impl Kind {
@@ -44,23 +59,60 @@ impl Kind {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
+    /// Whether it has a target where these are read, with so many servers of the stream.
+    pub(crate) fn is_possible(self, sources: Sources, stream_servers: usize) -> bool {
+        let origins = sources.origins();
+        match self {
+            Self::KillBroker
+            | Self::RestartBroker
+            | Self::ForgetSubscriptions
+            | Self::CutBroker
+            | Self::SilenceBroker
+            | Self::DropAcks
+            | Self::ImpersonateReplica => origins.contains(&Origin::Channel),
+            Self::KillStreamLeader | Self::KillTwoStreamServers | Self::MoveStreamLeader => {
+                origins.contains(&Origin::Stream) && stream_servers > 1
+            }
+            // A full disk of one of three does not hold anybody up.
+            Self::FillStreamDisk => origins.contains(&Origin::Stream) && stream_servers == 1,
+            Self::KillStreamServer
+            | Self::KillAllStreamServers
+            | Self::RestartStreamServer
+            | Self::PauseStreamServer
+            | Self::DeleteConsumer
+            | Self::CutStream
+            | Self::SilenceStream
+            | Self::DropStreamAcks => origins.contains(&Origin::Stream),
+            Self::KillBridge => sources == Sources::Both,
+            _ => true,
+        }
+    }
+
     /// How often it comes in a random mix.
     fn weight(self) -> u32 {
         match self {
             Self::KillReplica => 24,
             Self::KillPostgres => 12,
-            Self::KillBroker => 10,
+            Self::KillBroker | Self::KillStreamServer | Self::KillBridge => 10,
             Self::StopReplica => 8,
             Self::KillAllReplicas
             | Self::PauseReplica
             | Self::RestartPostgres
             | Self::TerminateBackends
             | Self::CutBroker
-            | Self::CutPostgres => 5,
+            | Self::CutPostgres
+            | Self::KillStreamLeader
+            | Self::KillTwoStreamServers
+            | Self::KillAllStreamServers
+            | Self::MoveStreamLeader
+            | Self::CutStream => 5,
             Self::RestartBroker
             | Self::SilenceBroker
             | Self::SilencePostgres
             | Self::DropAcks
+            | Self::RestartStreamServer
+            | Self::SilenceStream
+            | Self::DropStreamAcks
             | Self::Contest
             | Self::Erase => 4,
             Self::LockTables | Self::PoisonStorm => 3,
@@ -68,8 +120,10 @@ impl Kind {
             | Self::PauseAllReplicas
             | Self::ExhaustConnections
             | Self::FillDisk
+            | Self::FillStreamDisk
+            | Self::PauseStreamServer
             | Self::ImpersonateReplica => 2,
-            Self::FailOver | Self::ForgetSubscriptions => 1,
+            Self::FailOver | Self::ForgetSubscriptions | Self::DeleteConsumer => 1,
         }
     }
 }

@@ -1,11 +1,11 @@
-//! A replica of the real binary, with a link of its own to the broker and to Postgres.
+//! A replica of the real binary, with links of its own to the broker, to each server of the stream
+//! and to Postgres.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -13,7 +13,8 @@ use testbed::{Held, Port, Process, Proxy, Publication, Signal, Tap};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{Instant, sleep};
 
-use crate::ack_oracle;
+use crate::origin::Origin;
+use crate::world::{CONSUMER, STREAM, SUBJECT};
 
 /// How long a process may take to bind its ports, and to end when asked.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -31,10 +32,13 @@ pub(crate) struct Address {
 pub(crate) struct Replica {
     pub(crate) name: String,
     pub(crate) process: Mutex<Option<Process>>,
-    pub(crate) broker_link: Mutex<Proxy>,
+    /// To the broker; none where it is not read.
+    broker_link: Option<Mutex<Proxy>>,
+    /// To the servers of the stream.
+    pub(crate) stream_links: Mutex<Vec<Proxy>>,
     pub(crate) postgres_link: Mutex<Proxy>,
-    /// Whether its acknowledgements vanish on the way.
-    pub(crate) acks_vanish: Arc<AtomicBool>,
+    /// Whether its acknowledgements vanish on the way to the broker, and to the stream.
+    acks_vanish: [AtomicBool; 2],
     /// Where it listens; none while it does not run.
     pub(crate) address: watch::Sender<Option<Address>>,
     /// Of the site and of the admin port.
@@ -46,66 +50,65 @@ pub(crate) struct Replica {
 
 /// What all replicas have in common.
 pub(crate) struct Common<'a> {
-    pub(crate) broker_port: u16,
+    pub(crate) broker_port: Option<u16>,
+    pub(crate) stream_ports: &'a [u16],
     pub(crate) postgres_port: u16,
     pub(crate) database: &'a testbed::Database,
     pub(crate) binary: PathBuf,
     pub(crate) dir: PathBuf,
 }
 
+/// Acknowledgements that are held on their way to one of the origins.
+pub(crate) type HeldAcks = (Origin, mpsc::UnboundedReceiver<Held>);
+
 impl Replica {
-    /// A replica that does not run yet, and the acknowledgements that its link holds.
-    pub(crate) async fn new(
-        name: &str,
-        common: &Common<'_>,
-    ) -> Result<(Self, mpsc::UnboundedReceiver<Held>)> {
-        let (held, acks) = mpsc::unbounded_channel();
-        let holds = |seen: &Publication<'_>| {
-            seen.reply.is_none() && ack_oracle::acked_sequence(seen.payload).is_some()
-        };
-        let tap = Tap { holds, held };
-        let broker_link = Proxy::start_tapped(local(common.broker_port), tap).await?;
+    /// A replica that does not run yet, and the acknowledgements that its links hold.
+    pub(crate) async fn new(name: &str, common: &Common<'_>) -> Result<(Self, Vec<HeldAcks>)> {
+        let mut held = Vec::new();
+        let mut broker_link = None;
+        if let Some(port) = common.broker_port {
+            let (tap, acks) = tap(|seen| {
+                seen.reply.is_none() && Origin::Channel.acked(seen.subject, seen.payload).is_some()
+            });
+            held.push((Origin::Channel, acks));
+            broker_link = Some(Proxy::start_tapped(local(port), tap).await?);
+        }
+        let mut stream_links = Vec::new();
+        let (stream_tap, acks) =
+            tap(|seen| Origin::Stream.acked(seen.subject, seen.payload).is_some());
+        if !common.stream_ports.is_empty() {
+            held.push((Origin::Stream, acks));
+        }
+        for port in common.stream_ports {
+            stream_links.push(Proxy::start_tapped(local(*port), stream_tap.clone()).await?);
+        }
         let postgres_link = Proxy::start(local(common.postgres_port)).await?;
-        let through = |url: &str| {
-            let port = |port| format!("127.0.0.1:{port}/");
-            url.replace(&port(common.postgres_port), &port(postgres_link.port()))
-        };
         let ports = [Port::lease()?, Port::lease()?];
-        let [site, admin] = ports.each_ref().map(|port| local(port.number()));
-        let database = common.database;
-        let settings = [
-            ("BROKER__URL", format!("nats://127.0.0.1:{}", broker_link.port())),
-            ("BROKER__CLIENT_ID", name.to_owned()),
-            ("BROKER__MAX_IN_FLIGHT", MAX_IN_FLIGHT.to_string()),
-            ("BROKER__ACK_WAIT", "1s".to_owned()),
-            ("BROKER__PING_INTERVAL", "1s".to_owned()),
-            ("BROKER__PING_MAX_OUT", "2".to_owned()),
-            ("DATABASE__URL", through(&database.url)),
-            ("DATABASE__MIGRATE_URL", through(&database.owner_url)),
-            ("DATABASE__RUNTIME_ROLE", database.runtime_role.clone()),
-            ("DATABASE__MAX_CONNECTIONS", "6".to_owned()),
-            ("DATABASE__CONNECT_TIMEOUT", "1s".to_owned()),
-            ("CACHE__FOLLOW_INTERVAL", format!("{}ms", FOLLOW_INTERVAL.as_millis())),
-            ("CACHE__MISS_TIMEOUT", "500ms".to_owned()),
-            ("HTTP__LISTEN", site.to_string()),
-            ("HTTP__WORKERS", "1".to_owned()),
-            ("ADMIN__LISTEN", admin.to_string()),
-            ("SHUTDOWN__TIMEOUT", "3s".to_owned()),
-            ("TELEMETRY__LOG_FORMAT", "json".to_owned()),
-        ];
+        let mut settings = settings(name, common.database, ports.each_ref().map(Port::number));
+        for (_, value) in settings.iter_mut().filter(|(key, _)| key.starts_with("DATABASE__")) {
+            let port = |port| format!("127.0.0.1:{port}/");
+            *value = value.replace(&port(common.postgres_port), &port(postgres_link.port()));
+        }
+        settings.extend(links(broker_link.as_ref(), &stream_links));
+        let settings = settings.into_iter();
         let replica = Self {
             name: name.to_owned(),
             process: Mutex::default(),
-            broker_link: Mutex::new(broker_link),
+            broker_link: broker_link.map(Mutex::new),
+            stream_links: Mutex::new(stream_links),
             postgres_link: Mutex::new(postgres_link),
-            acks_vanish: Arc::default(),
+            acks_vanish: Default::default(),
             address: watch::Sender::new(None),
             ports,
-            settings: settings.map(|(key, value)| (format!("WAYBILL_{key}"), value)).into(),
+            settings: settings.map(|(key, value)| (format!("WAYBILL_{key}"), value)).collect(),
             binary: common.binary.clone(),
             dir: common.dir.clone(),
         };
-        Ok((replica, acks))
+        Ok((replica, held))
+    }
+
+    pub(crate) fn broker_link(&self) -> Result<&Mutex<Proxy>> {
+        self.broker_link.as_ref().context("no broker")
     }
 
     /// Starts the process and waits until it listens; it may not be ready.
@@ -175,9 +178,62 @@ impl Replica {
         Ok(value.with_context(|| format!("no {series}"))?.parse()?)
     }
 
-    pub(crate) fn drops_acks(&self) -> bool {
-        self.acks_vanish.load(Ordering::SeqCst)
+    /// Whether its acknowledgements vanish on the way to this origin.
+    pub(crate) fn acks_vanish(&self, origin: Origin) -> &AtomicBool {
+        &self.acks_vanish[origin as usize]
     }
+}
+
+/// What a link holds, and where it comes out.
+fn tap(holds: fn(&Publication<'_>) -> bool) -> (Tap, mpsc::UnboundedReceiver<Held>) {
+    let (held, acks) = mpsc::unbounded_channel();
+    (Tap { holds, held }, acks)
+}
+
+/// All but how the servers of messages are reached.
+fn settings(
+    name: &str,
+    database: &testbed::Database,
+    ports: [u16; 2],
+) -> Vec<(&'static str, String)> {
+    let [site, admin] = ports.map(local);
+    vec![
+        ("BROKER__CLIENT_ID", name.to_owned()),
+        ("BROKER__MAX_IN_FLIGHT", MAX_IN_FLIGHT.to_string()),
+        ("BROKER__ACK_WAIT", "1s".to_owned()),
+        ("BROKER__PING_INTERVAL", "1s".to_owned()),
+        ("BROKER__PING_MAX_OUT", "2".to_owned()),
+        ("JETSTREAM__STREAM", STREAM.to_owned()),
+        ("JETSTREAM__SUBJECT", SUBJECT.to_owned()),
+        ("JETSTREAM__CONSUMER", CONSUMER.to_owned()),
+        ("JETSTREAM__MAX_ACK_PENDING", (3 * MAX_IN_FLIGHT).to_string()),
+        ("JETSTREAM__ACK_WAIT", "1s".to_owned()),
+        ("DATABASE__URL", database.url.clone()),
+        ("DATABASE__MIGRATE_URL", database.owner_url.clone()),
+        ("DATABASE__RUNTIME_ROLE", database.runtime_role.clone()),
+        ("DATABASE__MAX_CONNECTIONS", "6".to_owned()),
+        ("DATABASE__CONNECT_TIMEOUT", "1s".to_owned()),
+        ("CACHE__FOLLOW_INTERVAL", format!("{}ms", FOLLOW_INTERVAL.as_millis())),
+        ("CACHE__MISS_TIMEOUT", "500ms".to_owned()),
+        ("HTTP__LISTEN", site.to_string()),
+        ("HTTP__WORKERS", "1".to_owned()),
+        ("ADMIN__LISTEN", admin.to_string()),
+        ("SHUTDOWN__TIMEOUT", "3s".to_owned()),
+        ("TELEMETRY__LOG_FORMAT", "json".to_owned()),
+    ]
+}
+
+/// How the servers of messages are reached.
+fn links(broker: Option<&Proxy>, streams: &[Proxy]) -> Vec<(&'static str, String)> {
+    let url = |link: &Proxy| format!("nats://127.0.0.1:{}", link.port());
+    let mut settings = vec![("BROKER__ENABLED", broker.is_some().to_string())];
+    settings.extend(broker.map(|link| ("BROKER__URL", url(link))));
+    if !streams.is_empty() {
+        let urls: Vec<String> = streams.iter().map(url).collect();
+        settings.push(("JETSTREAM__URL", urls.join(",")));
+        settings.push(("JETSTREAM__REPLICAS", streams.len().to_string()));
+    }
+    settings
 }
 
 fn local(port: u16) -> SocketAddr {

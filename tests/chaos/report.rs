@@ -18,6 +18,7 @@ pub(crate) struct Tally {
     pub(crate) messages: u64,
     pub(crate) orders: u64,
     pub(crate) rejects: u64,
+    pub(crate) archived: u64,
     pub(crate) acks_seen: u64,
     pub(crate) acks_swallowed: u64,
     pub(crate) lookups: u64,
@@ -85,6 +86,7 @@ impl Tally {
         self.messages += other.messages;
         self.orders += other.orders;
         self.rejects += other.rejects;
+        self.archived += other.archived;
         self.acks_seen += other.acks_seen;
         self.acks_swallowed += other.acks_swallowed;
         self.lookups += other.lookups;
@@ -162,7 +164,8 @@ impl Tally {
             ("publishes confirmed", self.confirmed.to_string()),
             ("publishes with unknown outcome", self.maybe.to_string()),
             ("publishes never sent", self.unsent.to_string()),
-            ("messages in the channel", self.messages.to_string()),
+            ("messages in channel and stream", self.messages.to_string()),
+            ("messages in the archive, equal to the channel", self.archived.to_string()),
             ("orders stored", self.orders.to_string()),
             ("rejects kept", self.rejects.to_string()),
             ("orders erased", self.erased.to_string()),

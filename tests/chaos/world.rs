@@ -1,34 +1,40 @@
 //! Servers, replicas, and everything that watches them.
 
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::PgPool;
 use tempfile::TempDir;
-use testbed::{Broker, BrokerOptions, Database, Postgres, Proxy};
+use testbed::{Broker, Database, Postgres, Proxy};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::ack_oracle::AckOracle;
+use crate::bridge::Bridge;
 use crate::disk::Disk;
 use crate::ledger::Ledger;
-use crate::load::{Load, Storm};
-use crate::observer;
-use crate::readers::Reader;
-use crate::replica::{Common, Replica};
+use crate::load::Storm;
+use crate::origin::Sources;
+use crate::replica::Replica;
+use crate::streams::Streams;
 
-/// The channel the orders come through.
+mod begin;
+
+/// The channel that orders come through.
 pub(crate) const CHANNEL: &str = "orders";
+
+/// The stream that orders come through, the subject of its messages, and the service's consumer.
+pub(crate) const STREAM: &str = "ORDERS";
+pub(crate) const SUBJECT: &str = "orders";
+pub(crate) const CONSUMER: &str = "waybill";
+
+const BROKER_URL: &str = "WAYBILL_BROKER__URL";
 
 /// What the broker calls the service's group.
 const GROUP: &str = "waybill:waybill";
-
-/// Few, so that they can be used up.
-const POSTGRES_CONNECTIONS: &str = "40";
 
 /// How long the watchers may take to end.
 const END: Duration = Duration::from_secs(20);
@@ -40,14 +46,25 @@ pub(crate) struct Settings {
     /// Messages a second.
     pub(crate) rate: f64,
     pub(crate) replicas: usize,
+    /// What they read.
+    pub(crate) sources: Sources,
+    /// Of the stream: one or three.
+    pub(crate) stream_servers: usize,
     /// The service.
     pub(crate) binary: PathBuf,
     /// Whether the tables lie on a small disk of their own, which needs root.
     pub(crate) with_disk: bool,
+    /// Whether the stream does.
+    pub(crate) with_stream_disk: bool,
 }
 
 pub(crate) struct World {
-    pub(crate) broker: Mutex<Broker>,
+    /// Of the channel, where it is read.
+    pub(crate) broker: Option<Mutex<Broker>>,
+    /// The servers of the stream, where it is read.
+    pub(crate) streams: Option<Streams>,
+    /// Where both are.
+    pub(crate) bridge: Option<Bridge>,
     pub(crate) postgres: Mutex<Postgres>,
     pub(crate) database: Database,
     /// To Postgres past the faulty links, as the superuser: it finds a connection when others do
@@ -55,9 +72,11 @@ pub(crate) struct World {
     pub(crate) sql: PgPool,
     pub(crate) sql_link: Mutex<Proxy>,
     pub(crate) replicas: Vec<Arc<Replica>>,
+    pub(crate) sources: Sources,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) storms: mpsc::UnboundedSender<Storm>,
-    pub(crate) broker_url: String,
+    /// Past the links of the replicas.
+    direct: Vec<(&'static str, String)>,
     /// Where the tables are; none without root.
     pub(crate) disk: Option<Disk>,
     load: CancellationToken,
@@ -69,76 +88,12 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Fresh servers with publishers, readers and replicas at work.
-    pub(crate) async fn begin(settings: &Settings) -> Result<Self> {
-        let &Settings { seed, rate, replicas, with_disk, .. } = settings;
-        let binary = settings.binary.clone();
-        let options = BrokerOptions::default();
-        let limits = [("max_connections", POSTGRES_CONNECTIONS)];
-        let (broker, postgres) =
-            tokio::try_join!(Broker::start(options), Postgres::start_with(&limits))?;
-        let database = postgres.database().await?;
-        let sql_link = Proxy::start((Ipv4Addr::LOCALHOST, postgres.port()).into()).await?;
-        let sql = superuser_pool(&postgres, &database, sql_link.port())?;
-        let disk = if with_disk {
-            Some(Disk::for_tables(&postgres, &sql, &database).await?)
-        } else {
-            None
-        };
-        let dir = tempfile::Builder::new().prefix("waybill-chaos-").tempdir()?;
-        let common = Common {
-            broker_port: broker.port(),
-            postgres_port: postgres.port(),
-            database: &database,
-            binary,
-            dir: dir.path().to_owned(),
-        };
-        let ledger = Arc::<Ledger>::default();
-        let (storms, orders) = mpsc::unbounded_channel();
-        let broker_url = broker.url();
-        let (load, watch) = (CancellationToken::new(), CancellationToken::new());
-        let (mut loads, mut watchers) = (JoinSet::new(), JoinSet::new());
-        let mut oracles = JoinSet::new();
-        let publisher = Load::new(&broker_url, seed, rate, Arc::clone(&ledger));
-        loads.spawn(publisher.run(orders, load.clone()));
-        watchers.spawn(observer::run(broker_url.clone(), Arc::clone(&ledger), watch.clone()));
-        let mut all = Vec::new();
-        for number in 0..replicas {
-            let name = format!("replica-{number}");
-            let (replica, acks) = Replica::new(&name, &common).await?;
-            let replica = Arc::new(replica);
-            let oracle = AckOracle {
-                replica: Arc::clone(&replica),
-                ledger: Arc::clone(&ledger),
-                postgres: sql.clone(),
-            };
-            oracles.spawn(oracle.run(acks));
-            let reader = Reader {
-                replica: Arc::clone(&replica),
-                ledger: Arc::clone(&ledger),
-                rng: fastrand::Rng::with_seed(seed.wrapping_add(1 + number as u64)),
-            };
-            loads.spawn(reader.run(load.clone()));
-            all.push(replica);
-        }
-        Ok(Self {
-            broker: Mutex::new(broker),
-            postgres: Mutex::new(postgres),
-            database,
-            sql,
-            sql_link: Mutex::new(sql_link),
-            replicas: all,
-            ledger,
-            storms,
-            broker_url,
-            disk,
-            load,
-            watch,
-            loads,
-            watchers,
-            oracles,
-            dir,
-        })
+    /// A command of the service that reaches the servers of messages past the links of the
+    /// replicas, as an operator would. The database is still behind one.
+    pub(crate) fn command(&self, subcommand: &str) -> Command {
+        let mut command = self.replicas[0].command(subcommand);
+        command.envs(self.direct.iter().map(|(key, value)| (key, value)));
+        command
     }
 
     /// Starts every replica and waits until they are ready.
@@ -158,14 +113,40 @@ impl World {
         end(&mut self.loads).await
     }
 
-    /// Messages not sent to the group yet, and messages it has not acknowledged.
+    pub(crate) fn broker_url(&self) -> Result<&str> {
+        let url = self.direct.iter().find(|(key, _)| *key == BROKER_URL);
+        url.map(|(_, url)| url.as_str()).context("no broker")
+    }
+
+    /// Messages not sent to the group yet, and messages it has not acknowledged, of both origins.
     pub(crate) async fn lag(&self) -> Option<(u64, u64)> {
-        let channel = self.broker.lock().await.channel(CHANNEL).await.ok()?;
-        let members: Vec<_> =
-            channel.subscriptions.iter().filter(|member| member.queue_name == GROUP).collect();
-        let sent = members.iter().map(|member| member.last_sent).max()?;
-        let unacked = members.iter().map(|member| member.pending_count).sum();
-        Some((channel.last_seq.saturating_sub(sent), unacked))
+        let (mut undelivered, mut unacked) = (0, 0);
+        if let Some(broker) = &self.broker {
+            let channel = broker.lock().await.channel(CHANNEL).await.ok()?;
+            let members: Vec<_> =
+                channel.subscriptions.iter().filter(|member| member.queue_name == GROUP).collect();
+            let sent = members.iter().map(|member| member.last_sent).max()?;
+            undelivered += channel.last_seq.saturating_sub(sent);
+            unacked += members.iter().map(|member| member.pending_count).sum::<u64>();
+        }
+        if let Some(streams) = &self.streams {
+            let (pending, ack_pending) = streams.lag().await?;
+            undelivered += pending;
+            unacked += ack_pending;
+        }
+        Some((undelivered, unacked))
+    }
+
+    /// How many messages there are, by the servers' own count.
+    pub(crate) async fn count_messages(&self) -> Result<u64> {
+        let mut count = 0;
+        if let Some(broker) = &self.broker {
+            count += broker.lock().await.channel(CHANNEL).await?.last_seq;
+        }
+        if let Some(streams) = &self.streams {
+            count += streams.last_sequence(STREAM).await?;
+        }
+        Ok(count)
     }
 
     /// Writes down what Postgres has said of deadlocks since it was started last.
@@ -190,7 +171,14 @@ impl World {
         }
         let dir = self.dir.keep();
         std::fs::write(dir.join("postgres.log"), self.postgres.lock().await.log())?;
-        std::fs::write(dir.join("broker.log"), self.broker.lock().await.log())?;
+        if let Some(broker) = &self.broker {
+            std::fs::write(dir.join("broker.log"), broker.lock().await.log())?;
+        }
+        if let Some(streams) = &self.streams {
+            for (number, server) in streams.servers.lock().await.iter().enumerate() {
+                std::fs::write(dir.join(format!("nats-{number}.log")), server.log())?;
+            }
+        }
         Ok(Some(dir))
     }
 }
@@ -203,19 +191,4 @@ async fn end(tasks: &mut JoinSet<Result<()>>) -> Result<()> {
         Ok(())
     };
     tokio::time::timeout(END, all).await.context("a watcher did not end")?
-}
-
-fn superuser_pool(postgres: &Postgres, database: &Database, port: u16) -> Result<PgPool> {
-    let options: PgConnectOptions = postgres.superuser_url().parse()?;
-    let options = options.port(port).database(&database.name).application_name("chaos");
-    // Else a look at a few orders reads and hashes all of them while the statistics are old.
-    let options = options.options([
-        ("enable_hashjoin", "off"),
-        ("enable_mergejoin", "off"),
-        ("enable_seqscan", "off"),
-    ]);
-    // A fault that is made through it must not fail because the server that has just begun anew
-    // takes a while to let anybody in, as it does on a busy machine.
-    let pool = PgPoolOptions::new().max_connections(6).acquire_timeout(Duration::from_secs(15));
-    Ok(pool.test_before_acquire(true).connect_lazy_with(options))
 }

@@ -1,6 +1,6 @@
 //! A temporary nats-server with JetStream on free ports, alone or as a member of a cluster.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -137,6 +137,11 @@ impl NatsServer {
         self.process.kill()
     }
 
+    /// Halts the server, or lets it go on.
+    pub fn signal(&mut self, signal: Signal) -> Result<()> {
+        self.process.signal(signal)
+    }
+
     /// Starts the stopped or killed server: same ports, same streams.
     pub async fn start_again(&mut self) -> Result<()> {
         ensure!(self.process.status()?.is_some(), "the nats-server still runs");
@@ -147,8 +152,14 @@ impl NatsServer {
     /// Removes all streams of the stopped server.
     pub fn wipe(&mut self) -> Result<()> {
         ensure!(self.process.status()?.is_some(), "the nats-server still runs");
-        std::fs::remove_dir_all(self.dir.path().join("store"))
+        std::fs::remove_dir_all(self.store_directory())
             .context("cannot remove the nats-server's store")
+    }
+
+    /// Where its streams are.
+    #[must_use]
+    pub fn store_directory(&self) -> PathBuf {
+        self.dir.path().join("store")
     }
 
     /// What the server has logged since it was started last.
@@ -212,8 +223,10 @@ fn write_configuration(
         let routes: Vec<String> =
             routes.iter().map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect();
         let (port, routes) = (cluster.number, routes.join(", "));
+        // Clients are told of no other server, which they might reach past a proxy.
         lines.push(format!(
-            "cluster {{ name: waybill, listen: \"127.0.0.1:{port}\", routes: [{routes}] }}"
+            "cluster {{ name: waybill, listen: \"127.0.0.1:{port}\", routes: [{routes}], \
+             no_advertise: true }}"
         ));
     }
     lines.extend(options.configuration.clone());

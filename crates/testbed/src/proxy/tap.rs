@@ -40,6 +40,8 @@ pub struct Tap {
 /// A publication that waits for a decision; dropped without one, it is swallowed.
 #[derive(Debug)]
 pub struct Held {
+    /// The NATS subject that it goes to.
+    pub subject: String,
     /// The bytes of the message.
     pub payload: Vec<u8>,
     decision: oneshot::Sender<bool>,
@@ -86,12 +88,12 @@ async fn read(mut from: OwnedReadHalf, frames: mpsc::Sender<Frame>, tap: Tap) {
 
 impl Tap {
     fn look_at(&self, bytes: Vec<u8>) -> Frame {
-        let payload = publication(&bytes).filter(|seen| (self.holds)(seen));
-        let Some(payload) = payload.map(|seen| seen.payload.to_vec()) else {
+        let Some(seen) = publication(&bytes).filter(|seen| (self.holds)(seen)) else {
             return Frame::Passing(bytes);
         };
-        let (sender, decision) = oneshot::channel();
-        match self.held.send(Held { payload, decision: sender }) {
+        let (decides, decision) = oneshot::channel();
+        let (subject, payload) = (seen.subject.to_owned(), seen.payload.to_vec());
+        match self.held.send(Held { subject, payload, decision: decides }) {
             Ok(()) => Frame::Held { bytes, decision, since: Instant::now() },
             Err(_) => Frame::Passing(bytes),
         }

@@ -1,0 +1,118 @@
+//! Which worlds there are, and which faults each of them sees.
+
+use anyhow::{Result, ensure};
+
+use crate::arguments::Arguments;
+use crate::disk;
+use crate::epoch::Epoch;
+use crate::origin::Sources;
+use crate::plan::{Fault, Kind, each, mixed};
+use crate::world::Settings;
+
+/// Faults in one world; then everything is healed, drained and checked, and a new one begins.
+const KILLS_IN_A_WORLD: usize = 50;
+
+/// Faults at the same time that end a short run.
+const MIXED_IN_THE_SHORT_RUN: usize = 8;
+
+/// A base backup does not copy a disk of its own, so a world has one or the other.
+const EXCLUSIVE: [Kind; 2] = [Kind::FillDisk, Kind::FailOver];
+
+/// All worlds that the command line asks for.
+pub(crate) fn epochs(arguments: &Arguments) -> Result<Vec<Epoch>> {
+    let kinds = kinds(arguments)?;
+    let sources = arguments.source.unwrap_or(Sources::Stan);
+    let mut epochs = match arguments.kills {
+        Some(kills) => many(arguments, sources, kills, &kinds),
+        None => short(arguments, sources, &kinds, MIXED_IN_THE_SHORT_RUN),
+    };
+    if arguments.source.is_none() && arguments.kills.is_none() && arguments.alone.is_none() {
+        // What does not concern a stream has just been seen.
+        let of_streams: Vec<Kind> = kinds
+            .iter()
+            .copied()
+            .filter(|kind| !kind.is_possible(Sources::Stan, 0) || *kind == Kind::FailOver)
+            .collect();
+        epochs.extend(short(arguments, Sources::Both, &of_streams, MIXED_IN_THE_SHORT_RUN));
+    }
+    epochs.retain(|epoch| !epoch.alone.is_empty() || !epoch.mixed.is_empty());
+    Ok(epochs)
+}
+
+fn kinds(arguments: &Arguments) -> Result<Vec<Kind>> {
+    let mut kinds: Vec<Kind> =
+        if arguments.only.is_empty() { Kind::all().collect() } else { arguments.only.clone() };
+    for kind in [Kind::FillDisk, Kind::FillStreamDisk] {
+        if !disk::is_possible() && kinds.contains(&kind) {
+            ensure!(
+                std::env::var_os("CI").is_none(),
+                "{} needs root, and where CI is set no fault is left out",
+                kind.name()
+            );
+            crate::say(&format!("{} is left out: it needs root", kind.name()));
+            kinds.retain(|other| *other != kind);
+        }
+    }
+    Ok(kinds)
+}
+
+/// Worlds of so many faults in all. Every other one has a small disk for the tables, the others
+/// fail over; of the stream there are one server and three in turn.
+fn many(arguments: &Arguments, sources: Sources, kills: usize, kinds: &[Kind]) -> Vec<Epoch> {
+    let worlds = (arguments.seed..).zip((0..kills).step_by(KILLS_IN_A_WORLD));
+    worlds
+        .map(|(seed, done)| {
+            let count = KILLS_IN_A_WORLD.min(kills - done);
+            let without = EXCLUSIVE[usize::from(!seed.is_multiple_of(2))];
+            let servers = if seed / 2 % 2 == 0 { 1 } else { 3 };
+            let kinds = possible(kinds, without, sources, servers);
+            let mixed = mixed(seed, count, usize::from(arguments.replicas), &kinds);
+            epoch(arguments, seed, sources, servers, Vec::new(), mixed)
+        })
+        .collect()
+}
+
+/// Each fault by itself as often as asked for, in as few worlds as it takes, and then some mixed.
+fn short(arguments: &Arguments, sources: Sources, kinds: &[Kind], mix: usize) -> Vec<Epoch> {
+    let replicas = usize::from(arguments.replicas);
+    let rounds = arguments.alone.unwrap_or(1);
+    let mix = if arguments.alone.is_some() { 0 } else { mix };
+    let seed = arguments.seed;
+    let alone = |kinds: &[Kind]| each(seed, replicas, &kinds.repeat(rounds));
+    let first = possible(kinds, Kind::FailOver, sources, 1);
+    let rest = possible(kinds, Kind::FillDisk, sources, 3);
+    let left: Vec<_> = rest.iter().copied().filter(|kind| !first.contains(kind)).collect();
+    vec![
+        epoch(arguments, seed, sources, 1, alone(&first), Vec::new()),
+        epoch(arguments, seed, sources, 3, alone(&left), mixed(seed, mix, replicas, &rest)),
+    ]
+}
+
+/// The kinds that have a target, without one of two that exclude each other.
+fn possible(kinds: &[Kind], without: Kind, sources: Sources, servers: usize) -> Vec<Kind> {
+    let both = EXCLUSIVE.iter().all(|kind| kinds.contains(kind));
+    let possible = kinds.iter().copied().filter(|kind| kind.is_possible(sources, servers));
+    possible.filter(|kind| !both || *kind != without).collect()
+}
+
+fn epoch(
+    arguments: &Arguments,
+    seed: u64,
+    sources: Sources,
+    stream_servers: usize,
+    alone: Vec<Fault>,
+    mixed: Vec<Fault>,
+) -> Epoch {
+    let has = |kind| alone.iter().chain(&mixed).any(|fault: &Fault| fault.kind == kind);
+    let settings = Settings {
+        seed,
+        rate: f64::from(arguments.rate),
+        replicas: usize::from(arguments.replicas),
+        sources,
+        stream_servers,
+        binary: arguments.binary.clone(),
+        with_disk: has(Kind::FillDisk),
+        with_stream_disk: has(Kind::FillStreamDisk),
+    };
+    Epoch { settings, alone, mixed }
+}
