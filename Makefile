@@ -110,6 +110,7 @@ chaos: ## Make faults under load and check that nothing is lost or wrong, for ex
 
 .PHONY: mutants
 mutants: ## Check that the chaos run notices each of the faults that are put into a copy of the service
+	@scripts/install-tools --jetstream
 	@scripts/mutants
 
 # bench-scale takes half an hour; bench-stress wants an older program, for example BEFORE=/tmp/waybill-0.1.
