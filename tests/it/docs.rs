@@ -2,6 +2,7 @@
 
 mod commands;
 mod figures;
+mod leaving_stan;
 mod links;
 mod page;
 mod picture;

@@ -28,8 +28,9 @@ fn typed_on(path: &str) -> Vec<Typed> {
         .collect()
 }
 
-/// Runs a line in a folder like that of somebody who has done `make up`; what it printed.
-async fn run(world: &World, replica: &Replica, line: &str) -> String {
+/// Runs a line in the world's folder, with the replica where the pages have the service; what it
+/// printed.
+pub(super) async fn run(world: &World, replica: &Replica, line: &str) -> String {
     let addresses = [(SITE, replica.site.to_string()), (ADMIN, replica.admin.to_string())];
     let mut here = format!("{{ {line}\n}} 2>&1");
     for (named, real) in &addresses {
@@ -75,7 +76,7 @@ fn without_numbers(line: &str) -> String {
 }
 
 /// Whether what is shown is what was printed, where `...` stands for any lines.
-fn is_shown(shown: &[String], printed: &str) -> bool {
+pub(super) fn is_shown(shown: &[String], printed: &str) -> bool {
     let mut printed = printed.lines().map(without_numbers);
     let mut may_skip = false;
     for line in shown {
