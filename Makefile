@@ -114,12 +114,13 @@ mutants: ## Check that the chaos run notices each of the faults that are put int
 	@scripts/mutants
 
 # bench-scale takes half an hour; bench-stress wants an older program, for example BEFORE=/tmp/waybill-0.1.
-bench_parts := bench-lookup bench-access bench-ingest bench-warmup bench-memory bench-size bench-isolation bench-scale bench-stress
+bench_parts := bench-lookup bench-access bench-ingest bench-ingest-stream bench-warmup bench-memory bench-size bench-isolation bench-scale bench-stress
 .PHONY: bench $(bench_parts)
 bench $(bench_parts) dashboards film: PROFILE = release
 bench: ## Measure the service beside nginx, Redis, psql and stan.go; also by part, for example `make bench-lookup`
 bench $(bench_parts): bench%:
 	@scripts/install-tools --bench
+	@scripts/install-tools --jetstream
 	$(CARGO) build --release --locked -p waybill -p testbed --bins --example floor --example hitrate
 	@WAYBILL=$(abspath $(target))/release/waybill FLOOR=$(abspath $(target))/release/examples/floor \
 	  HITRATE=$(abspath $(target))/release/examples/hitrate $(if $(BEFORE),BEFORE=$(abspath $(BEFORE))) \

@@ -8,6 +8,8 @@ import time
 
 import common
 
+COLUMNS = "order_uid, document, channel_sequence"
+
 
 def backlog(count, directory, work):
     """Makes an empty database and a channel with `count` orders, and lets `work` have them."""
@@ -76,14 +78,19 @@ def consumer(count, directory):
     return backlog(count, directory, work)
 
 
-def copy(count, directory):
+def export(file, columns):
+    """Writes what is stored to a file for COPY."""
+    common.psql(f"\\copy (select {columns} from orders order by tx, order_uid) to '{file}' (format binary)")
+
+
+def copy(count, directory, columns=COLUMNS):
     """Rows a second of one COPY of the same orders, and the processor time in µs a row."""
     rows = directory / "orders.copy"
     common.empty_schema()
     database = common.postmaster()
     started = common.family_time(database)
     began = time.monotonic()
-    statement = f"\\copy orders (order_uid, document, channel_sequence) from '{rows}' (format binary)"
+    statement = f"\\copy orders ({columns}) from '{rows}' (format binary)"
     common.psql(statement)
     took = time.monotonic() - began
     return round(count / took), round((common.family_time(database) - started) / count * 1e6, 2)
@@ -95,9 +102,7 @@ def prepare(count, directory):
     build = ["go", "build", "-o", str(directory / "consumer"), "."]
     subprocess.run(build, cwd=source, check=True)
     service(count, directory)
-    out = directory / "orders.copy"
-    columns = "order_uid, document, channel_sequence"
-    common.psql(f"\\copy (select {columns} from orders order by tx, order_uid) to '{out}' (format binary)")
+    export(directory / "orders.copy", COLUMNS)
 
 
 def run(count=100_000, rounds=5):
