@@ -5,12 +5,14 @@ mod backup;
 pub(crate) mod dashboards;
 mod load;
 mod names;
+mod nats;
 mod network;
 mod platforms;
 mod pods;
 mod rules;
 mod settings;
 mod small;
+mod sources;
 mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,8 +24,18 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 /// The files in `charts/waybill/ci`, without their ending.
-const CASES: [&str; 8] =
-    ["defaults", "minimal", "ha", "external", "everything", "tls", "tokens", "jwt"];
+const CASES: [&str; 10] = [
+    "defaults",
+    "minimal",
+    "ha",
+    "external",
+    "everything",
+    "both",
+    "stream",
+    "tls",
+    "tokens",
+    "jwt",
+];
 
 /// A file or folder of the repository.
 fn repository(path: &str) -> PathBuf {
@@ -107,6 +119,15 @@ fn render_for(release: &str, arguments: &[&str]) -> Vec<Object> {
     objects.into_iter().map(Object).collect()
 }
 
+/// The Deployment of the service.
+fn service(objects: &[Object]) -> &Object {
+    let is_it = |object: &&Object| {
+        let component = object.at("/metadata/labels/app.kubernetes.io~1component");
+        object.kind() == "Deployment" && component == "server"
+    };
+    objects.iter().find(is_it).expect("the service")
+}
+
 /// Whether every label that a selector asks for is there.
 fn selects(selector: &Value, labels: &Value) -> bool {
     let selector = selector.as_object().expect("labels to match");
@@ -152,6 +173,15 @@ fn mistakes_in_the_values_are_refused_with_what_is_wrong() {
         ("postgres.auth.password=a@b", "password"),
         ("natsStreaming.enabled=false", "broker.existingSecret"),
         ("postgres.enabled=false", "database.existingSecret"),
+        ("settings.broker.enabled=false", "run the stream's servers with nats.enabled"),
+        ("nats.replicas=2", "take 3, of which any two are enough, or 1"),
+        ("nats.replicas=4", "replicas"),
+        ("nats.enabled=true,settings.jetstream.replicas=3", "needs a server of its own"),
+        ("keda.enabled=true,broker.existingSecret=b", "keda.enabled needs"),
+        (
+            "keda.enabled=true,jetstream.existingSecret=j,settings.broker.enabled=false",
+            "keda.enabled needs",
+        ),
         ("autoscaling.enabled=true,keda.enabled=true", "exclude each other"),
         ("replicaCount=40", "max_connections"),
         ("httpRoute.enabled=true", "parentRefs"),
@@ -199,7 +229,7 @@ fn every_service_and_every_budget_selects_pods_and_names_their_ports() {
 fn passwords_are_in_secrets_and_nowhere_else() {
     for object in rendered("everything") {
         let text = object.0.to_string();
-        for password in ["given1", "given2", "given3", "given4"] {
+        for password in ["given1", "given2", "given3", "given4", "given5", "given6"] {
             let kind = object.kind();
             assert!(kind == "Secret" || !text.contains(password), "{kind} {}", object.name());
         }
@@ -226,7 +256,7 @@ fn an_autoscaler_alone_decides_on_the_replicas() {
         [("defaults", Value::from(2)), ("ha", Value::Null), ("everything", Value::Null)]
     {
         let objects = rendered(case);
-        let deployment = objects.iter().find(|o| o.kind() == "Deployment").expect("one");
+        let deployment = service(objects);
         assert_eq!(*deployment.at("/spec/replicas"), replicas, "{case}");
     }
 }

@@ -42,6 +42,10 @@ that two that come out alike stay apart.
 {{ include "waybill.bounded" (list (include "waybill.wholeName" .) 37) }}-nats-streaming
 {{- end }}
 
+{{- define "waybill.natsName" -}}
+{{ include "waybill.fullname" . }}-nats
+{{- end }}
+
 {{- define "waybill.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create -}}
 {{ default (include "waybill.fullname" .) .Values.serviceAccount.name }}

@@ -12,12 +12,25 @@
     {{- end }}
 {{- end }}
 
-{{/* Called with (list $ ports): 4222 for its clients, 8222 for its monitor. */}}
+{{/*
+All servers that orders come from, called with (list $ ports) of the broker: 4222 for its clients, 8222
+for its monitor.
+*/}}
+{{- define "waybill.egress.sources" -}}
+{{- with include "waybill.egress.broker" . }}
+{{- . }}
+{{- end }}
+{{- with include "waybill.egress.jetstream" (index . 0) }}
+{{ . }}
+{{- end }}
+{{- end }}
+
+{{/* Called likewise; nothing where there is no broker. */}}
 {{- define "waybill.egress.broker" -}}
 {{- $root := index . 0 -}}
 {{- if $root.Values.broker.existingSecret -}}
 {{ include "waybill.egress.outside" (list $root.Values.networkPolicy.brokerTo $root.Values.networkPolicy.brokerPorts) }}
-{{- else -}}
+{{- else if $root.Values.natsStreaming.enabled -}}
 {{ include "waybill.egress.component" (list $root "nats-streaming" (index . 1)) }}
 {{- end }}
 {{- end }}
@@ -25,6 +38,8 @@
 {{- define "waybill.egress.jetstream" -}}
 {{- if .Values.jetstream.existingSecret -}}
 {{ include "waybill.egress.outside" (list .Values.networkPolicy.jetstreamTo (list .Values.networkPolicy.jetstreamPort)) }}
+{{- else if .Values.nats.enabled -}}
+{{ include "waybill.egress.component" (list . "nats" (list 4222)) }}
 {{- end }}
 {{- end }}
 

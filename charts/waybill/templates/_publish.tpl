@@ -1,13 +1,15 @@
 {{/*
 An init container that publishes made-up orders and leaves the receipt in the volume "work"; called
-with (list $ arguments). The tests and the load look up what it confirmed.
+with (list $ arguments), to the channel, or to the stream where it is read alone. With "stream" as a
+third argument it publishes to the stream. The tests look up what it confirmed.
 */}}
 {{- define "waybill.publish" -}}
 {{- $root := index . 0 -}}
-- name: publish
+{{- $to := ternary (dict "name" "publish-stream" "receipt" "receipt-stream" "args" (list "--to=jetstream")) (dict "name" "publish" "receipt" "receipt" "args" list) (has "stream" .) -}}
+- name: {{ $to.name }}
   image: {{ include "waybill.image" (list $root $root.Values.image) }}
   imagePullPolicy: {{ $root.Values.image.pullPolicy }}
-  args: [publish, --receipt, /scratch/receipt.ndjson, {{ join ", " (index . 1) }}]
+  args: [publish, --receipt, /scratch/{{ $to.receipt }}.ndjson, {{ join ", " (concat (index . 1) $to.args) }}]
   {{- include "waybill.environment" (list $root "variable") | nindent 2 }}
   resources:
     {{- include "waybill.toolResources" $root | nindent 4 }}

@@ -13,6 +13,10 @@
 {{ default (include "waybill.brokerName" .) .Values.broker.existingSecret }}
 {{- end }}
 
+{{- define "waybill.natsSecret" -}}
+{{ default (include "waybill.natsName" .) .Values.jetstream.existingSecret }}
+{{- end }}
+
 {{- define "waybill.databaseSecret" -}}
 {{ default (printf "%s-postgres" (include "waybill.fullname" .)) .Values.database.existingSecret }}
 {{- end }}
@@ -70,19 +74,19 @@ env:
   valueFrom:
     fieldRef:
       fieldPath: metadata.name
-{{- if or $root.Values.natsStreaming.enabled $root.Values.broker.existingSecret }}
+{{- if include "waybill.hasBroker" $root }}
 - name: WAYBILL_BROKER__URL
   valueFrom:
     secretKeyRef:
       name: {{ include "waybill.brokerSecret" $root }}
       key: {{ ternary $root.Values.broker.urlKey "url" (ne $root.Values.broker.existingSecret "") }}
 {{- end }}
-{{- with $root.Values.jetstream.existingSecret }}
+{{- if include "waybill.hasNats" $root }}
 - name: WAYBILL_JETSTREAM__URL
   valueFrom:
     secretKeyRef:
-      name: {{ . }}
-      key: {{ $root.Values.jetstream.urlKey }}
+      name: {{ include "waybill.natsSecret" $root }}
+      key: {{ ternary $root.Values.jetstream.urlKey "url" (ne $root.Values.jetstream.existingSecret "") }}
 {{- end }}
 {{- if eq (index . 1) "file" }}
 - name: WAYBILL_DATABASE__URL_FILE

@@ -1,6 +1,6 @@
 {{/*
 A pod of `helm test` up to its container, called with (list $ "name"), and as a third
-argument "scripts" for the test's scripts in a volume of that name, or "tls" for what a client needs: it publishes orders and leaves the receipt
+argument "scripts" for the test's scripts in a volume of that name, or "tls" for what a client needs: it publishes orders to each source that is read and leaves the receipts
 in the volume "work". `helm test --logs` shows the log of a pod's one container and of no init
 container, so each check is a pod of its own.
 */}}
@@ -24,6 +24,9 @@ spec:
     # It tries again for a minute: in its first moment a pod may be too early for its NetworkPolicy.
     {{- $mix := list "--generate" "\"50\"" "--bad-ratio" "\"0.2\"" "--duplicate-ratio" "\"0.1\"" }}
     {{- include "waybill.publish" (list $root $mix) | nindent 4 }}
+    {{- if include "waybill.readsBoth" $root }}
+    {{- include "waybill.publish" (list $root $mix "stream") | nindent 4 }}
+    {{- end }}
   volumes:
     - name: work
       emptyDir:

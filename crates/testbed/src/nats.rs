@@ -49,6 +49,15 @@ struct Ports {
     cluster: Port,
 }
 
+/// The `nats-server` program that is used, for a test that runs it in a way of its own.
+///
+/// # Errors
+///
+/// When none of the right version is found.
+pub fn executable() -> Result<PathBuf> {
+    tools::nats()
+}
+
 impl Ports {
     fn lease() -> Result<Self> {
         Ok(Self { client: Port::lease()?, monitor: Port::lease()?, cluster: Port::lease()? })

@@ -89,6 +89,18 @@ fn an_external_broker_and_database_are_reached_where_the_values_say() {
 }
 
 #[test]
+fn a_server_of_streams_without_others_reaches_nobody_and_nothing_leads_to_a_broker() {
+    let edges = edges("stream");
+    let lines: BTreeSet<_> = edges.lines().collect();
+    for line in ["server -> nats 4222", "load -> nats 4222", "test -> nats 4222"] {
+        assert!(lines.contains(line), "{line} in {edges}");
+    }
+    assert!(!edges.contains("nats-streaming"), "{edges}");
+    assert!(!lines.iter().any(|line| line.starts_with("nats ->")), "{edges}");
+    assert!(!lines.iter().any(|line| line.starts_with("nats <-") && line.ends_with(" 6222")));
+}
+
+#[test]
 fn what_one_component_may_send_another_may_receive() {
     for case in CASES.into_iter().filter(|case| *case != "minimal") {
         let edges = edges(case);

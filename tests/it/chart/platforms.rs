@@ -32,7 +32,8 @@ fn a_mesh_is_told_the_protocol_of_every_port() {
     let ports: Vec<_> = ports.collect();
     assert!(ports.len() >= 6, "{ports:?}");
     for (service, port, protocol) in ports {
-        let expected = if port == "client" || port == "postgres" { "tcp" } else { "http" };
+        let is_tcp = ["client", "cluster", "postgres"].iter().any(|tcp| port == *tcp);
+        let expected = if is_tcp { "tcp" } else { "http" };
         assert_eq!(protocol, expected, "{port} of {service}");
     }
 }
@@ -102,6 +103,7 @@ fn service_and_broker_listen_on_ipv6_when_asked_to() {
         };
         assert_eq!(data("parcels", "WAYBILL_HTTP__LISTEN"), service);
         assert!(data("parcels-nats-streaming", "stan.conf").contains(broker));
+        assert_eq!(data("parcels-nats", "nats.conf").matches(broker).count(), 2, "{broker}");
     }
 }
 
@@ -211,7 +213,7 @@ async fn the_broker_listens_on_all_ipv6_addresses_and_over_ipv4_too() {
 
 #[test]
 fn a_storage_class_is_the_clusters_a_named_one_or_none() {
-    let sections = ["natsStreaming", "postgres", "backup"];
+    let sections = ["natsStreaming", "nats", "postgres", "backup"];
     for (class, expected) in
         [("", Value::Null), ("-", json!("")), ("fast", json!("fast")), ("true", json!("true"))]
     {
@@ -232,7 +234,7 @@ fn a_storage_class_is_the_clusters_a_named_one_or_none() {
                 _ => Vec::new(),
             })
             .collect();
-        assert_eq!(claims.len(), 3);
+        assert_eq!(claims.len(), 4);
         for claim in claims {
             assert_eq!(claim["storageClassName"], expected, "{class:?}");
         }

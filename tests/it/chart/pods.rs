@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{CASES, Object, rendered};
+use super::{CASES, Object, rendered, service};
 
 /// A pod as some object of the chart makes it.
 #[derive(Debug)]
@@ -211,7 +211,7 @@ fn every_container_mounts_volumes_that_are_there_and_every_volume_is_mounted() {
 fn the_service_is_given_time_and_memory_enough() {
     for case in CASES {
         let objects = rendered(case);
-        let deployment = objects.iter().find(|o| o.kind() == "Deployment").expect("the service");
+        let deployment = service(objects);
         let name = deployment.name();
         let settings = objects.iter().find(|o| o.kind() == "ConfigMap" && o.name() == name);
         let settings = settings.expect("settings").at("/data");

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::pods::Pod;
-use super::{Object, render_with, repository, text};
+use super::{Object, render_with, repository, service, text};
 
 /// What kind's own pods ask for: 250 the API server, 200 the controller manager, 100 each the
 /// scheduler, etcd, kindnet and both of `CoreDNS`, in thousandths of a CPU.
@@ -54,9 +54,7 @@ fn all_steps_fit_into_two_cpus_beside_each_other() {
         repository("k8s/values.yaml").to_str().expect("UTF-8"),
         "--set=reconcile.enabled=true",
     ]);
-    let replica = request(
-        &objects.iter().find(|o| o.kind() == "Deployment").and_then(Pod::of).expect("the service"),
-    );
+    let replica = request(&Pod::of(service(&objects)).expect("a pod"));
     let installed = requests(&objects, &["Deployment", "StatefulSet"]);
     // While it is rolled out there is one more.
     let used =
@@ -76,6 +74,21 @@ fn all_steps_fit_into_two_cpus_beside_each_other() {
         .sum();
     let all = OF_KIND + used + tested + watching;
     assert!(all <= 2000, "{all} = {OF_KIND} of kind + {used} + {tested} + {watching}");
+}
+
+#[test]
+fn the_way_to_a_stream_fits_too() {
+    let objects = render_with(&[
+        "-f",
+        repository("k8s/values.yaml").to_str().expect("UTF-8"),
+        "--set=nats.enabled=true,nats.replicas=3",
+    ]);
+    let replica = request(&Pod::of(service(&objects)).expect("a pod"));
+    let all = OF_KIND
+        + requests(&objects, &["Deployment", "StatefulSet"])
+        + replica
+        + once(&objects, "waybill-load");
+    assert!(all <= 2000, "{all}");
 }
 
 #[test]
