@@ -177,6 +177,12 @@ fn mistakes_in_the_values_are_refused_with_what_is_wrong() {
         ("nats.replicas=2", "take 3, of which any two are enough, or 1"),
         ("nats.replicas=4", "replicas"),
         ("nats.enabled=true,settings.jetstream.replicas=3", "needs a server of its own"),
+        ("bridge.enabled=true", "bridge.enabled needs servers to copy to"),
+        (
+            "bridge.enabled=true,natsStreaming.enabled=false,nats.enabled=true,settings.broker.enabled=false",
+            "bridge.enabled needs a channel to copy",
+        ),
+        ("bridge.enabled=true,nats.enabled=true,bridge.stream=ORDERS", "which is for publishers"),
         ("keda.enabled=true,broker.existingSecret=b", "keda.enabled needs"),
         (
             "keda.enabled=true,jetstream.existingSecret=j,settings.broker.enabled=false",

@@ -46,6 +46,11 @@ that two that come out alike stay apart.
 {{ include "waybill.fullname" . }}-nats
 {{- end }}
 
+{{/* The 46 of a Deployment's name. */}}
+{{- define "waybill.bridgeName" -}}
+{{ include "waybill.bounded" (list (include "waybill.wholeName" .) 39) }}-bridge
+{{- end }}
+
 {{- define "waybill.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create -}}
 {{ default (include "waybill.fullname" .) .Values.serviceAccount.name }}

@@ -38,6 +38,7 @@ migrate-url
 {{/*
 The environment of our binary, called with (list $ "variable") or, where the Secret is mounted at
 /etc/waybill/database, (list $ "file"): a file is looked at again, so a new password needs no restart.
+With (list $ "none") it gets nothing of the database.
 A variable in extraEnv takes the place of the chart's: no name comes twice, which Helm 4 refuses.
 */}}
 {{- define "waybill.environment" -}}
@@ -102,18 +103,19 @@ env:
 - name: WAYBILL_ACCESS__TOKENS_FILE
   value: /etc/waybill/access/tokens.toml
 {{- end }}
-{{- else }}
+{{- else if eq (index . 1) "variable" }}
 - name: WAYBILL_DATABASE__URL
   valueFrom:
     secretKeyRef:
       name: {{ include "waybill.databaseSecret" $root }}
       key: {{ include "waybill.urlKey" $root }}
 {{- end }}
-{{- with include "waybill.migrateUrlKey" $root }}
+{{- $migrateUrlKey := include "waybill.migrateUrlKey" $root }}
+{{- if and $migrateUrlKey (ne (index . 1) "none") }}
 - name: WAYBILL_DATABASE__MIGRATE_URL
   valueFrom:
     secretKeyRef:
       name: {{ include "waybill.databaseSecret" $root }}
-      key: {{ . }}
+      key: {{ $migrateUrlKey }}
 {{- end }}
 {{- end }}

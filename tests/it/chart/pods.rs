@@ -112,8 +112,10 @@ const RULES: [Rule; 13] = [
             .all(|quantity| quantity.is_string())
         })
     }),
+    // What listens on nothing ends where it cannot go on.
     ("probes", |pod| {
         !pod.is_served()
+            || pod.ports().next().is_none()
             || ["startupProbe", "readinessProbe", "livenessProbe"]
                 .iter()
                 .all(|probe| pod.spec["containers"][0][probe].is_object())

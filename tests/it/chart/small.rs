@@ -81,7 +81,7 @@ fn the_way_to_a_stream_fits_too() {
     let objects = render_with(&[
         "-f",
         repository("k8s/values.yaml").to_str().expect("UTF-8"),
-        "--set=nats.enabled=true,nats.replicas=3",
+        "--set=nats.enabled=true,nats.replicas=3,bridge.enabled=true",
     ]);
     let replica = request(&Pod::of(service(&objects)).expect("a pod"));
     let all = OF_KIND

@@ -152,13 +152,43 @@ fn the_lag_in_each_source_of_the_chart_scales_the_service() {
     assert_eq!(stream[0]["metadata"], expected);
 }
 
+#[test]
+fn the_bridge_follows_the_channel_or_ends_and_knows_no_password_of_postgres() {
+    let follows = pod(rendered("everything"), "Deployment", "parcels-bridge");
+    let ends = pod(rendered("both"), "Job", "waybill-bridge-");
+    assert_eq!(commands(&follows), ["bridge bridge --stream=ORDERS_STAN"]);
+    assert_eq!(commands(&ends), ["bridge bridge --stream=ORDERS_STAN --once"]);
+    for bridge in [follows, ends] {
+        let container = bridge.containers().next().expect("a container");
+        let names = variables(container);
+        for needed in ["WAYBILL_BROKER__URL", "WAYBILL_JETSTREAM__URL"] {
+            assert!(names.contains(&needed), "{}: {names:?}", bridge.made_by);
+        }
+        assert!(!names.iter().any(|name| name.contains("DATABASE")), "{names:?}");
+    }
+}
+
+#[test]
+fn another_job_of_the_bridge_has_another_name() {
+    let named = |values: &str| {
+        let values = format!("nats.enabled=true,bridge.enabled=true,bridge.once=true,{values}");
+        let objects = render_with(&["--set", &values]);
+        let is_it = |o: &&Object| o.kind() == "Job" && o.name().starts_with("waybill-bridge-");
+        objects.iter().find(is_it).expect("a Job").name().to_owned()
+    };
+    assert_eq!(named("replicaCount=2"), named("replicaCount=3"));
+    assert_ne!(named("replicaCount=2"), named("image.tag=next"));
+    assert_ne!(named("replicaCount=2"), named("bridge.stream=OTHER"));
+}
+
 /// From the channel to the stream, upgrade by upgrade, nothing is deleted that cannot be had back.
 #[test]
 fn each_step_to_a_stream_keeps_what_the_step_before_needs() {
     let steps = [
         "replicaCount=2",
         "nats.enabled=true,nats.replicas=3",
-        "nats.enabled=true,nats.replicas=3,settings.broker.enabled=false",
+        "nats.enabled=true,nats.replicas=3,bridge.enabled=true",
+        "nats.enabled=true,nats.replicas=3,settings.broker.enabled=false,bridge.enabled=true",
         "nats.enabled=true,nats.replicas=3,settings.broker.enabled=false,natsStreaming.enabled=false",
     ];
     let sets: Vec<_> = steps.iter().map(|step| render_with(&["--set", step])).collect();
@@ -167,11 +197,11 @@ fn each_step_to_a_stream_keeps_what_the_step_before_needs() {
         objects.iter().find(is_it).map(|object| object.at("/spec").clone())
     };
     // Its pod is not replaced either: no step interrupts who still publishes to it.
-    for objects in &sets[1..3] {
+    for objects in &sets[1..4] {
         let [before, after] = [&sets[0], objects];
         assert_eq!(spec(before, "waybill-nats-streaming"), spec(after, "waybill-nats-streaming"));
     }
-    assert_eq!(spec(&sets[3], "waybill-nats-streaming"), None);
+    assert_eq!(spec(&sets[4], "waybill-nats-streaming"), None);
     for objects in &sets[2..] {
         assert_eq!(spec(&sets[1], "waybill-nats"), spec(objects, "waybill-nats"));
     }
