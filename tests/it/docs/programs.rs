@@ -118,7 +118,7 @@ const KINDS: [&str; 6] =
 /// `kind/name` of everything that an install of the pages may have.
 static OBJECTS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     let values = "load.enabled=true,load.ingest.enabled=true,reconcile.enabled=true,\
-        backup.enabled=true";
+        backup.enabled=true,nats.enabled=true,bridge.enabled=true";
     let objects = render_with(&["--set", values]);
     let named = |kind: &str, name: &str| format!("{}/{name}", kind.to_lowercase());
     let mut all: BTreeSet<_> = objects.iter().map(|it| named(it.kind(), it.name())).collect();
