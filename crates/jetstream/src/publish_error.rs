@@ -22,6 +22,10 @@ pub enum PublishError {
         /// The description in the server's answer.
         text: String,
     },
+    /// Another message with the same id is being stored, which may still fail; this one is not
+    /// stored. Servers say so where streams are replicated.
+    #[error("another message with the same id is being stored")]
+    SameIdInProcess,
     /// The server refused the message for another reason; not stored.
     #[error("refused by the server: {text} ({code})")]
     Refused {
@@ -65,11 +69,16 @@ const FULL: [u32; 5] = [10047, 10023, 10002, 10028, 10077];
 /// "wrong last sequence: 7", and without the number.
 const WRONG_LAST_SEQUENCE: [u32; 2] = [10071, 10164];
 
+/// "duplicate message id is in process".
+const SAME_ID_IN_PROCESS: u32 = 10158;
+
 impl PublishError {
     pub(crate) fn refused(code: u32, status: u16, text: String) -> Self {
         if WRONG_LAST_SEQUENCE.contains(&code) {
             let number = text.rsplit(' ').next().and_then(|number| number.parse().ok());
             Self::WrongLastSequence(number.unwrap_or(0))
+        } else if code == SAME_ID_IN_PROCESS {
+            Self::SameIdInProcess
         } else if FULL.contains(&code) {
             Self::Full { code, text }
         } else {
@@ -81,9 +90,11 @@ impl PublishError {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::NoStream | Self::Disconnected | Self::Timeout(_) | Self::Full { .. } => {
-                ErrorKind::Retryable
-            }
+            Self::NoStream
+            | Self::Disconnected
+            | Self::Timeout(_)
+            | Self::SameIdInProcess
+            | Self::Full { .. } => ErrorKind::Retryable,
             Self::Refused { status, .. } if *status >= 500 => ErrorKind::Retryable,
             Self::WrongLastSequence(_)
             | Self::Refused { .. }
@@ -116,6 +127,11 @@ mod tests {
             (PublishError::TooLarge { size_bytes: 2, limit_bytes: 1 }, ErrorKind::Permanent, false),
             (refused(10047, 500, "insufficient storage"), ErrorKind::Retryable, false),
             (refused(10008, 503, "unavailable"), ErrorKind::Retryable, false),
+            (
+                refused(10158, 409, "duplicate message id is in process"),
+                ErrorKind::Retryable,
+                false,
+            ),
             (refused(10054, 400, "message size exceeds"), ErrorKind::Permanent, false),
             (refused(10071, 400, "wrong last sequence: 7"), ErrorKind::Permanent, false),
         ] {

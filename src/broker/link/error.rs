@@ -59,6 +59,11 @@ impl PublishError {
         }
     }
 
+    /// Whether the server takes other messages, and this one soon.
+    pub(crate) fn is_about_this_message(&self) -> bool {
+        matches!(self, Self::JetStream(jetstream::PublishError::SameIdInProcess))
+    }
+
     /// Whether it may be stored nevertheless, so that it may be there twice if it is sent again.
     pub(crate) fn may_be_stored(&self) -> bool {
         match self {

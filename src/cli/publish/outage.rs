@@ -82,7 +82,7 @@ impl<'a> Outage<'a> {
         Ack: Future<Output = Result<(), PublishError>>,
     {
         let mut delays = retry::exponential(FIRST_DELAY, LONGEST_DELAY).build();
-        let mut is_doubtful = false;
+        let (mut is_doubtful, began) = (false, Instant::now());
         loop {
             let outcome = match sent {
                 Ok(ack) => ack.await,
@@ -95,6 +95,12 @@ impl<'a> Outage<'a> {
             };
             if error.is_permanent() {
                 return Err(Failure::Final(error));
+            }
+            // Others need not wait for it, unless it never ends.
+            if error.is_about_this_message() && began.elapsed() < self.retry_for {
+                sleep(FIRST_DELAY).await;
+                sent = publish(payload.clone()).await;
+                continue;
             }
             let delay = delays.next().unwrap_or(LONGEST_DELAY);
             if self.time_left(&error) < delay {

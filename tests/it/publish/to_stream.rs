@@ -5,10 +5,10 @@ use std::collections::HashSet;
 
 use futures_util::TryStreamExt as _;
 use jetstream::{ConsumerOptions, StreamInfo, Terms};
-use testbed::{Process, eventually};
+use testbed::{NatsOptions, NatsServer, Process, eventually};
 
 use super::{doubtful, end, messages, receipt, start_with};
-use crate::service::{MODEL, PATIENCE, hex};
+use crate::service::{MODEL, PATIENCE, World, hex};
 use crate::stream::Streams;
 
 impl Streams {
@@ -173,4 +173,28 @@ async fn what_is_given_up_when_the_server_is_lost_is_named() {
         streams.run(&["--to", "jetstream", "--generate", "1", "--retry-for", "0s"]).await;
     assert_eq!(code, Some(1), "{log}");
     assert!(log.contains(&format!("cannot connect to {}", streams.nats.url())), "{log}");
+}
+
+/// Where a stream is replicated, a server refuses a message while another one of the same id is
+/// being stored: it is no outage, and no failure.
+#[tokio::test]
+async fn copies_that_come_while_the_first_is_being_replicated_are_confirmed_too() {
+    let servers = NatsServer::start_cluster(NatsOptions::default()).await.expect("a cluster");
+    let urls: Vec<String> = servers.iter().map(NatsServer::url).collect();
+    let urls = urls.join(",");
+    let options = jetstream::Options::new(&urls, "test");
+    let connection = jetstream::Connection::connect(options).await.expect("a connection");
+    let mut consumer = ConsumerOptions::new("ORDERS", "orders", "waybill");
+    consumer.replicas = 3;
+    connection.ensure(&consumer).await.expect("a stream");
+    let world = World::new().await;
+    std::fs::write(world.path().join("same.ndjson"), "the same\n".repeat(500)).expect("a file");
+    let arguments = ["--to", "jetstream", "same.ndjson"];
+    let mut publish = start_with(&world, ("WAYBILL_JETSTREAM__URL", &urls), &arguments);
+    let (code, log) = end(&mut publish).await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("500 confirmed, 0 failed"), "{log}");
+    assert!(!log.contains("retrying"), "{log}");
+    let stream = connection.stream("ORDERS").expect("a name");
+    assert_eq!(stream.info().await.expect("info").messages, 1);
 }

@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+use jetstream::{PublishError, Terms};
 use serde_json::Value;
 use testbed::{NatsOptions, NatsServer, eventually};
 use tokio::time::timeout;
 
 use crate::harness::{
-    PATIENCE, ack_all, api, live, numbered, publish, take, take_many, until_acked, workers,
+    PATIENCE, ack_all, api, connect, live, numbered, publish, take, take_many, until_acked, workers,
 };
 
 async fn cluster() -> (Vec<NatsServer>, String) {
@@ -41,7 +43,7 @@ async fn a_session_goes_on_when_the_leader_of_its_consumer_is_killed() {
     ack_all(first);
     let other = members[(led + 1) % 3].url();
     eventually("a stream with a leader", PATIENCE, async || {
-        let connection = crate::harness::connect(&other).await;
+        let connection = connect(&other).await;
         connection.ensure(&replicated()).await.ok()
     })
     .await;
@@ -55,6 +57,32 @@ async fn a_session_goes_on_when_the_leader_of_its_consumer_is_killed() {
         message.ack();
     }
     members[led].start_again().await.expect("started");
+}
+
+/// Where the second comes while the first is being replicated, the server takes none.
+#[tokio::test]
+async fn one_of_many_messages_of_the_same_id_is_stored_and_the_others_may_be_tried_again() {
+    let (_members, urls) = cluster().await;
+    let connection = connect(&urls).await;
+    connection.ensure(&replicated()).await.expect("a stream");
+    let publisher = connection.publisher("orders").await.expect("a publisher");
+    let terms = Terms { message_id: Some("the same"), ..Terms::default() };
+    let mut acks = Vec::new();
+    for _ in 0..200 {
+        acks.push(publisher.publish("the same".into(), terms).await.expect("sent"));
+    }
+    let outcomes = join_all(acks).await;
+    let in_process = outcomes.iter().filter(|it| **it == Err(PublishError::SameIdInProcess));
+    let in_process = in_process.count();
+    assert!(in_process > 0, "{outcomes:?}");
+    let stored = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    assert_eq!(stored + in_process, 200, "{outcomes:?}");
+    let again = publisher.publish("the same".into(), terms).await.expect("sent").await;
+    assert!(again.is_ok_and(|stored| stored.duplicate && stored.sequence == 1));
+    assert_eq!(
+        connection.stream("ORDERS").expect("a name").info().await.expect("info").messages,
+        1
+    );
 }
 
 /// The leader of the consumer steps down under its pulls.
