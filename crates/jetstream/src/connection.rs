@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use nats_link::{LinkCounters, Transport};
+use serde_json::Value;
 
+use crate::account::{AccountAnswer, AccountInfo};
 use crate::api::Api;
 use crate::error::{Error, RequestKind};
 use crate::info::StreamInfo;
@@ -32,6 +34,22 @@ impl Connection {
         let transport = transport
             .map_err(|error| Error::of(error, RequestKind::Subscribe, options.request_timeout))?;
         Ok(Self { transport, options })
+    }
+
+    /// Whether the link is up.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.transport.is_connected()
+    }
+
+    /// What is stored for our account.
+    ///
+    /// # Errors
+    /// [`Error::NoResponders`] where JetStream is not enabled.
+    pub async fn account_info(&self) -> Result<AccountInfo, Error> {
+        let info: AccountAnswer =
+            self.api().call(RequestKind::AccountInfo, "INFO", &Value::Null).await?;
+        Ok(info.into())
     }
 
     /// A stream, which need not be there yet.

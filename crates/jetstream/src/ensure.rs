@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::api::Api;
 use crate::error::{CONSUMER_EXISTS, Error, NO_CONSUMER, NO_STREAM, RequestKind, STREAM_EXISTS};
-use crate::info::{ConsumerAnswer, ConsumerConfig, StreamAnswer, StreamConfig};
+use crate::info::{ConsumerAnswer, ConsumerConfig, Led, StreamAnswer, StreamConfig};
 use crate::options::{ConsumerOptions, StreamOptions};
 
 /// A stream and a consumer that lose nothing.
@@ -48,7 +49,7 @@ pub(crate) async fn ensure_stream(
 }
 
 pub(crate) async fn stream_info(api: &Api, stream: &str) -> Result<StreamAnswer, Error> {
-    api.call(RequestKind::StreamInfo, &format!("STREAM.INFO.{stream}"), &Value::Null).await
+    led(api, RequestKind::StreamInfo, &format!("STREAM.INFO.{stream}")).await
 }
 
 pub(crate) async fn consumer_info(
@@ -57,7 +58,21 @@ pub(crate) async fn consumer_info(
     consumer: &str,
 ) -> Result<ConsumerAnswer, Error> {
     let operation = format!("CONSUMER.INFO.{stream}.{consumer}");
-    api.call(RequestKind::ConsumerInfo, &operation, &Value::Null).await
+    led(api, RequestKind::ConsumerInfo, &operation).await
+}
+
+/// Asks for what a leader knows. A cluster that has lost its majority answers too, with what one of
+/// the servers that are left has.
+async fn led<A: DeserializeOwned + Led>(
+    api: &Api,
+    request: RequestKind,
+    operation: &str,
+) -> Result<A, Error> {
+    let answer: A = api.call(request, operation, &Value::Null).await?;
+    match answer.cluster() {
+        Some(cluster) if cluster.leader.is_none() => Err(Error::NoLeader(request)),
+        _ => Ok(answer),
+    }
 }
 
 async fn create_stream(api: &Api, options: &StreamOptions) -> Result<StreamAnswer, Error> {

@@ -10,6 +10,8 @@ use nats_link::RequestError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestKind {
+    /// What is stored for the account.
+    AccountInfo,
     /// How a stream is configured and what it holds.
     StreamInfo,
     /// To make a stream.
@@ -29,6 +31,7 @@ pub enum RequestKind {
 impl fmt::Display for RequestKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::AccountInfo => "account info",
             Self::StreamInfo => "stream info",
             Self::CreateStream => "create stream",
             Self::ConsumerInfo => "consumer info",
@@ -67,6 +70,9 @@ pub enum Error {
     /// NATS is up, but JetStream is not, or not for this account.
     #[error("nobody answers the {0} request (is JetStream enabled, also for this account?)")]
     NoResponders(RequestKind),
+    /// Nobody leads the stream or the consumer: what a server without a leader tells may be old.
+    #[error("nobody leads what the {0} request is about (are most of its servers away?)")]
+    NoLeader(RequestKind),
     /// The server refused; code and text are its own.
     #[error("the server refused the {request} request: {text} ({code})")]
     Refused {
@@ -112,6 +118,9 @@ pub(crate) const NO_CONSUMER: u32 = 10014;
 pub(crate) const NO_MESSAGE: u32 = 10037;
 /// `err_code` of an answer that a stream of this name is configured otherwise.
 pub(crate) const STREAM_EXISTS: u32 = 10058;
+/// `err_code`s of answers that nobody leads the servers, or that all which store the stream or the
+/// consumer are away.
+const NO_LEADER: [u32; 3] = [10008, 10118, 10119];
 /// `err_code`s of an answer that there is a consumer of this name.
 pub(crate) const CONSUMER_EXISTS: [u32; 2] = [10013, 10148];
 
@@ -139,6 +148,19 @@ impl Error {
         }
     }
 
+    /// Whether there is no such stream or consumer.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self.code(), Some(NO_STREAM | NO_CONSUMER))
+    }
+
+    /// Whether a server is there, and says that there is no leader who could answer.
+    #[must_use]
+    pub fn has_no_leader(&self) -> bool {
+        let is_refusal = self.code().is_some_and(|code| NO_LEADER.contains(&code));
+        is_refusal || matches!(self, Self::NoLeader(_))
+    }
+
     /// Whether trying again helps.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
@@ -146,6 +168,7 @@ impl Error {
             Self::Nats(_)
             | Self::Timeout { .. }
             | Self::NoResponders(_)
+            | Self::NoLeader(_)
             | Self::InvalidAnswer { .. } => ErrorKind::Retryable,
             // As with HTTP: the server's fault passes, the client's does not.
             Self::Refused { status, .. } if *status >= 500 => ErrorKind::Retryable,

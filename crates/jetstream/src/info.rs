@@ -21,6 +21,36 @@ pub struct StreamInfo {
     pub bytes: u64,
     /// Messages between the first and the last that were deleted.
     pub deleted: u64,
+    /// Bytes that it may hold; none without a limit of its own.
+    pub max_bytes: Option<u64>,
+    /// Who stores it; none if the server tells nothing of it.
+    pub cluster: Option<Cluster>,
+}
+
+/// The servers that store a stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Cluster {
+    /// The one that leads it.
+    pub leader: Option<String>,
+    /// The others.
+    pub replicas: Vec<Replica>,
+}
+
+/// One of the servers that follow the leader of a stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Replica {
+    /// The name of the server.
+    pub name: String,
+    /// Whether it is there and has caught up with the leader.
+    pub current: bool,
+    /// Whether the leader takes it for gone.
+    pub offline: bool,
+    /// Operations of the stream that it is behind the leader.
+    pub lag: u64,
 }
 
 /// A consumer, as its leader has it. Sequences are those of the stream.
@@ -50,6 +80,7 @@ pub(crate) struct StreamAnswer {
     pub(crate) config: StreamConfig,
     #[serde(default)]
     state: StreamState,
+    cluster: Option<Cluster>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -98,6 +129,7 @@ pub(crate) struct ConsumerAnswer {
     num_redelivered: u64,
     #[serde(default)]
     num_waiting: u64,
+    cluster: Option<Cluster>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -125,9 +157,32 @@ pub(crate) struct ConsumerConfig {
     pub(crate) max_expires: u64,
 }
 
+/// A limit in bytes, as the server writes it: no number above 0 is none.
+pub(crate) fn limit(bytes: i64) -> Option<u64> {
+    u64::try_from(bytes).ok().filter(|bytes| *bytes > 0)
+}
+
+/// What is said of itself by a stream or a consumer.
+pub(crate) trait Led {
+    /// The servers that have it.
+    fn cluster(&self) -> Option<&Cluster>;
+}
+
+impl Led for StreamAnswer {
+    fn cluster(&self) -> Option<&Cluster> {
+        self.cluster.as_ref()
+    }
+}
+
+impl Led for ConsumerAnswer {
+    fn cluster(&self) -> Option<&Cluster> {
+        self.cluster.as_ref()
+    }
+}
+
 impl From<StreamAnswer> for StreamInfo {
     fn from(answer: StreamAnswer) -> Self {
-        let StreamAnswer { created, config, state } = answer;
+        let StreamAnswer { created, config, state, cluster } = answer;
         Self {
             created,
             subjects: config.subjects,
@@ -136,6 +191,8 @@ impl From<StreamAnswer> for StreamInfo {
             messages: state.messages,
             bytes: state.bytes,
             deleted: state.num_deleted,
+            max_bytes: limit(config.max_bytes),
+            cluster,
         }
     }
 }

@@ -26,6 +26,7 @@
 // of a pulled message tells), `session` (which pulls into the queue of the crate `deliveries`),
 // `publisher`, `stream` and `connection`.
 
+mod account;
 mod api;
 mod connection;
 mod ensure;
@@ -41,11 +42,12 @@ mod state;
 mod stats;
 mod stream;
 
+pub use account::AccountInfo;
 pub use connection::Connection;
 #[doc(inline)]
 pub use deliveries::{Message, Messages, QueueDepth};
 pub use error::{Error, ErrorKind, RequestKind};
-pub use info::{ConsumerInfo, StreamInfo};
+pub use info::{Cluster, ConsumerInfo, Replica, StreamInfo};
 pub use options::{ConsumerOptions, Options, StreamOptions};
 pub use publish_error::PublishError;
 pub use publisher::{PublishAck, Publisher, Stored, Terms};

@@ -119,3 +119,43 @@ async fn a_clean_stop_hands_over_at_once_in_a_cluster_too() {
     assert_eq!(sequences.len(), 500);
     ack_all(all);
 }
+
+/// One server of three answers for some time, with what it has itself, and that may be old.
+#[tokio::test]
+async fn who_stores_a_stream_is_told_and_that_nobody_leads_it() {
+    let (mut members, urls) = cluster().await;
+    let session = live(&urls, replicated()).await;
+    publish(&urls, numbered(0..3)).await;
+    let led = eventually("a leader", PATIENCE, async || leader(&members[0].url()).await).await;
+    let connection = crate::harness::connect(&members[led].url()).await;
+    let stream = connection.stream("ORDERS").expect("a name");
+    eventually("all are current", PATIENCE, async || {
+        let cluster = stream.info().await.ok()?.cluster?;
+        assert!(cluster.leader.is_some());
+        let is_current = |replica: &jetstream::Replica| replica.current && !replica.offline;
+        (cluster.replicas.len() == 2 && cluster.replicas.iter().all(is_current)).then_some(())
+    })
+    .await;
+    let account = connection.account_info().await.expect("an account");
+    assert!(account.storage > 0 && account.max_storage.is_none(), "{account:?}");
+
+    for other in [1, 2] {
+        members[(led + other) % 3].kill().expect("killed");
+    }
+    eventually("nobody leads it", PATIENCE, async || {
+        let told = stream.info().await;
+        told.is_err_and(|error| error.has_no_leader()).then_some(())
+    })
+    .await;
+    assert!(connection.is_connected());
+    eventually("nobody leads the consumer", PATIENCE, async || {
+        let told = stream.consumer_info("workers").await;
+        told.is_err_and(|error| error.has_no_leader() && !error.is_not_found()).then_some(())
+    })
+    .await;
+    for other in [1, 2] {
+        members[(led + other) % 3].start_again().await.expect("started");
+    }
+    eventually("it is led again", PATIENCE, async || stream.info().await.ok()).await;
+    drop(session);
+}
