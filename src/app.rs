@@ -5,7 +5,7 @@ mod parts;
 use std::convert::Infallible;
 
 use anyhow::Context as _;
-use futures_util::future::{FutureExt as _, OptionFuture};
+use futures_util::future::{self, BoxFuture, FutureExt as _, Shared};
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -14,9 +14,10 @@ use crate::config::Settings;
 use crate::credentials;
 use crate::health::Phase;
 use crate::http::server::Bound;
-use crate::ingest::LagWatch;
+use crate::ingest::StreamWatch;
 use crate::metrics::Metrics;
 use crate::schema;
+use crate::session::Subscription;
 use crate::shutdown::{Lifecycle, Reason};
 use crate::signals::Signals;
 use crate::telemetry::LogFilter;
@@ -40,7 +41,7 @@ pub async fn serve(
     let (site_port, admin_port) = bind(settings, &tls, &metrics)?;
     let (parts, audit_writer) = Parts::new(settings, metrics, log_filter)?;
     // Nothing is started when a part cannot be made.
-    let consumers = parts.consumers()?;
+    let (consumers, stream_watch) = (parts.consumers()?, parts.stream_watch()?);
     let (schema_is_there, schema) = watch::channel(false);
 
     let serving = &lifecycle.serving;
@@ -54,15 +55,14 @@ pub async fn serve(
     if tls.any() {
         serving.spawn("certificates", tls.follow(parts.metrics.clone(), serving.token()));
     }
-    let lag = parts.lag_watch();
-    let first_look = OptionFuture::from(lag.as_ref().map(LagWatch::first_look)).shared();
-    if let Some(lag) = lag {
-        serving.spawn("lag", lag.run(serving.token()));
-    }
+    let first_looks = spawn_watches(&lifecycle, &parts, stream_watch);
     if settings.ingest.enabled {
         let ingest = &lifecycle.ingest;
         for consumer in consumers {
-            let first_look = first_look.clone();
+            let first_look = match consumer.subscription {
+                Subscription::Stan(..) => first_looks.channel.clone(),
+                Subscription::JetStream(..) => first_looks.stream.clone(),
+            };
             let consume = async move |stop: CancellationToken| {
                 if stop.run_until_cancelled(first_look).await.is_some() {
                     consumer.run(stop).await;
@@ -122,6 +122,34 @@ fn spawn_followers(lifecycle: &Lifecycle, parts: &Parts<'_>, schema: &watch::Rec
         let follow = credentials::follow(database.clone(), url, store, serving.token());
         serving.spawn("credentials", follow);
     }
+}
+
+/// Each resolves when the first look at where messages come from is over; at once where nobody
+/// looks.
+struct FirstLooks {
+    channel: Shared<BoxFuture<'static, ()>>,
+    stream: Shared<BoxFuture<'static, ()>>,
+}
+
+/// Starts those who look how far the group is behind.
+fn spawn_watches(
+    lifecycle: &Lifecycle,
+    parts: &Parts<'_>,
+    stream: Option<StreamWatch>,
+) -> FirstLooks {
+    let (serving, channel) = (&lifecycle.serving, parts.lag_watch());
+    let over = || future::ready(()).boxed();
+    let first_looks = FirstLooks {
+        channel: channel.as_ref().map_or_else(over, |it| it.first_look().boxed()).shared(),
+        stream: stream.as_ref().map_or_else(over, |it| it.first_look().boxed()).shared(),
+    };
+    if let Some(channel) = channel {
+        serving.spawn("lag", channel.run(serving.token()));
+    }
+    if let Some(stream) = stream {
+        serving.spawn("stream lag", stream.run(serving.token()));
+    }
+    first_looks
 }
 
 /// Stops in the order that loses nothing: unready, then ingest, then those who serve.

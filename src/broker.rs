@@ -2,6 +2,8 @@
 
 pub(crate) mod link;
 pub mod monitor;
+pub mod server_monitor;
+pub mod stream_servers;
 
 use std::fs;
 use std::time::Duration;

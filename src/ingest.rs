@@ -14,6 +14,7 @@ mod persist;
 mod recent;
 mod refusal_log;
 mod replay;
+mod stream_watch;
 mod verdict;
 mod watch;
 
@@ -22,6 +23,7 @@ use stan::{Message, Messages};
 use tokio_util::sync::CancellationToken;
 
 use crate::cache::{Cache, Prepared};
+use crate::config::Ingest;
 use crate::metrics::Metrics;
 use crate::source::Source;
 use crate::store::{Error, NewReject, Store};
@@ -36,6 +38,7 @@ pub use persist::WriteFailures;
 pub use recent::{RecentBatches, SettledBatch, Verdicts};
 pub use refusal_log::RefusalLog;
 pub use replay::{Replay, Replayed, Retried};
+pub use stream_watch::StreamWatch;
 pub use verdict::Verdict;
 pub use watch::Watch;
 
@@ -50,6 +53,18 @@ pub struct Limits {
     pub batch_max_bytes: usize,
     /// Longest message that can be an order, in bytes.
     pub max_message_bytes: usize,
+}
+
+impl Limits {
+    /// Those of the settings.
+    #[must_use]
+    pub fn new(settings: &Ingest) -> Self {
+        Self {
+            batch_max_rows: settings.batch_max_rows,
+            batch_max_bytes: settings.batch_max_bytes.bytes(),
+            max_message_bytes: settings.max_message_bytes.bytes(),
+        }
+    }
 }
 
 /// Writes batches. Clones are writers of the same channel.
@@ -96,7 +111,7 @@ impl Writer {
     }
 
     async fn write(&self, messages: Vec<Message>, batch: &mut OpenBatch, stop: &CancellationToken) {
-        let timer = self.metrics.ingest.start_batch(messages.len());
+        let timer = self.metrics.ingest.start_batch(self.source.kind(), messages.len());
         let redelivered = messages.iter().filter(|message| message.redelivered).count();
         self.metrics.ingest.redelivered.inc_by(redelivered as u64);
         let parsing = batch_span::step("parse");

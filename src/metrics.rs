@@ -18,6 +18,7 @@ mod queue;
 mod rejects;
 mod runtime;
 mod session;
+mod stream;
 mod tls;
 mod traces;
 
@@ -48,6 +49,8 @@ use queue::QueueMetrics;
 use rejects::RejectsMetrics;
 use runtime::RuntimeMetrics;
 use session::SessionMetrics;
+use stream::StreamLagMetrics;
+pub use stream::{GroupProgress, StoreUse, StreamExtent, StreamLag};
 use tls::TlsMetrics;
 use traces::TraceMetrics;
 
@@ -81,6 +84,8 @@ pub struct Inner {
     pub session: SessionMetrics,
     /// The session with JetStream.
     pub stream: SessionMetrics,
+    /// How the stream and the group that reads it are.
+    pub stream_lag: StreamLagMetrics,
     /// Certificates and handshakes of our ports.
     pub tls: TlsMetrics,
     /// Tokens that were not accepted.
@@ -133,6 +138,7 @@ impl Metrics {
             queue: QueueMetrics::new(&maker),
             session: SessionMetrics::of_stan(&maker),
             stream: SessionMetrics::of_jetstream(&maker),
+            stream_lag: StreamLagMetrics::new(&maker),
             tls: TlsMetrics::new(&maker),
             access: AccessMetrics::new(&maker),
             traces: TraceMetrics::new(&maker),

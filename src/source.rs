@@ -15,6 +15,20 @@ pub enum Kind {
     JetStream,
 }
 
+impl Kind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Stan, Self::JetStream];
+
+    /// The label of metrics.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Stan => "stan",
+            Self::JetStream => "jetstream",
+        }
+    }
+}
+
 impl fmt::Display for Kind {
     /// What holds the messages: a channel or a stream.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -50,6 +64,12 @@ impl Source {
     #[must_use]
     pub fn name(&self) -> &Arc<str> {
         &self.0
+    }
+
+    /// Which of the two systems it is of.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        if self.0.starts_with(JETSTREAM) { Kind::JetStream } else { Kind::Stan }
     }
 
     /// The column `source` of an order.

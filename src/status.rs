@@ -8,12 +8,13 @@ mod dependencies;
 mod facts;
 mod ingest;
 mod objectives;
+mod stream_facts;
 mod tables;
 mod words;
 
 use serde::{Deserialize, Serialize};
 
-pub use dependencies::{Lag, Pool, Postgres, Reject, Rejects, Session};
+pub use dependencies::{Lag, Pool, Postgres, Reject, Rejects, Session, StreamLag};
 pub use facts::{Fact, Section};
 pub use ingest::{Batch, Cache, Following, WarmUp};
 pub use objectives::{Objectives, Share};
@@ -34,6 +35,8 @@ pub struct Status {
     pub stream: Option<Session>,
     /// How far the group is behind, as the broker's monitor tells it.
     pub lag: Lag,
+    /// How the stream and the group that reads it are; `null` where no stream is read.
+    pub stream_lag: Option<StreamLag>,
     /// The last batches of messages, the newest first; ten at the most.
     pub batches: Vec<Batch>,
     /// Orders in memory.

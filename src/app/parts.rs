@@ -16,11 +16,11 @@ use crate::http::Auditor;
 use crate::http::admin::Admin;
 use crate::http::site::{Pages, Site};
 use crate::ingest::{
-    Consumer, LagWatch, Limits, LossTracker, MonitorState, RecentBatches, RefusalLog, Watch,
-    WriteFailures, Writer,
+    Consumer, LagWatch, Limits, LossTracker, MonitorState, RecentBatches, RefusalLog, StreamWatch,
+    Watch, WriteFailures, Writer,
 };
 use crate::lookup::Lookup;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, StreamLag};
 use crate::rejects::{RejectRetention, RejectUsage};
 use crate::session::Subscription;
 use crate::source::Source;
@@ -41,6 +41,8 @@ pub(super) struct Parts<'a> {
     stream: Watch,
     losses: LossTracker,
     monitor: MonitorState,
+    stream_losses: LossTracker,
+    stream_monitor: MonitorState<StreamLag>,
     rejects: RejectUsage,
     batches: RecentBatches,
     log_filter: LogFilter,
@@ -81,6 +83,8 @@ impl<'a> Parts<'a> {
             stream: Watch::default(),
             losses: LossTracker::default(),
             monitor: MonitorState::default(),
+            stream_losses: LossTracker::default(),
+            stream_monitor: MonitorState::default(),
             rejects: RejectUsage::new(&settings.rejects),
             batches: RecentBatches::default(),
             log_filter,
@@ -130,6 +134,8 @@ impl<'a> Parts<'a> {
             rejects: self.rejects.clone(),
             monitor: self.monitor.clone(),
             losses: self.losses.clone(),
+            stream_monitor: self.stream_monitor.clone(),
+            stream_losses: self.stream_losses.clone(),
             batches: self.batches.clone(),
             log_filter: self.log_filter.clone(),
             settings: Arc::new(self.settings.clone()),
@@ -181,6 +187,21 @@ impl<'a> Parts<'a> {
         )
     }
 
+    /// Nothing when no stream is read.
+    ///
+    /// # Errors
+    /// As [`Parts::consumers`].
+    pub(super) fn stream_watch(&self) -> anyhow::Result<Option<StreamWatch>> {
+        StreamWatch::new(
+            &self.settings.jetstream,
+            &self.settings.broker.client_id,
+            self.store.clone(),
+            self.stream_monitor.clone(),
+            self.stream_losses.clone(),
+            self.metrics.clone(),
+        )
+    }
+
     /// # Errors
     /// A broker setting that only shows itself to be wrong when it is used.
     pub(super) fn consumers(
@@ -210,12 +231,7 @@ impl<'a> Parts<'a> {
 
     /// Makes the writers' pattern once the session's messages are there.
     fn writer(&self, source: Source) -> impl FnOnce(Messages) -> Writer + Send + use<> {
-        let ingest = &self.settings.ingest;
-        let limits = Limits {
-            batch_max_rows: ingest.batch_max_rows,
-            batch_max_bytes: ingest.batch_max_bytes.bytes(),
-            max_message_bytes: ingest.max_message_bytes.bytes(),
-        };
+        let limits = Limits::new(&self.settings.ingest);
         let (store, cache) = (self.store.clone(), self.cache.clone());
         let (metrics, recent) = (self.metrics.clone(), self.batches.clone());
         let (failures, refusals) = (WriteFailures::default(), RefusalLog::default());

@@ -25,6 +25,8 @@ pub struct JetStream {
     pub max_ack_pending: u32,
     /// Of a consumer that is made: after how long an unacknowledged message comes again.
     pub ack_wait: Duration,
+    /// The monitoring address of one of the servers, to report how full its store is.
+    pub monitor_url: Option<String>,
     /// What the link is made with.
     pub files: NatsFiles,
 }
@@ -44,6 +46,7 @@ impl JetStream {
             replicas: section.number("replicas", 1..=5),
             max_ack_pending: section.number("max_ack_pending", 1..=1_000_000),
             ack_wait: section.seconds("ack_wait", Duration::from_secs(1)..=Duration::from_hours(1)),
+            monitor_url: section.http_url("monitor_url"),
             files: NatsFiles::read(section),
         }
     }

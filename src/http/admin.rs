@@ -37,7 +37,7 @@ use crate::cache::Cache;
 use crate::config::Settings;
 use crate::health::Health;
 use crate::ingest;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, StreamLag};
 use crate::rejects::RejectUsage;
 use crate::store::Store;
 use crate::telemetry::LogFilter;
@@ -63,6 +63,10 @@ pub struct Admin {
     pub monitor: ingest::MonitorState,
     /// What the broker deleted before anybody took it.
     pub losses: ingest::LossTracker,
+    /// Whether JetStream tells how the stream is, and how it is.
+    pub stream_monitor: ingest::MonitorState<StreamLag>,
+    /// What the stream has lost.
+    pub stream_losses: ingest::LossTracker,
     /// The batches that were settled last.
     pub batches: ingest::RecentBatches,
     /// What is logged, which can be changed here.

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::losses::Seen;
 use super::{LossTracker, MonitorState};
 use crate::broker::monitor::{Channel, Member, Monitor};
 use crate::config::Broker;
@@ -77,24 +78,35 @@ impl LagWatch {
             }
             let looked = timeout(INTERVAL, self.monitor.channel()).await;
             match looked.context("no answer in time").and_then(|looked| looked) {
-                Ok(channel) => {
-                    let lag = self.take(&channel);
-                    self.metrics.lag.set(Some(lag));
-                    self.state.answers(lag);
-                }
-                Err(error) => {
-                    self.metrics.lag.set(None);
-                    self.state.silent(format!("{error:#}"));
-                }
+                Ok(channel) => self.answered(&channel),
+                Err(error) => self.silent(format!("{error:#}")),
             }
             self.looked.send_replace(true);
+        }
+    }
+
+    fn answered(&self, channel: &Channel) {
+        let lag = self.take(channel);
+        self.metrics.lag.set(Some(lag));
+        if self.state.answers(lag) {
+            tracing::info!("The broker's monitor answers again");
+        }
+    }
+
+    fn silent(&self, error: String) {
+        self.metrics.lag.set(None);
+        if self.state.silent(error.clone()) {
+            tracing::warn!(
+                error,
+                "The broker's monitor does not answer; until it does, lag and losses are not known"
+            );
         }
     }
 
     /// Notes and logs what is lost; where the group stands.
     fn take(&self, channel: &Channel) -> Lag {
         let members: Vec<&Member> = self.monitor.members(channel).collect();
-        let new = self.losses.observe(channel, last_sent(&members));
+        let new = self.losses.observe(&Seen::of_channel(channel, last_sent(&members)));
         if !new.reset.is_empty() {
             self.metrics.lag.resets.inc();
             tracing::error!(
@@ -128,7 +140,7 @@ struct Unknown;
 
 /// Only Postgres knows of a channel that began anew while no replica ran.
 async fn remember_stored(store: &Store, losses: &LossTracker) -> Result<(), Unknown> {
-    let asked = timeout(INTERVAL, store.newest_sequence()).await;
+    let asked = timeout(INTERVAL, store.newest_sequence(None)).await;
     let Ok(Ok(newest)) = asked else { return Err(Unknown) };
     losses.remember_stored(newest.unwrap_or(0));
     Ok(())
@@ -172,8 +184,7 @@ mod tests {
         assert_eq!(lines.len(), 1, "{lines:#?}");
         assert!(lines[0].starts_with("WARN The broker's monitor does not answer"), "{lines:#?}");
         assert!(state.describe().is_err());
-        state.answers(Lag::default());
-        assert_eq!(logged.take(), ["INFO The broker's monitor answers again"]);
+        assert!(state.answers(Lag::default()), "it is told once more");
     }
 
     #[test]

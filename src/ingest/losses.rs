@@ -1,4 +1,4 @@
-//! What the broker's limits deleted before the group got it, and whether the channel began anew,
+//! What limits deleted before the group got it, and whether the channel or stream began anew,
 //! remembered for the life of the process.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,12 +9,12 @@ use humantime::format_rfc3339_seconds;
 use crate::broker::monitor::Channel;
 use crate::ranges::Ranges;
 
-/// The losses seen so far. Clones share them.
+/// The losses seen so far, of a channel or of a stream. Clones share them.
 ///
 /// The broker says nothing when its limits delete a message, and the group passes over the gap,
 /// so a loss shows only for as long as the group has not moved on. Two looks are compared for
-/// that: what was deleted between them, beyond the group's position at the earlier one, is
-/// perhaps lost. The monitor does not tell whether the group had got it before.
+/// that: what was deleted between them, beyond what the group was known to have at the earlier
+/// one, is perhaps lost. Nobody tells whether the group had got it before.
 #[derive(Debug, Clone, Default)]
 pub struct LossTracker(Arc<Mutex<Tracked>>);
 
@@ -22,14 +22,54 @@ pub struct LossTracker(Arc<Mutex<Tracked>>);
 struct Tracked {
     /// The highest sequence the channel is known to have had.
     highest: u64,
+    /// When the stream was made, if that is told.
+    created: Option<String>,
     /// The latest time that the channel began anew, in words.
     reset: Option<String>,
-    /// The group's position at the last look; none if it had not begun.
-    position: Option<u64>,
+    /// Where the group was at the last look; none if it had not begun.
+    place: Option<Place>,
     /// The highest sequence that is in lost or perhaps.
     recorded_to: u64,
     lost: Ranges,
     perhaps: Ranges,
+}
+
+/// A channel or a stream at one look.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Seen {
+    /// How many messages are stored.
+    pub(super) messages: u64,
+    /// Number of the oldest of them.
+    pub(super) first: u64,
+    /// Number of the newest message, be it stored or not.
+    pub(super) last: u64,
+    /// When it was made, where that is told: at another time another one was.
+    pub(super) created: Option<String>,
+    /// Where the group is; none if it has not begun.
+    pub(super) group: Option<Place>,
+}
+
+/// Where a group is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// Number of the newest message that was sent to it.
+    pub(super) sent: u64,
+    /// It is known to have all up to this one.
+    pub(super) kept: u64,
+}
+
+impl Seen {
+    /// A channel, and the newest message sent to the group, if it has begun. What the group has
+    /// acknowledged is not told.
+    pub(super) fn of_channel(channel: &Channel, last_sent: Option<u64>) -> Self {
+        Self {
+            messages: channel.msgs,
+            first: channel.first_seq,
+            last: channel.last_seq,
+            created: None,
+            group: last_sent.map(|sent| Place { sent, kept: sent }),
+        }
+    }
 }
 
 /// New losses of one look, in words; empty if there are none.
@@ -61,9 +101,9 @@ impl LossTracker {
         self.tracked().reset.clone()
     }
 
-    /// Takes a look: the channel, and the newest message sent to the group, if it has begun.
-    pub(super) fn observe(&self, channel: &Channel, last_sent: Option<u64>) -> NewLosses {
-        self.tracked().observe(channel, last_sent)
+    /// Takes a look.
+    pub(super) fn observe(&self, seen: &Seen) -> NewLosses {
+        self.tracked().observe(seen)
     }
 
     /// How many messages are lost, and how many perhaps.
@@ -83,48 +123,53 @@ impl LossTracker {
 }
 
 impl Tracked {
-    fn observe(&mut self, channel: &Channel, last_sent: Option<u64>) -> NewLosses {
-        let reset = self.find_reset(channel.last_seq);
-        NewLosses { reset, ..self.find_losses(channel, last_sent) }
+    fn observe(&mut self, seen: &Seen) -> NewLosses {
+        let reset = self.find_reset(seen);
+        NewLosses { reset, ..self.find_losses(seen) }
     }
 
-    /// A channel's sequences never go back, so a lower one is that of another channel under the
-    /// same name. 0 says nothing: a broker that reads its store, or stands by, knows no channel.
-    fn find_reset(&mut self, last_seq: u64) -> String {
-        if last_seq == 0 {
+    /// Sequences never go back, so a lower one is that of another channel or stream under the same
+    /// name. Of a channel 0 says nothing: a broker that reads its store, or stands by, knows none.
+    fn find_reset(&mut self, seen: &Seen) -> String {
+        if seen.last == 0 && seen.created.is_none() {
             return String::new();
         }
-        let highest = std::mem::replace(&mut self.highest, last_seq);
-        if last_seq >= highest {
-            return String::new();
-        }
+        let highest = std::mem::replace(&mut self.highest, seen.last);
+        let created = std::mem::replace(&mut self.created, seen.created.clone());
         let now = format_rfc3339_seconds(SystemTime::now());
-        let reset =
-            format!("its newest sequence was {highest} or more before and was {last_seq} at {now}");
+        let reset = if seen.last < highest {
+            let last = seen.last;
+            format!("its newest sequence was {highest} or more before and was {last} at {now}")
+        } else if let (Some(before), Some(present)) = (created, &self.created)
+            && before != *present
+        {
+            format!("it was made at {present}, and the one before at {before}")
+        } else {
+            return String::new();
+        };
+        // The new one counts from 1 again.
+        (self.place, self.recorded_to) = (None, 0);
         self.reset = Some(reset.clone());
         reset
     }
 
-    fn find_losses(&mut self, channel: &Channel, last_sent: Option<u64>) -> NewLosses {
-        if self.position.is_some_and(|position| position > channel.last_seq) {
-            // The broker has a new store and counts from 1 again.
-            (self.position, self.recorded_to) = (None, 0);
-        }
+    fn find_losses(&mut self, seen: &Seen) -> NewLosses {
         // A group that has not begun has lost nothing: it begins with what there is.
-        let Some(last_sent) = last_sent else {
-            self.position = None;
+        let Some(group) = seen.group else {
+            self.place = None;
             return NewLosses::default();
         };
-        // The foremost member may have left since; its position is still the group's.
-        let before = self.position.unwrap_or(last_sent);
-        let now = last_sent.max(before);
-        self.position = Some(now);
-        let deleted_to = match channel.msgs {
-            0 => channel.last_seq,
-            _ => channel.first_seq.saturating_sub(1),
+        // The foremost member may have left since, or the group have begun anew; what it was known
+        // to have it has still.
+        let before = self.place.unwrap_or(group);
+        let now = Place { sent: group.sent.max(before.sent), kept: group.kept.max(before.kept) };
+        self.place = Some(now);
+        let deleted_to = match seen.messages {
+            0 => seen.last,
+            _ => seen.first.saturating_sub(1),
         };
-        let perhaps = (before.max(self.recorded_to) + 1, deleted_to.min(now));
-        let lost = (now.max(self.recorded_to) + 1, deleted_to);
+        let perhaps = (before.kept.max(self.recorded_to) + 1, deleted_to.min(now.sent));
+        let lost = (now.sent.max(self.recorded_to) + 1, deleted_to);
         self.recorded_to = self.recorded_to.max(deleted_to);
         let lost = add(&mut self.lost, lost);
         NewLosses { lost, perhaps: add(&mut self.perhaps, perhaps), reset: String::new() }
@@ -142,97 +187,4 @@ fn add(ranges: &mut Ranges, (from, to): (u64, u64)) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn channel(first_seq: u64, last_seq: u64) -> Channel {
-        let msgs = (last_seq + 1).saturating_sub(first_seq);
-        Channel { msgs, first_seq, last_seq, subscriptions: Vec::new() }
-    }
-
-    fn lost(words: &str) -> NewLosses {
-        NewLosses { lost: words.to_owned(), ..NewLosses::default() }
-    }
-
-    fn perhaps(words: &str) -> NewLosses {
-        NewLosses { perhaps: words.to_owned(), ..NewLosses::default() }
-    }
-
-    #[test]
-    fn what_is_deleted_ahead_of_the_group_is_lost_and_told_once() {
-        let losses = LossTracker::default();
-        assert_eq!(losses.observe(&channel(1, 10), Some(10)), NewLosses::default());
-        assert_eq!(losses.observe(&channel(71, 100), Some(10)), lost("11–70"));
-        assert_eq!(losses.observe(&channel(71, 100), Some(10)), NewLosses::default());
-        assert_eq!(losses.observe(&channel(81, 110), Some(10)), lost("71–80"));
-        assert_eq!(losses.describe(), (Some("sequences 11–80".to_owned()), None));
-    }
-
-    #[test]
-    fn a_loss_is_remembered_when_the_group_has_moved_past() {
-        let losses = LossTracker::default();
-        assert_eq!(losses.observe(&channel(71, 100), Some(10)), lost("11–70"));
-        assert_eq!(losses.observe(&channel(71, 100), Some(100)), NewLosses::default());
-        assert_eq!(losses.counts(), (60, 0));
-    }
-
-    #[test]
-    fn a_group_that_jumped_between_two_looks_has_perhaps_lost_what_it_jumped_over() {
-        let losses = LossTracker::default();
-        assert_eq!(losses.observe(&channel(1, 10), Some(10)), NewLosses::default());
-        assert_eq!(losses.observe(&channel(71, 100), Some(100)), perhaps("11–70"));
-        assert_eq!(losses.observe(&channel(71, 100), Some(100)), NewLosses::default());
-        assert_eq!(losses.counts(), (0, 60));
-    }
-
-    #[test]
-    fn the_deletion_of_what_the_group_had_at_the_look_before_is_no_loss() {
-        let losses = LossTracker::default();
-        assert_eq!(losses.observe(&channel(1, 100), Some(90)), NewLosses::default());
-        assert_eq!(losses.observe(&channel(91, 190), Some(150)), NewLosses::default());
-        assert_eq!(losses.counts(), (0, 0));
-    }
-
-    #[test]
-    fn a_foremost_member_that_leaves_does_not_take_the_groups_position_along() {
-        let losses = LossTracker::default();
-        assert_eq!(losses.observe(&channel(1, 100), Some(90)), NewLosses::default());
-        assert_eq!(losses.observe(&channel(76, 100), Some(70)), NewLosses::default());
-    }
-
-    #[test]
-    fn an_empty_channel_whose_messages_expired_has_lost_what_the_group_had_not_got() {
-        let losses = LossTracker::default();
-        let expired = Channel { last_seq: 20, ..Channel::default() };
-        assert_eq!(losses.observe(&expired, Some(15)), lost("16–20"));
-    }
-
-    #[test]
-    fn a_group_that_has_not_begun_and_a_channel_that_is_new_have_lost_nothing() {
-        let losses = LossTracker::default();
-        assert_eq!(losses.observe(&channel(71, 100), None), NewLosses::default());
-        assert_eq!(losses.observe(&Channel::default(), Some(0)), NewLosses::default());
-    }
-
-    #[test]
-    fn a_broker_with_a_new_store_is_watched_from_its_beginning() {
-        let losses = LossTracker::default();
-        assert_eq!(losses.observe(&channel(71, 100), Some(10)), lost("11–70"));
-        assert_eq!(losses.observe(&channel(71, 100), Some(100)), NewLosses::default());
-        let new = losses.observe(&channel(1, 5), Some(5));
-        assert!(new.reset.starts_with("its newest sequence was 100 or more"), "{new:?}");
-        assert_eq!(losses.observe(&channel(9, 20), Some(5)), lost("6–8"));
-    }
-
-    #[test]
-    fn a_channel_that_began_anew_is_told_once_also_when_only_postgres_knows_the_old_one() {
-        let losses = LossTracker::default();
-        losses.remember_stored(5);
-        assert_eq!(losses.observe(&Channel::default(), None), NewLosses::default());
-        assert_eq!(losses.describe_reset(), None, "the broker may be reading its store");
-        let new = losses.observe(&channel(1, 2), None);
-        assert!(new.reset.starts_with("its newest sequence was 5 or more"), "{new:?}");
-        assert_eq!(losses.observe(&channel(1, 3), None), NewLosses::default());
-        assert_eq!(losses.describe_reset(), Some(new.reset));
-    }
-}
+mod tests;

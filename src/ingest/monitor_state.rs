@@ -1,4 +1,4 @@
-//! Whether the broker's monitor answers.
+//! Whether the broker's monitor answers, or JetStream.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -7,20 +7,20 @@ use humantime::format_rfc3339_seconds;
 
 use crate::metrics::Lag;
 
-/// Whether the broker's monitor answers, as last seen. Clones share it.
+/// Whether the broker's monitor answers, or JetStream, as last seen. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct MonitorState(Arc<Mutex<MonitorReply>>);
+pub struct MonitorState<L = Lag>(Arc<Mutex<MonitorReply<L>>>);
 
-/// What came of the last look at the broker's monitor.
+/// What came of the last look.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum MonitorReply {
+pub enum MonitorReply<L = Lag> {
     /// The settings name no monitor.
     #[default]
     NotConfigured,
     /// Nobody has looked yet.
     NotAsked,
     /// It answers: where the group stands.
-    Answers(Lag),
+    Answers(L),
     /// It does not answer.
     Silent {
         /// When it first did not.
@@ -30,15 +30,15 @@ pub enum MonitorReply {
     },
 }
 
-impl MonitorState {
-    fn lock(&self) -> MutexGuard<'_, MonitorReply> {
+impl<L: Clone> MonitorState<L> {
+    fn lock(&self) -> MutexGuard<'_, MonitorReply<L>> {
         // Nothing in the critical sections panics half way, so a poisoned state is whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What came of the last look.
     #[must_use]
-    pub fn reply(&self) -> MonitorReply {
+    pub fn reply(&self) -> MonitorReply<L> {
         self.lock().clone()
     }
 
@@ -47,27 +47,21 @@ impl MonitorState {
         *self.lock() = MonitorReply::NotAsked;
     }
 
-    /// Notes an answer; the first one after a silence is told in the log.
-    pub(super) fn answers(&self, lag: Lag) {
+    /// Notes an answer; whether it is the first after a silence.
+    pub(super) fn answers(&self, lag: L) -> bool {
         let before = std::mem::replace(&mut *self.lock(), MonitorReply::Answers(lag));
-        if let MonitorReply::Silent { .. } = before {
-            tracing::info!("The broker's monitor answers again");
-        }
+        matches!(before, MonitorReply::Silent { .. })
     }
 
-    /// Notes that there was no answer; the first time in a row is told in the log.
-    pub(super) fn silent(&self, why: String) {
+    /// Notes that there was no answer; whether that is the first time in a row.
+    pub(super) fn silent(&self, why: String) -> bool {
         let mut reply = self.lock();
         if let MonitorReply::Silent { why: last, .. } = &mut *reply {
             *last = why;
-            return;
+            return false;
         }
-        *reply = MonitorReply::Silent { since: SystemTime::now(), why: why.clone() };
-        drop(reply);
-        tracing::warn!(
-            error = why,
-            "The broker's monitor does not answer; until it does, lag and losses are not known"
-        );
+        *reply = MonitorReply::Silent { since: SystemTime::now(), why };
+        true
     }
 
     /// The state in words.

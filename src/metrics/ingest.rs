@@ -7,12 +7,14 @@ use prometheus::{Histogram, HistogramTimer, IntCounter, IntCounterVec};
 
 use super::Maker;
 use super::objectives::{Counted, SETTLED_WITHIN, at_most};
+use crate::source::Kind;
 use crate::store::Class;
 
 /// Messages by what became of them, and how long that took.
 #[derive(Debug)]
 pub struct IngestMetrics {
     messages: IntCounterVec,
+    taken: IntCounterVec,
     rejected: IntCounterVec,
     errors: IntCounterVec,
     /// Messages that the broker had sent before.
@@ -29,6 +31,14 @@ impl IngestMetrics {
             "Messages by what became of them; kept means not acknowledged",
             &["result"],
         );
+        let taken = maker.counters(
+            "ingest_taken_messages_total",
+            "Messages taken by writers, by where they are from",
+            &["source"],
+        );
+        for source in Kind::ALL {
+            taken.with_label_values(&[source.label()]);
+        }
         let rejected =
             maker.counters("ingest_rejected_total", "Messages kept as rejects", &["reason"]);
         let errors =
@@ -44,6 +54,7 @@ impl IngestMetrics {
         }
         Self {
             messages,
+            taken,
             rejected,
             errors,
             redelivered: maker
@@ -66,9 +77,10 @@ impl IngestMetrics {
         }
     }
 
-    /// Counts a batch and times it until the timer is told to stop.
+    /// Counts a batch of this source and times it until the timer is told to stop.
     #[expect(clippy::cast_precision_loss, reason = "a batch has at most ten thousand rows")]
-    pub fn start_batch(&self, rows: usize) -> HistogramTimer {
+    pub fn start_batch(&self, source: Kind, rows: usize) -> HistogramTimer {
+        self.taken.with_label_values(&[source.label()]).inc_by(rows as u64);
         self.batch_rows.observe(rows as f64);
         self.batch_duration.start_timer()
     }

@@ -56,6 +56,48 @@ pub struct Lag {
     pub channel_reset: Option<String>,
 }
 
+/// How the stream and the group that reads it are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamLag {
+    /// `not_asked`, `answers` or `silent`. The numbers below are those of the last look, and `null`
+    /// while there is no answer, or no such stream or consumer.
+    pub jetstream: String,
+    /// Why there is no answer.
+    pub detail: Option<String>,
+    /// Since when there is none.
+    pub silent_since: Option<String>,
+    /// Number of the stream's oldest message.
+    pub first_sequence: Option<u64>,
+    /// Number of the stream's newest message.
+    pub last_sequence: Option<u64>,
+    /// Number of the newest message that was delivered to the group.
+    pub delivered_sequence: Option<u64>,
+    /// All messages up to this one are acknowledged.
+    pub ack_floor_sequence: Option<u64>,
+    /// Messages not delivered to the group yet.
+    pub undelivered_messages: Option<u64>,
+    /// Messages delivered to the group and not acknowledged.
+    pub pending_messages: Option<u64>,
+    /// Of those, the ones that were delivered more than once.
+    pub redelivered_messages: Option<u64>,
+    /// Servers that store the stream.
+    pub replicas: Option<u64>,
+    /// Of those, the leader and those that have caught up with it.
+    pub current_replicas: Option<u64>,
+    /// Of those, the ones that are away.
+    pub offline_replicas: Option<u64>,
+    /// Bytes stored; `null` too where nothing limits them, or the limit is not known.
+    pub store_bytes: Option<u64>,
+    /// Bytes that may be stored.
+    pub store_limit_bytes: Option<u64>,
+    /// Messages that were deleted before the group got them, since the start of the process.
+    pub lost_messages: u64,
+    /// Messages that were deleted before they were known to be acknowledged.
+    pub perhaps_lost_messages: u64,
+    /// How the stream began anew, if that was seen.
+    pub stream_reset: Option<String>,
+}
+
 /// Whether Postgres answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Postgres {

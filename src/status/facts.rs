@@ -7,7 +7,7 @@ use indicatif::{HumanBytes, HumanCount};
 use super::words::{
     UNKNOWN, grouped, messages, or_unknown, percent, share, text, times, took, yes_or_no,
 };
-use super::{Objectives, Session, Status};
+use super::{Objectives, Session, Status, StreamLag};
 
 /// Facts about one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,8 @@ impl Status {
             section("Lag", self.lag_facts()),
         ];
         sections.extend(stream);
+        let stream_lag = self.stream_lag.as_ref().map(StreamLag::facts);
+        sections.extend(stream_lag.map(|facts| section("Stream", facts)));
         sections.extend([
             section("Postgres", self.postgres_facts()),
             section("Cache", self.cache_facts()),
@@ -189,10 +191,10 @@ fn objectives(objectives: &Objectives) -> Vec<Fact> {
     ]
 }
 
-fn fact(name: &'static str, value: String) -> Fact {
+pub(super) fn fact(name: &'static str, value: String) -> Fact {
     Fact { name, value, is_bad: false }
 }
 
-fn judged(name: &'static str, value: String, is_bad: bool) -> Fact {
+pub(super) fn judged(name: &'static str, value: String, is_bad: bool) -> Fact {
     Fact { name, value, is_bad }
 }

@@ -40,14 +40,18 @@ impl Store {
         Ok(self.committed_since(&nowhere, 0).await?.next)
     }
 
-    /// The highest sequence among those of the newest 100 orders that came from the channel of NATS
-    /// Streaming: where it was by then. None if there are none. The newest alone would not do, for
-    /// of two writers the one with the earlier messages may commit last.
-    pub async fn newest_sequence(&self) -> Result<Option<u64>, Error> {
+    /// The highest sequence among those of the newest 100 orders of a source, by its column: where
+    /// the source was by then. None if there are none among the newest 10,000 orders of all. The
+    /// newest alone would not do, for of two writers the one with the earlier messages may commit
+    /// last.
+    pub async fn newest_sequence(&self, source: Option<&str>) -> Result<Option<u64>, Error> {
         let newest = sqlx::query_scalar!(
             "select max(channel_sequence) \
-             from (select channel_sequence, source from orders order by tx desc limit 100) as newest \
-             where source is null",
+             from (select channel_sequence \
+                   from (select channel_sequence, source, tx from orders \
+                         order by tx desc limit 10000) as newest \
+                   where source is not distinct from $1 order by tx desc limit 100) as of_source",
+            source as Option<&str>,
         );
         let newest = self
             .run("SELECT orders", async |connection| newest.fetch_one(connection).await)

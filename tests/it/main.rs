@@ -47,6 +47,7 @@ mod site;
 mod status;
 mod store;
 mod stream;
+mod stream_lag;
 mod tls;
 mod tracing;
 mod verify;

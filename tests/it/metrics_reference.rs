@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 
-use waybill::metrics::{Lag, Metrics};
+use waybill::metrics::{GroupProgress, Lag, Metrics, StoreUse, StreamExtent, StreamLag};
 use waybill::session::SessionState;
 use waybill::store::RejectsMeasured;
 
@@ -24,6 +24,12 @@ struct Family {
 pub(crate) fn with_every_gauge() -> Metrics {
     let metrics = Metrics::new();
     metrics.lag.set(Some(Lag::default()));
+    metrics.stream_lag.answered(&StreamLag {
+        stream: Some(StreamExtent::default()),
+        group: Some(GroupProgress::default()),
+        store: Some(StoreUse::default()),
+        ..StreamLag::default()
+    });
     for session in [&metrics.session, &metrics.stream] {
         session.set_state(&SessionState::Connecting);
     }

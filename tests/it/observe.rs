@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use testbed::{Port, Postgres, Process, Prometheus};
+use testbed::{NatsOptions, NatsServer, Port, Postgres, Process, Prometheus};
 use tokio::time::sleep;
 
 use crate::chart::dashboards::Dashboard;
@@ -29,10 +29,17 @@ const PAUSE: Duration = Duration::from_millis(200);
 async fn every_panel_and_every_rule_answers_with_the_right_data() {
     let mut postgres = Postgres::start().await.expect("a Postgres of its own");
     let mut world = World::on(&postgres).await;
-    let monitor = world.broker.monitor_url();
+    // An empty stream beside the channel.
+    let nats = NatsServer::start(NatsOptions::default()).await.expect("a nats-server");
+    let (monitor, stream) = (world.broker.monitor_url(), nats.url());
+    let stream_monitor = nats.monitor_url();
     // Each order is in the memory of the replica alone that stored it.
-    let settings =
-        [("WAYBILL_BROKER__MONITOR_URL", &*monitor), ("WAYBILL_CACHE__FOLLOW_INTERVAL", "1h")];
+    let settings = [
+        ("WAYBILL_BROKER__MONITOR_URL", &*monitor),
+        ("WAYBILL_JETSTREAM__URL", &*stream),
+        ("WAYBILL_JETSTREAM__MONITOR_URL", &*stream_monitor),
+        ("WAYBILL_CACHE__FOLLOW_INTERVAL", "1h"),
+    ];
     let replicas = [world.start("first", &settings).await, world.start("second", &settings).await];
     for replica in &replicas {
         replica.until_ready().await;

@@ -59,6 +59,12 @@ impl Streams {
         let connection = self.connection().await;
         let consumer = jetstream::ConsumerOptions::new("ORDERS", "orders", "waybill");
         connection.ensure(&consumer).await.expect("a stream");
+        self.publish_as_it_is(payloads).await;
+    }
+
+    /// Publishes to the stream, whatever its settings.
+    pub(crate) async fn publish_as_it_is(&self, payloads: impl IntoIterator<Item = Bytes>) {
+        let connection = self.connection().await;
         let publisher = connection.publisher("orders").await.expect("a publisher");
         for payload in payloads {
             let ack = publisher.publish(payload, jetstream::Terms::default()).await;

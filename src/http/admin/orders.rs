@@ -31,6 +31,9 @@ const MOST_ROWS: u32 = 500;
 /// Characters of what is no number that its answer shows.
 const SHOWN_CHARS: usize = 40;
 
+/// Where orders are from that name no stream.
+const CHANNEL: &str = "channel";
+
 /// What the form of the page offers.
 const CHOICES: [u32; 3] = [DEFAULT_ROWS, 200, MOST_ROWS];
 
@@ -72,6 +75,8 @@ struct NewestPage {
     limit: u32,
     /// What the form offers, and what was asked for.
     choices: BTreeSet<u32>,
+    /// Whether any is of a stream: then each tells where it is from.
+    has_streams: bool,
     rows: Vec<Row>,
 }
 
@@ -79,6 +84,7 @@ struct Row {
     uid: String,
     age: String,
     stored_at: String,
+    source: String,
     sequence: u64,
 }
 
@@ -129,6 +135,7 @@ fn list_page(limit: u32, orders: Vec<StoredOrder>) -> Response {
         told_at: now(),
         limit,
         choices: CHOICES.into_iter().chain([limit]).collect(),
+        has_streams: orders.iter().any(|order| order.source.is_some()),
         rows: orders.into_iter().map(Row::from).collect(),
     };
     html(StatusCode::OK, &page, &HeaderValue::from_static("no-store"))
@@ -145,6 +152,7 @@ impl From<StoredOrder> for Row {
             uid: order.uid,
             age: age(order.age_seconds),
             stored_at: stored_at.replace('T', " "),
+            source: order.source.unwrap_or_else(|| CHANNEL.to_owned()),
             sequence: order.sequence,
         }
     }

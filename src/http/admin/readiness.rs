@@ -36,7 +36,8 @@ async fn report(admin: &Admin) -> String {
     let settings = &admin.settings;
     let broker =
         [("broker", session(&admin.session)), ("broker's monitor", admin.monitor.describe())];
-    let stream = [("stream", session(&admin.stream))];
+    let stream =
+        [("stream", session(&admin.stream)), ("stream's state", admin.stream_monitor.describe())];
     let lines = [("cache", cache(admin)), ("postgres", postgres(admin).await)].into_iter();
     let lines = lines.chain(broker.into_iter().filter(|_| settings.broker.enabled));
     let lines = lines.chain(stream.into_iter().filter(|_| settings.jetstream.url.is_some()));
@@ -48,10 +49,14 @@ async fn report(admin: &Admin) -> String {
         let _ = writeln!(report, "[{sign}] {name}: {what}");
     }
     let (lost, perhaps) = admin.losses.describe();
+    let (stream_lost, stream_perhaps) = admin.stream_losses.describe();
     for (name, what) in [
         ("lost to retention", lost),
         ("perhaps lost to retention", perhaps),
         ("the channel began anew", admin.losses.describe_reset()),
+        ("lost from the stream", stream_lost),
+        ("perhaps lost from the stream", stream_perhaps),
+        ("the stream began anew", admin.stream_losses.describe_reset()),
     ] {
         if let Some(what) = what {
             let _ = writeln!(report, "[-] {name}: {what}");

@@ -2,6 +2,7 @@
 //! than a second, whoever is away.
 
 mod gather;
+mod stream;
 
 use std::sync::Arc;
 

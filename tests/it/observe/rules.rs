@@ -9,9 +9,8 @@ use super::Question;
 use super::query::{Sample, api, query};
 
 /// Rules on figures that there are none of here, and why.
-const ELSEWHERE: [(&str, &str); 3] = [
+const ELSEWHERE: [(&str, &str); 2] = [
     ("WaybillVolumeFilling", "the kubelet alone measures volumes, and there is none here"),
-    ("WaybillStreamDisconnected", "no stream is read here"),
     ("WaybillCertificateExpiring", "the replicas have no certificates here"),
 ];
 

@@ -53,6 +53,7 @@ impl Statusz {
             session: self.session(&admin.session),
             stream: admin.settings.jetstream.url.as_ref().map(|_| self.session(&admin.stream)),
             lag: self.lag(),
+            stream_lag: admin.settings.jetstream.url.as_ref().map(|_| self.stream_lag()),
             batches: admin.batches.newest_first().iter().map(batch).collect(),
             cache: self.cache(),
             postgres,
@@ -228,6 +229,6 @@ fn share((count, of): Counted) -> Share {
     Share::new(count, of)
 }
 
-fn moment(at: SystemTime) -> String {
+pub(super) fn moment(at: SystemTime) -> String {
     format_rfc3339_seconds(at).to_string()
 }
