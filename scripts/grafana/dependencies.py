@@ -30,6 +30,40 @@ BROKER = [
     ),
 ]
 
+# Empty where no stream of JetStream is read.
+JETSTREAM = [
+    graph(
+        "Sessions with JetStream by state", "Replicas by the state of their session with JetStream. Only live ones take orders of the stream.",
+        "short", [(total(series("waybill_jetstream_session_state"), "state"), "{{state}}")], stacked=True, width=6,
+        runbook="WaybillStreamDisconnected",
+    ),
+    graph(
+        "Servers of the stream", "Servers that store the stream, those that have all of it, and those that are away.",
+        "short",
+        [
+            (f"max({series('waybill_jetstream_replicas')})", "all"),
+            (f"min({series('waybill_jetstream_current_replicas')})", "up to date"),
+            (f"max({series('waybill_jetstream_offline_replicas')})", "away"),
+        ],
+        width=6, runbook="WaybillStreamReplicasBehind",
+    ),
+    graph(
+        "Leader and watch", "1 while the stream has a leader, and while JetStream tells how it is.",
+        "short",
+        [
+            (f"max({series('waybill_jetstream_has_leader')})", "leader"),
+            (f"max({series('waybill_jetstream_watch_up')})", "watch"),
+        ],
+        width=6, max=1, runbook="WaybillStreamLeaderless",
+    ),
+    graph(
+        "Store of the stream", "Share that is used of the limit of server, account or stream which is fullest. Empty where none is known: see jetstream.monitor_url.",
+        "percentunit",
+        share(f"max({series('waybill_jetstream_store_bytes')})", f"max({series('waybill_jetstream_store_limit_bytes')})"),
+        width=6, max=1, thresholds=steps("green", (0.8, "red")), runbook="WaybillStreamStoreFilling",
+    ),
+]
+
 POSTGRES = [
     graph(
         "Connections to Postgres", "Connections of the pools by state, and how many there may be (database.max_connections).",
@@ -123,6 +157,7 @@ DASHBOARD = dashboard(
     "Broker, Postgres and its connections, the tokio runtimes, and the process.",
     [
         ("Broker", BROKER),
+        ("JetStream", JETSTREAM),
         ("Postgres and the connection pool", POSTGRES),
         ("tokio runtimes", RUNTIME_PANELS),
         ("Process", PROCESS),

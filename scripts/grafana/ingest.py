@@ -8,6 +8,8 @@ AGE = "waybill_ingest_end_to_end_seconds_bucket"
 BATCH = "waybill_ingest_batch_duration_seconds_bucket"
 UNDELIVERED = f"max({series('waybill_stan_subscription_undelivered_messages')})"
 PENDING = f"max({series('waybill_stan_subscription_pending_messages')})"
+STREAM_WAITING = f"max({series('waybill_jetstream_consumer_undelivered_messages')})"
+STREAM_PENDING = f"max({series('waybill_jetstream_consumer_pending_messages')})"
 NONE = steps("green", (1, "red"))
 MANY = steps("green", (1000, "orange"), (10_000, "red"))
 
@@ -70,6 +72,54 @@ CHANNEL = [
     graph(
         "Messages by what became of them", "Messages a second. kept means not acknowledged: they come again.",
         "ops", [(total(rate(MESSAGES), "result"), "{{result}}")], stacked=True, runbook="WaybillIngestStalled",
+    ),
+]
+
+# Empty where no stream of JetStream is read.
+STREAM = [
+    graph(
+        "Stream", "Growth of the stream and of the group's place in it, messages a second. JetStream is asked every 5 s.",
+        "ops",
+        [
+            (growth("waybill_jetstream_stream_last_sequence"), "published"),
+            (growth("waybill_jetstream_consumer_delivered_sequence"), "delivered to the group"),
+            (growth("waybill_jetstream_consumer_ack_floor_sequence"), "acknowledged"),
+        ],
+    ),
+    graph(
+        "Where the group stands in the stream", "Messages waiting in the stream, messages delivered but not acknowledged, and of those the ones delivered again.",
+        "short",
+        [
+            (STREAM_WAITING, "waiting"),
+            (STREAM_PENDING, "unacknowledged"),
+            (f"max({series('waybill_jetstream_consumer_redelivered_messages')})", "delivered again"),
+        ],
+        thresholds=steps("green", (10_000, "red")), runbook="WaybillStreamLagGrowing",
+    ),
+    graph(
+        "Sequences of the stream", "Numbers of its oldest and its newest message, of the newest delivered, and up to which all are acknowledged. Where the last stands still while the others rise, a message is stuck.",
+        "short",
+        [
+            (f"max({series('waybill_jetstream_stream_first_sequence')})", "oldest"),
+            (f"max({series('waybill_jetstream_stream_last_sequence')})", "newest"),
+            (f"max({series('waybill_jetstream_consumer_delivered_sequence')})", "delivered"),
+            (f"max({series('waybill_jetstream_consumer_ack_floor_sequence')})", "acknowledged up to"),
+        ],
+        runbook="WaybillStreamAcksStalled",
+    ),
+    graph(
+        "Taken by source", "Messages a second that writers took, by where they are from: a channel of NATS Streaming, or a stream of JetStream.",
+        "ops", [(total(rate("waybill_ingest_taken_messages_total"), "source"), "{{source}}")], stacked=True, width=12,
+    ),
+    stat(
+        "Deleted from the stream", "Messages that were deleted from the stream before the group got them. Must be 0: only their senders have them.",
+        "short", f"max({series('waybill_jetstream_lost_to_retention_messages')})", width=6,
+        thresholds=NONE, runbook="WaybillStreamMessagesLost",
+    ),
+    stat(
+        "Stream resets", "Times the stream was seen to have begun anew. Must be 0.",
+        "short", f"max(increase({series('waybill_jetstream_stream_resets_total')}[$__range]))", width=6,
+        thresholds=NONE, runbook="WaybillStreamReset",
     ),
 ]
 
@@ -142,6 +192,7 @@ DASHBOARD = dashboard(
     [
         ("At a glance", SUMMARY),
         ("Channel and group", CHANNEL),
+        ("Stream and group", STREAM),
         ("Queue and batches", QUEUE),
         ("Postgres", POSTGRES),
         ("Acknowledgements and age", ACKNOWLEDGED),
