@@ -75,8 +75,11 @@ impl StreamServers {
         let (told, account, server) =
             tokio::join!(self.of_stream(&stream), connection.account_info(), self.server_store());
         let (stream, group) = told?;
-        let limits =
-            [server, account.ok().and_then(of_account), stream.as_ref().and_then(of_limit)];
+        let limits = [
+            server,
+            account.ok().as_ref().and_then(of_account),
+            stream.as_ref().and_then(of_limit),
+        ];
         Ok(Told { stream, group, store: fullest(limits) })
     }
 
@@ -118,7 +121,7 @@ fn if_there<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
     }
 }
 
-fn of_account(account: AccountInfo) -> Option<StoreUse> {
+fn of_account(account: &AccountInfo) -> Option<StoreUse> {
     account.max_storage.map(|limit| StoreUse { bytes: account.storage, limit })
 }
 

@@ -79,7 +79,7 @@ impl LagWatch {
             let looked = timeout(INTERVAL, self.monitor.channel()).await;
             match looked.context("no answer in time").and_then(|looked| looked) {
                 Ok(channel) => self.answered(&channel),
-                Err(error) => self.silent(format!("{error:#}")),
+                Err(error) => self.silent(&format!("{error:#}")),
             }
             self.looked.send_replace(true);
         }
@@ -93,9 +93,9 @@ impl LagWatch {
         }
     }
 
-    fn silent(&self, error: String) {
+    fn silent(&self, error: &str) {
         self.metrics.lag.set(None);
-        if self.state.silent(error.clone()) {
+        if self.state.silent(error.to_owned()) {
             tracing::warn!(
                 error,
                 "The broker's monitor does not answer; until it does, lag and losses are not known"
