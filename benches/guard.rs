@@ -30,6 +30,7 @@ use waybill::http::server::{RequestBody, Respond as _};
 use waybill::http::site::{Pages, Site};
 use waybill::lookup::Lookup;
 use waybill::metrics::Metrics;
+use waybill::primary::PrimaryState;
 use waybill::store::{NewOrder, Store, copy_stream};
 use waybill::telemetry;
 
@@ -83,7 +84,14 @@ async fn hits(times: usize, tokens: Option<Tokens>) -> Result<()> {
     let store = Store::new("postgres://nobody@127.0.0.1:9/nothing", 1, Duration::from_secs(1))?;
     let metrics = Metrics::new();
     let site = Site {
-        lookup: Lookup::new(cache, store, metrics.clone(), 1, Duration::from_secs(1)),
+        lookup: Lookup::new(
+            cache,
+            store,
+            PrimaryState::default(),
+            metrics.clone(),
+            1,
+            Duration::from_secs(1),
+        ),
         metrics,
         cache_control: HeaderValue::from_static("private, no-cache"),
         base_path: Arc::from(""),

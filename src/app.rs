@@ -51,6 +51,9 @@ pub async fn serve(
     if let Some(writer) = audit_writer {
         lifecycle.audit.spawn("audit", writer.run(lifecycle.audit.token()));
     }
+    let (schema_is_usable, usable) = watch::channel(false);
+    let primary = parts.primary_watch();
+    serving.spawn("primary", when(usable, serving.token(), |stop| primary.run(stop)));
     spawn_followers(&lifecycle, &parts, &schema);
     if tls.any() {
         serving.spawn("certificates", tls.follow(parts.metrics.clone(), serving.token()));
@@ -74,6 +77,8 @@ pub async fn serve(
 
     let bring_up_schema = async {
         schema::until_usable(settings, &parts.store, &parts.health).await?;
+        schema_is_usable.send_replace(true);
+        parts.primary.looked().await;
         schema_is_there.send_replace(true);
         std::future::pending::<anyhow::Result<Infallible>>().await
     };
@@ -112,6 +117,9 @@ fn spawn_followers(lifecycle: &Lifecycle, parts: &Parts<'_>, schema: &watch::Rec
     let (serving, database) = (&lifecycle.serving, &parts.settings.database);
     let (cache_sync, retention) = (parts.cache_sync(), parts.retention());
     serving.spawn("cache", when(schema.clone(), serving.token(), |stop| cache_sync.run(stop)));
+    if let Some(repairer) = parts.repairer() {
+        serving.spawn("repair", when(schema.clone(), serving.token(), |stop| repairer.run(stop)));
+    }
     serving.spawn("rejects", when(schema.clone(), serving.token(), |stop| retention.run(stop)));
     if let Some(access) = parts.access.clone() {
         serving.spawn("access", access.follow(serving.token()));

@@ -5,6 +5,7 @@
 
 mod cold_start;
 mod erased;
+mod forget;
 mod freshness;
 mod prepared;
 mod sync;
@@ -126,6 +127,15 @@ impl Cache {
             self.0.bytes.fetch_add(growth, Ordering::Relaxed);
             self.0.entries.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+
+    /// Takes every order out; what is erased stays known.
+    #[must_use]
+    pub fn take_all(&self) -> Vec<Prepared> {
+        let (orders, growth) = self.0.table.take();
+        self.0.bytes.fetch_add(growth, Ordering::Relaxed);
+        self.0.entries.fetch_sub(orders.len(), Ordering::Relaxed);
+        orders
     }
 
     /// Notes that all that was erased before `moment` is taken out.

@@ -28,6 +28,7 @@ pub mod bridge;
 pub mod load;
 pub mod reconcile;
 pub mod rejects;
+pub mod repair;
 pub mod verify;
 
 // Who may ask.
@@ -40,6 +41,7 @@ pub mod config;
 pub mod credentials;
 pub mod health;
 pub mod metrics;
+pub mod primary;
 mod schema;
 pub mod shutdown;
 pub mod signals;

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::cache::{Cache, Prepared};
 use crate::metrics::Metrics;
+use crate::primary::PrimaryState;
 use crate::store::{Found, Store};
 use single_flight::SingleFlight;
 
@@ -53,6 +54,7 @@ pub struct Lookup {
 struct Postgres {
     store: Store,
     cache: Cache,
+    primary: PrimaryState,
     timeout: Duration,
 }
 
@@ -63,11 +65,12 @@ impl Lookup {
     pub fn new(
         cache: Cache,
         store: Store,
+        primary: PrimaryState,
         metrics: Metrics,
         concurrency: usize,
         timeout: Duration,
     ) -> Self {
-        let postgres = Arc::new(Postgres { store, cache: cache.clone(), timeout });
+        let postgres = Arc::new(Postgres { store, cache: cache.clone(), primary, timeout });
         Self { cache, metrics, postgres, queries: SingleFlight::new(concurrency, timeout) }
     }
 
@@ -115,6 +118,8 @@ impl Postgres {
                 self.cache.erase_one(uid.as_str());
                 Answer::Erased
             }
+            // It may be one that the primary before has taken along.
+            Ok(Ok(Found::Absent)) if self.primary.is_repairing() => Answer::CannotTell,
             Ok(Ok(Found::Absent)) => Answer::Absent,
             Ok(Ok(Found::UnknownOnStandby)) | Err(_) => Answer::CannotTell,
             Ok(Err(error)) => {

@@ -13,6 +13,7 @@ mod lag;
 mod load;
 mod measured;
 mod objectives;
+mod primary;
 mod process;
 mod queue;
 mod rejects;
@@ -45,6 +46,7 @@ use lag::LagMetrics;
 pub use load::LoadStages;
 use measured::MeasuredGauge;
 pub use objectives::Counted;
+use primary::PrimaryMetrics;
 use queue::QueueMetrics;
 use rejects::RejectsMetrics;
 use runtime::RuntimeMetrics;
@@ -74,6 +76,8 @@ pub struct Inner {
     pub http: HttpMetrics,
     /// Where the group stands in its channel.
     pub lag: LagMetrics,
+    /// Which server Postgres is, and repairs.
+    pub primary: PrimaryMetrics,
     /// What could not become an order.
     pub rejects: RejectsMetrics,
     /// How busy the threads are.
@@ -133,6 +137,7 @@ impl Metrics {
             lookup: LookupMetrics::new(&maker),
             http: HttpMetrics::new(&maker),
             lag: LagMetrics::new(&maker),
+            primary: PrimaryMetrics::new(&maker),
             rejects: RejectsMetrics::new(&maker),
             runtime: RuntimeMetrics::new(&maker),
             queue: QueueMetrics::new(&maker),

@@ -14,6 +14,7 @@ pub(crate) mod retry;
 
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Broker;
@@ -59,7 +60,7 @@ pub struct StreamOrigin {
 
 impl Origin {
     /// Whose orders and rejects it is compared with.
-    fn source(&self) -> Source {
+    pub(crate) fn source(&self) -> Source {
         match self {
             Self::Channel(channel) => Source::channel(&channel.broker.channel),
             Self::Stream(stream) => stream.source.clone(),
@@ -84,6 +85,8 @@ pub struct Reconcile {
     pub to: Option<u64>,
     /// Whether what is missing is put back.
     pub repair: bool,
+    /// Whether Postgres gets as much time for others after each batch as that took.
+    pub gentle: bool,
     /// How long the server or Postgres may be away before this gives up.
     pub patience: Duration,
 }
@@ -196,7 +199,7 @@ impl Reconcile {
                     tally.next = to + 1;
                 }
                 Step::Messages(messages) => {
-                    let count = messages.len() as u64;
+                    let (count, began) = (messages.len() as u64, Instant::now());
                     let batch = Batch::parse(messages, self.limits.max_message_bytes);
                     let (mut findings, erased) = judge.look_at(&batch, observer).await?;
                     if self.repair {
@@ -215,6 +218,9 @@ impl Reconcile {
                     }
                     tally.next += count;
                     settled.into_iter().for_each(Read::settle);
+                    if self.gentle {
+                        sleep(began.elapsed()).await;
+                    }
                 }
                 Step::Others { to } => tally.next = to + 1,
             }

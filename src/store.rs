@@ -14,9 +14,11 @@ mod lookup;
 mod migrate;
 mod newest;
 mod orders;
+mod primaries;
 mod reach;
 mod rejects;
 mod replication;
+mod servers;
 mod session;
 mod traced;
 mod warm_up;
@@ -37,8 +39,10 @@ pub use lookup::Found;
 pub use migrate::{MIGRATOR, Roles, migrate};
 pub use newest::StoredOrder;
 pub use orders::{NewOrder, Outcome};
+pub use primaries::{Primary, RepairClaim, RepairProgress, Standpoint};
 pub use reach::Unreachable;
 pub use rejects::{Direction, KeptReject, NewReject, RejectFilter, RejectSpan, RejectsMeasured};
+use servers::{Named, Servers};
 pub use session::SETTINGS;
 pub use warm_up::{Progress, WarmUp};
 use warnings::Warnings;
@@ -50,6 +54,7 @@ pub struct Store {
     acquired: OnAcquire,
     warnings: Warnings,
     copy_gate: CopyGate,
+    servers: Servers,
 }
 
 impl Store {
@@ -58,19 +63,30 @@ impl Store {
     ///
     /// Getting a connection, from the pool or a new one, takes `connect_timeout` at most.
     pub fn new(url: &str, max_connections: u32, connect_timeout: Duration) -> Result<Self, Error> {
+        let named = Named::parse(url)?;
+        let first = named.servers[0].clone();
+        let servers = Servers::new(named);
+        let (acquiring, connecting) = (servers.clone(), servers.clone());
         let pool = PgPoolOptions::new()
             .max_connections(max_connections)
             .acquire_timeout(connect_timeout)
             // One round trip more for each use, so that a restart of Postgres costs no caller
             // an error for each connection that died with it.
             .test_before_acquire(true)
-            .after_connect(|connection, _| Box::pin(session::prepare_for_pool(connection)))
-            .connect_lazy_with(connect_options(url)?);
+            .before_acquire(move |_, known| {
+                Box::pin(std::future::ready(Ok(acquiring.is_fresh(known.age))))
+            })
+            .after_connect(move |connection, _| {
+                let servers = connecting.clone();
+                Box::pin(async move { session::prepare_for_pool(connection, &servers).await })
+            })
+            .connect_lazy_with(first);
         Ok(Self {
             pool,
             acquired: OnAcquire::default(),
             warnings: Warnings::new(),
             copy_gate: CopyGate::default(),
+            servers,
         })
     }
 
@@ -83,7 +99,7 @@ impl Store {
     /// Opens connections from now on by another URL: the password was changed. Those that are
     /// open stay.
     pub fn change_url(&self, url: &str) -> Result<(), Error> {
-        self.pool.set_connect_options(connect_options(url)?);
+        self.pool.set_connect_options(self.servers.rename(Named::parse(url)?));
         Ok(())
     }
 
@@ -107,6 +123,7 @@ impl Store {
 
     /// Says whether this login can do what the service does: read, and if `writes`, write.
     pub async fn check_access(&self, writes: bool) -> Result<(), Error> {
+        self.look_for_server().await;
         let connect_timeout = self.pool.options().get_acquire_timeout();
         session::refuse_shared(&self.pool.connect_options(), connect_timeout).await?;
         self.run("SELECT", async |connection| {
@@ -133,7 +150,8 @@ pub struct Connections {
     pub max: u32,
 }
 
-fn connect_options(url: &str) -> Result<PgConnectOptions, Error> {
+/// What the driver needs for the URL of one server.
+fn one_server(url: &str) -> Result<PgConnectOptions, Error> {
     let options: PgConnectOptions = url.parse().map_err(Error::InvalidUrl)?;
     // A PgBouncer knows nothing of extra_float_digits and refuses it; there are no floats here.
     let options = options.extra_float_digits(None);

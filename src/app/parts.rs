@@ -21,7 +21,9 @@ use crate::ingest::{
 };
 use crate::lookup::Lookup;
 use crate::metrics::{Metrics, StreamLag};
+use crate::primary::{PrimaryState, PrimaryWatch};
 use crate::rejects::{RejectRetention, RejectUsage};
+use crate::repair::Repairer;
 use crate::session::Subscription;
 use crate::source::Source;
 use crate::store::Store;
@@ -37,6 +39,7 @@ pub(super) struct Parts<'a> {
     /// The URL that `store` began with.
     pub(super) url: Secret,
     cache: Cache,
+    pub(super) primary: PrimaryState,
     session: Watch,
     stream: Watch,
     losses: LossTracker,
@@ -79,6 +82,7 @@ impl<'a> Parts<'a> {
                 settings.cache.max_bytes.bytes() as u64,
                 settings.erasure.max_staleness,
             ),
+            primary: PrimaryState::default(),
             session: Watch::default(),
             stream: Watch::default(),
             losses: LossTracker::default(),
@@ -108,6 +112,7 @@ impl<'a> Parts<'a> {
         let lookup = Lookup::new(
             self.cache.clone(),
             self.store.clone(),
+            self.primary.clone(),
             self.metrics.clone(),
             self.settings.cache.miss_concurrency,
             self.settings.cache.miss_timeout,
@@ -129,6 +134,7 @@ impl<'a> Parts<'a> {
             metrics: self.metrics.clone(),
             store: self.store.clone(),
             cache: self.cache.clone(),
+            primary: self.primary.clone(),
             session: self.session.clone(),
             stream: self.stream.clone(),
             rejects: self.rejects.clone(),
@@ -158,11 +164,36 @@ impl<'a> Parts<'a> {
         CacheSync {
             cache: self.cache.clone(),
             store: self.store.clone(),
+            primary: self.primary.clone(),
             health: self.health.clone(),
             metrics: self.metrics.clone(),
             warm_up: self.settings.cache.warm_up,
             follow_interval: self.settings.cache.follow_interval,
         }
+    }
+
+    pub(super) fn primary_watch(&self) -> PrimaryWatch {
+        PrimaryWatch {
+            store: self.store.clone(),
+            state: self.primary.clone(),
+            metrics: self.metrics.clone(),
+            replica: self.settings.broker.client_id.clone(),
+            auto_repair: self.repairs(),
+        }
+    }
+
+    /// None where this replica repairs nothing.
+    pub(super) fn repairer(&self) -> Option<Repairer> {
+        self.repairs().then(|| Repairer {
+            settings: self.settings.clone(),
+            store: self.store.clone(),
+            state: self.primary.clone(),
+            metrics: self.metrics.clone(),
+        })
+    }
+
+    fn repairs(&self) -> bool {
+        self.settings.database.auto_repair && self.settings.ingest.enabled
     }
 
     pub(super) fn cold_start(&self) -> ColdStart {

@@ -6,6 +6,7 @@
 //! optimisation: correctness rests on reading through at a miss. Not so for erasures: a replica
 //! shows what it has in memory until it has learnt that it is erased.
 
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::digest::Sha256Digest;
 use crate::health::{Health, Phase};
 use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
+use crate::primary::{Known, PrimaryState};
 use crate::retry::{self, until_done};
 use crate::store::{Cursor, Error, Progress, Store, WarmUp};
 
@@ -41,6 +43,8 @@ pub struct CacheSync {
     pub cache: Cache,
     /// The Postgres that orders are read from.
     pub store: Store,
+    /// Tells when Postgres is another primary.
+    pub primary: PrimaryState,
     /// Told how far the warm-up is.
     pub health: Health,
     /// Counts orders read and measures the warm-up.
@@ -52,43 +56,64 @@ pub struct CacheSync {
 }
 
 impl CacheSync {
-    /// Fills the cache, tells that the replica is ready, then follows until `stop`.
+    /// Fills the cache, tells that the replica is ready, then follows until `stop`. Where Postgres
+    /// is another primary than before, it forgets all and begins anew.
     pub async fn run(self, stop: CancellationToken) {
-        stop.run_until_cancelled(self.warm_up_and_follow()).await;
+        stop.run_until_cancelled(self.fill_and_follow()).await;
     }
 
-    async fn warm_up_and_follow(&self) {
+    async fn fill_and_follow(&self) {
+        let mut known = self.primary.watch();
+        let mut changes = known.borrow().changes;
+        let mut lacking: Vec<String> = Vec::new();
+        let mut cursor = self.fill(|progress| self.health.enter(Phase::Warming(progress))).await;
+        self.health.enter(Phase::Ready);
+        loop {
+            let is_news =
+                |known: &Known| known.changes != changes || !lacking.is_empty() && !known.repairing;
+            let news = tokio::select! {
+                ended = self.follow(&mut cursor) => match ended {},
+                // An error means that nobody looks any more.
+                Ok(news) = known.wait_for(is_news) => news.clone(),
+            };
+            if news.changes == changes {
+                self.tell_lost(std::mem::take(&mut lacking)).await;
+                continue;
+            }
+            changes = news.changes;
+            lacking.extend(self.forget().await);
+            // It stays ready, and answers from Postgres what is not in memory yet.
+            cursor = self.fill(|_| {}).await;
+        }
+    }
+
+    /// Reads the orders there are, and all erasures; the place to follow from is from before that.
+    async fn fill(&self, tell: impl Fn(Arc<Progress>)) -> Cursor {
         let (delays, limit) = (retry::every(RETRY), LogLimit::default());
         let report = |error: &Error| {
             if let Some(held_back) = limit.due() {
                 tracing::warn!(%error, held_back, "The cache cannot be filled yet");
             }
         };
-        let cursor = until_done(delays, || self.read_all(), report).await;
+        if self.warm_up {
+            return until_done(delays, || self.read_all(&tell), report).await;
+        }
         self.health.enter(Phase::Ready);
-        let cursor = if let Some(cursor) = cursor {
-            cursor
-        } else {
-            let limit = LogLimit::default();
-            let report = |error: &Error| {
-                if let Some(held_back) = limit.due() {
-                    tracing::warn!(%error, held_back, "The table cannot be followed yet");
-                }
-            };
-            until_done(delays, || self.learn_erasures(), report).await
+        let limit = LogLimit::default();
+        let report = |error: &Error| {
+            if let Some(held_back) = limit.due() {
+                tracing::warn!(%error, held_back, "The table cannot be followed yet");
+            }
         };
-        self.follow(cursor).await;
+        until_done(delays, || self.learn_erasures(), report).await
     }
 
     /// Reads the orders there are; the place to follow from is from before the first of them.
-    async fn read_all(&self) -> Result<Option<Cursor>, Error> {
-        if !self.warm_up {
-            return Ok(None);
-        }
+    async fn read_all(&self, tell: &impl Fn(Arc<Progress>)) -> Result<Cursor, Error> {
         let began = Instant::now();
         let cursor = self.learn_erasures().await?;
         let progress = Arc::new(Progress::default());
-        self.health.enter(Phase::Warming(Arc::clone(&progress)));
+        tell(Arc::clone(&progress));
         let cache = self.cache.clone();
         let keep = move |uid: &str, document: &[u8]| {
             let kept = |order| cache.insert_if_room(order);
@@ -110,7 +135,7 @@ impl CacheSync {
                 "The cache is full with the newest orders; older ones are read when asked for"
             ),
         }
-        Ok(Some(cursor))
+        Ok(cursor)
     }
 
     /// Learns of all erasures there are; the place to follow from is from before that.
@@ -139,15 +164,15 @@ impl CacheSync {
         }
     }
 
-    async fn follow(&self, mut cursor: Cursor) {
+    async fn follow(&self, cursor: &mut Cursor) -> Infallible {
         let is_off = self.follow_interval.is_zero();
         let mut rounds = interval(if is_off { ERASURES_INTERVAL } else { self.follow_interval });
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let limit = LogLimit::default();
         loop {
             rounds.tick().await;
-            match self.follow_once(&cursor).await {
-                Ok(next) => cursor = next,
+            match self.follow_once(cursor).await {
+                Ok(next) => *cursor = next,
                 Err(error) => {
                     if let Some(held_back) = limit.due() {
                         tracing::warn!(%error, held_back, "The table cannot be followed for now");

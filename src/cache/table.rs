@@ -102,6 +102,18 @@ impl Table {
         (removed, growth)
     }
 
+    /// Lets all orders go, part by part.
+    pub(super) fn take(&self) -> (Vec<Prepared>, Growth) {
+        let (mut taken, mut growth) = (Vec::new(), 0);
+        for part in 0..PARTS {
+            let orders = std::mem::take(&mut self.write(part).orders);
+            let size = i64::try_from(orders.allocation_size()).expect("memory is below 8 EiB");
+            growth -= size + orders.iter().map(Prepared::size).sum::<i64>();
+            taken.extend(orders);
+        }
+        (taken, growth)
+    }
+
     /// Lets the order under this id go; none if there is none.
     pub(super) fn remove_one(&self, uid: &[u8]) -> Option<Growth> {
         let hash = self.hasher.hash_one(uid);

@@ -103,6 +103,7 @@ pub(super) async fn run(
         from: args.from,
         to: args.to,
         repair: args.repair,
+        gentle: false,
         patience: args.patience,
     };
     let log = if args.repair {

@@ -24,6 +24,8 @@ pub struct Database {
     erase_url: Option<DatabaseUrl>,
     /// Whether `serve` migrates before it starts.
     pub migrate: bool,
+    /// Whether what a new primary may lack is put back from the channel and the stream.
+    pub auto_repair: bool,
     /// The role the service logs in as, when it is not the owner of the tables.
     pub runtime_role: Option<String>,
     /// The role that erases orders, when it is not the owner of the tables.
@@ -46,6 +48,7 @@ impl Database {
             migrate_url: section.secret_url("migrate_url", DATABASE_URL, parse),
             erase_url: section.secret_url("erase_url", DATABASE_URL, parse),
             migrate: section.flag("migrate"),
+            auto_repair: section.flag("auto_repair"),
             runtime_role: section.optional_text("runtime_role", ROLE, names::is_role),
             erase_role: section.optional_text("erase_role", ROLE, names::is_role),
             max_connections: section.number("max_connections", 1..=1000),

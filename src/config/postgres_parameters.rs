@@ -25,6 +25,9 @@ enum Outcome {
 
 use Outcome::{Ignored, IgnoredIf, Refused, Used, UsedIf};
 
+/// Which server a session may be with; not for the driver, which knows one.
+pub(super) const TARGET_SESSION_ATTRS: &str = "target_session_attrs";
+
 const NO: &[&str] = &["0"];
 const SSL_MODES: &[&str] = &["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 
@@ -82,9 +85,9 @@ const PARAMETERS: &[(&str, Outcome)] = &[
     ("scram_server_key", Refused),
     ("service", Refused),
     ("servicefile", Refused),
-    // Orders wait while it is a standby, and none is taken for absent, so these two hold anyway.
-    ("target_session_attrs", IgnoredIf(&["any", "read-write", "primary"])),
-    ("load_balance_hosts", Ignored),
+    // The service writes.
+    (TARGET_SESSION_ATTRS, UsedIf(&["any", "read-write", "primary"])),
+    ("load_balance_hosts", IgnoredIf(&["disable"])),
     ("oauth_issuer", Refused),
     ("oauth_client_id", Refused),
     ("oauth_client_secret", Refused),

@@ -6,17 +6,17 @@ use std::str::FromStr;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sqlx::postgres::PgConnectOptions;
 
-use super::{Secret, postgres_parameters, url};
+use super::{Secret, postgres_parameters, postgres_servers, url};
 
 /// What must be written as the address of the database.
-pub(super) const DATABASE_URL: &str = "a URL of one host such as \
-     `postgres://user:password@host:5432/database`, special characters of the password \
+pub(super) const DATABASE_URL: &str = "a URL such as \
+     `postgres://user:password@host:5432/database`, of several hosts divided by commas, special characters of the password \
      percent-encoded";
 
 /// A URL of Postgres that was checked.
 #[derive(Debug, Clone)]
 pub(super) struct DatabaseUrl {
-    /// With the parameters that the driver knows, and no others.
+    /// With the parameters that are used, and no others; see [`postgres_servers`].
     pub(super) for_driver: Secret,
     /// The names of those left out.
     pub(super) ignored: Vec<&'static str>,
@@ -28,7 +28,6 @@ pub(super) fn parse(text: &str) -> Result<DatabaseUrl, String> {
     if !["postgres", "postgresql"].contains(&parts.scheme) {
         return Err("it does not begin with `postgres://`".to_owned());
     }
-    url::check(text)?;
     for part in parts.login.iter().chain([&parts.path, &parts.place]) {
         url::decoded(part)?;
     }
@@ -40,12 +39,11 @@ pub(super) fn parse(text: &str) -> Result<DatabaseUrl, String> {
         // Writing to a string cannot fail.
         let _ = write!(clean, "{mark}{name}={value}");
     }
-    // What the driver says of it may repeat a value.
-    let options = PgConnectOptions::from_str(&clean)
-        .map_err(|_| "one of its parameters has a value that it cannot have".to_owned())?;
-    // It would ask for the address of `one,other`, for ever.
-    if options.get_host().contains(',') {
-        return Err("it names several hosts".to_owned());
+    for server in postgres_servers::server_urls(&clean)?.urls {
+        url::check(&server)?;
+        // What the driver says of it may repeat a value.
+        PgConnectOptions::from_str(&server)
+            .map_err(|_| "one of its parameters has a value that it cannot have".to_owned())?;
     }
     Ok(DatabaseUrl { for_driver: Secret::new(clean), ignored: parameters.ignored })
 }
@@ -92,8 +90,8 @@ mod tests {
             ("postgres://me:%ffhunter2@h/db", "UTF-8"),
             ("postgres://me:hunter2@h/d b", "blank"),
             ("postgres://me:hunter2@h/db\npostgres://me@h/db", "line end"),
-            ("postgres://one,other/hunter2", "several hosts"),
-            ("postgres:///hunter2?host=one,other", "several hosts"),
+            ("postgres://one,other/hunter2?port=1,2,3", "one for each host"),
+            ("postgres://one:hunter2,other/db", "port"),
             ("postgres://h/db?port=hunter2", "cannot have"),
         ] {
             let told = parse(text).expect_err(text);

@@ -90,7 +90,7 @@ fn the_client_id_is_the_host_name_made_legal() {
 const MANUAL: &str = "
 broker: enabled=true url=nats://127.0.0.1:4222 cluster_id=waybill channel=orders queue_group=waybill durable_name=waybill client_id max_in_flight=4096 ack_wait=30s ping_interval=5s ping_max_out=6 monitor_url credentials_file tls_ca_file tls_cert_file tls_key_file
 jetstream: url stream=ORDERS subject=orders consumer=waybill create=true replicas=1 max_ack_pending=32768 ack_wait=30s monitor_url credentials_file tls_ca_file tls_cert_file tls_key_file
-database: url=postgres://waybill@127.0.0.1:5432/waybill url_file migrate_url erase_url migrate=true runtime_role erase_role max_connections=8 connect_timeout=5s
+database: url=postgres://waybill@127.0.0.1:5432/waybill url_file migrate_url erase_url migrate=true auto_repair=true runtime_role erase_role max_connections=8 connect_timeout=5s
 ingest: enabled=true writers=2 batch_max_rows=500 batch_max_bytes=4MiB max_message_bytes=256KiB queue_max_bytes=256MiB
 rejects: keep_for=0s alarm_bytes=1GiB
 cache: max_bytes=512MiB warm_up=true cold_start_after=5m follow_interval=1s miss_concurrency=8 miss_timeout=2s

@@ -38,6 +38,7 @@ use crate::config::Settings;
 use crate::health::Health;
 use crate::ingest;
 use crate::metrics::{Metrics, StreamLag};
+use crate::primary::PrimaryState;
 use crate::rejects::RejectUsage;
 use crate::store::Store;
 use crate::telemetry::LogFilter;
@@ -53,6 +54,8 @@ pub struct Admin {
     pub store: Store,
     /// Measured when `/metrics` is read.
     pub cache: Cache,
+    /// Which primary Postgres is, and whether what it may lack is being put back.
+    pub primary: PrimaryState,
     /// The session with the broker; empty on a read-only replica and before it begins.
     pub session: ingest::Watch,
     /// The session with the servers of the stream.

@@ -108,6 +108,17 @@ pub struct Postgres {
     pub detail: Option<String>,
     /// The connections to it.
     pub pool: Pool,
+    /// Which primary it is, such as `timeline 2 of system 7…`; `null` until one was asked.
+    #[serde(default)]
+    pub primary: Option<String>,
+    /// Whether what the primary may lack is being put back; until then nobody is told that an
+    /// order does not exist.
+    #[serde(default)]
+    pub repair_pending: bool,
+    /// Ids of orders that this replica has served, and that were lost with a primary before: the
+    /// first thousand.
+    #[serde(default)]
+    pub lost_orders: Vec<String>,
 }
 
 /// The connections to Postgres.

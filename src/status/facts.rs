@@ -117,6 +117,13 @@ impl Status {
         };
         vec![
             judged("Answers", text(&answers), postgres.answers == Some(false)),
+            fact("Primary", or_unknown(postgres.primary.as_deref(), text)),
+            judged("Repaired", yes_or_no(!postgres.repair_pending), postgres.repair_pending),
+            judged(
+                "Lost orders",
+                grouped(postgres.lost_orders.len() as u64),
+                !postgres.lost_orders.is_empty(),
+            ),
             fact(
                 "Connections",
                 format!(

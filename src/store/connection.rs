@@ -18,6 +18,7 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(40);
 ///
 /// After an error or a cancelled query nobody knows what state it is in, and the pool would
 /// wait for its response without end before lending it again.
+#[derive(Debug)]
 pub(super) struct Lease {
     connection: PoolConnection<Postgres>,
     is_sound: bool,
@@ -86,11 +87,15 @@ impl Store {
         let (connection, refused) = session::refusing(self.pool.acquire()).await;
         self.acquired.tell(began.elapsed());
         let lease = connection.map(|connection| Lease { connection, is_sound: false });
-        match refused {
+        let lease = match refused {
             // The lease, if there is one, closes the connection.
             Some(error) => Err(error),
-            None => Ok(lease?),
+            None => lease.map_err(Error::from),
+        };
+        if lease.is_err() {
+            self.look_for_server().await;
         }
+        lease
     }
 }
 

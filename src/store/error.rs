@@ -77,6 +77,17 @@ pub enum Error {
         /// What Postgres said of the last one.
         detail: String,
     },
+    /// Keep the work and try again: the URL asks for a primary.
+    #[error("postgres is a standby where a primary is asked for")]
+    Standby,
+    /// Keep the work and try again: what is written there would be lost.
+    #[error("postgres is {old}, which was the primary before {now} and must be none any more")]
+    OldPrimary {
+        /// The one that answers.
+        old: String,
+        /// The one that is known.
+        now: String,
+    },
     /// Keep the work and try again: somebody cancelled a wait for the synchronous standby, so
     /// that what is committed here may not be there.
     #[error("a commit was cut short before a synchronous standby confirmed it")]
@@ -141,7 +152,11 @@ impl Error {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::Retry(_) | Self::CutShort | Self::Locked(_) => Class::Transient,
+            Self::Retry(_)
+            | Self::Standby
+            | Self::OldPrimary { .. }
+            | Self::CutShort
+            | Self::Locked(_) => Class::Transient,
             Self::Refuse(_) => Class::Content,
             Self::RetrySlowly(_)
             | Self::Halt { .. }

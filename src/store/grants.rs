@@ -7,13 +7,18 @@ use super::Error;
 
 /// Privilege and relation of each grant. The service may add orders but never change or remove
 /// one; what it does not use itself is for people who query with its role.
-const GRANTS: [(&str, &str, Use); 12] = [
+const GRANTS: [(&str, &str, Use); 17] = [
     ("select", "orders", Use::Read),
     ("insert", "orders", Use::Write),
     ("select", "rejected_messages", Use::Read),
     ("insert", "rejected_messages", Use::Write),
     ("delete", "rejected_messages", Use::Write),
     ("select", "erasures", Use::Read),
+    ("select", "primaries", Use::Read),
+    ("insert", "primaries", Use::Write),
+    ("select", "repairs", Use::Read),
+    ("insert", "repairs", Use::Write),
+    ("update", "repairs", Use::Write),
     ("insert", "audit_records", Use::Audit),
     ("select", "order_details", Use::ByPeople),
     ("select", "order_deliveries", Use::ByPeople),

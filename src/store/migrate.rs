@@ -15,7 +15,8 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use tokio::time::timeout;
 
 use super::grants::Rights;
-use super::{Error, connect_options, session};
+use super::servers::Named;
+use super::{Error, session};
 pub(super) use encoding::refuse_other_encodings;
 
 /// The migrations in `migrations/`. Those of a newer version are ignored: during a rollout, and
@@ -56,7 +57,9 @@ pub async fn migrate(
     connect_timeout: Duration,
     lock_timeout: Duration,
 ) -> Result<(), Error> {
-    let options = connect_options(url)?;
+    let named = Named::parse(url)?;
+    let server = if named.servers.len() > 1 { named.choose().await } else { None };
+    let options = named.servers[server.unwrap_or(0)].clone();
     // The lock belongs to the session: in one that is shared it would never be released.
     session::refuse_shared(&options, connect_timeout).await?;
     let mut connection = connect(&options, connect_timeout).await?;

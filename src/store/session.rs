@@ -10,6 +10,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, Row};
 
 use super::Error;
 use super::connection::with_timeout;
+use super::servers::Servers;
 
 /// What is fixed in each session: name, value and why. One that this Postgres does not know yet
 /// is left out. Besides these the search path is fixed to the schema of the migrations, and
@@ -63,8 +64,15 @@ pub(super) async fn refusing<T>(
 
 /// Prepares a connection that the pool has made. A refusal goes to [`refusing`], which
 /// closes the connection instead of using it.
-pub(super) async fn prepare_for_pool(connection: &mut PgConnection) -> sqlx::Result<()> {
-    let Err(error) = prepare(connection).await else { return Ok(()) };
+pub(super) async fn prepare_for_pool(
+    connection: &mut PgConnection,
+    servers: &Servers,
+) -> sqlx::Result<()> {
+    let prepared = async {
+        servers.check(connection).await?;
+        prepare(connection).await
+    };
+    let Err(error) = prepared.await else { return Ok(()) };
     let mut error = Some(error);
     let told = REFUSED.try_with(|refused| refused.replace(error.take()));
     match (told, error) {

@@ -18,6 +18,7 @@ mod database_tls;
 mod docs;
 mod end_to_end;
 mod erasure;
+mod failover;
 mod faults;
 mod gaps;
 mod healthcheck;

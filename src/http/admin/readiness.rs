@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::{Admin, text};
 use crate::ingest::Watch;
+use crate::primary::Known;
 use crate::session::{Monitor, SessionState};
 
 /// How long a look at Postgres may take.
@@ -38,7 +39,9 @@ async fn report(admin: &Admin) -> String {
         [("broker", session(&admin.session)), ("broker's monitor", admin.monitor.describe())];
     let stream =
         [("stream", session(&admin.stream)), ("stream's state", admin.stream_monitor.describe())];
-    let lines = [("cache", cache(admin)), ("postgres", postgres(admin).await)].into_iter();
+    let lines =
+        [("cache", cache(admin)), ("postgres", postgres(admin).await), ("primary", primary(admin))]
+            .into_iter();
     let lines = lines.chain(broker.into_iter().filter(|_| settings.broker.enabled));
     let lines = lines.chain(stream.into_iter().filter(|_| settings.jetstream.url.is_some()));
     for (name, told) in lines.chain([("rejects", admin.rejects.describe())]) {
@@ -76,6 +79,12 @@ async fn postgres(admin: &Admin) -> Told {
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!("no answer within {PROBE_TIMEOUT:?}")),
     }
+}
+
+fn primary(admin: &Admin) -> Told {
+    let Known { primary, repairing, .. } = admin.primary.get();
+    let told = primary.map_or_else(|| "not known".to_owned(), |primary| primary.to_string());
+    if repairing { Err(format!("{told}; what it may lack is being put back")) } else { Ok(told) }
 }
 
 fn session(watch: &Watch) -> Told {

@@ -71,7 +71,7 @@ async fn of_several_who_wait_each_names_the_holder_and_not_the_others() {
 #[tokio::test]
 async fn who_locks_a_table_of_the_schema_is_named() {
     let without_views = "drop view order_details, order_deliveries, order_payments, order_items;
-        drop function rfc3339_to_timestamptz; alter table orders drop column source; drop table erasures, audit_records; drop function remove_erased_orders,
+        drop function rfc3339_to_timestamptz; alter table orders drop column source; drop table erasures, audit_records, primaries, repairs; drop function remove_erased_orders,
         lock_for_erasure, erase_orders; delete from _sqlx_migrations where version > 1";
     for table in ["_sqlx_migrations", "orders"] {
         let database = migrated().await;

@@ -170,14 +170,27 @@ impl Statusz {
         };
         if turn.is_none() {
             let detail = Some("not asked: others who want the status ask right now".to_owned());
-            return Postgres { answers: None, detail, pool };
+            return Postgres { answers: None, detail, ..self.primary(pool) };
         }
         let detail = match timeout(PING_WITHIN, store.ping()).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),
             Err(_) => Some(format!("no answer within {PING_WITHIN:?}")),
         };
-        Postgres { answers: Some(detail.is_none()), detail, pool }
+        Postgres { answers: Some(detail.is_none()), detail, ..self.primary(pool) }
+    }
+
+    /// What is known without asking.
+    fn primary(&self, pool: Pool) -> Postgres {
+        let known = self.admin.primary.get();
+        Postgres {
+            answers: None,
+            detail: None,
+            pool,
+            primary: known.primary.map(|primary| primary.to_string()),
+            repair_pending: known.repairing,
+            lost_orders: self.admin.primary.lost(),
+        }
     }
 
     async fn newest_rejects(&self, by: Instant) -> Option<Vec<Reject>> {

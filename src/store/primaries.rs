@@ -1,0 +1,166 @@
+//! Which server is the primary, which ones have been, and the repairs that a change of them calls
+//! for.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use sqlx::postgres::PgConnection;
+use sqlx::types::Json;
+
+use super::connection::{Lease, with_timeout};
+use super::{Error, Store};
+
+/// Names the lock of the one that repairs, among the advisory locks of the database.
+const REPAIR_LOCK: i64 = 0x7761_7962_696c_6c01;
+
+/// A primary: a cluster, and the timeline of its write-ahead log. A fail-over begins a new one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Primary {
+    /// The cluster's identifier, as `pg_control_system()` tells it.
+    pub system: String,
+    /// From 1.
+    pub timeline: i64,
+}
+
+impl Primary {
+    /// Whether it came after the other in the same cluster, so that the other is none any more.
+    #[must_use]
+    pub fn is_later_than(&self, other: &Self) -> bool {
+        self.system == other.system && self.timeline > other.timeline
+    }
+}
+
+/// What the server at the other end says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standpoint {
+    /// None if it is a standby.
+    pub primary: Option<Primary>,
+    /// Whether a repair was asked for and is not finished.
+    pub repairs_pending: bool,
+}
+
+/// How far a repair is: by source, the first sequence that is not compared yet.
+pub type RepairProgress = BTreeMap<String, u64>;
+
+/// A repair that is to be done, and that nobody else does while this is kept.
+#[derive(Debug)]
+pub struct RepairClaim {
+    /// The newest request that it is for; the older ones are done with it.
+    pub id: i64,
+    /// How far an earlier run for the same requests has come.
+    pub progress: RepairProgress,
+    lock: Lease,
+}
+
+impl fmt::Display for Primary {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "timeline {} of system {}", self.timeline, self.system)
+    }
+}
+
+/// Which primary the server is; none if it is a standby.
+pub(super) async fn of(connection: &mut PgConnection) -> sqlx::Result<Option<Primary>> {
+    // On a standby the function for the log's file name is an error.
+    let query = sqlx::query!(
+        "select (select system_identifier::text from pg_control_system()) as \"system!\", \
+         case when not pg_is_in_recovery() \
+             then left(pg_walfile_name(pg_current_wal_lsn()), 8) end as timeline",
+    );
+    let row = with_timeout(query.fetch_one(connection)).await?;
+    let timeline = row.timeline.and_then(|hex| i64::from_str_radix(&hex, 16).ok());
+    Ok(timeline.map(|timeline| Primary { system: row.system, timeline }))
+}
+
+impl Store {
+    /// Asks the server which primary it is.
+    pub async fn standpoint(&self) -> Result<Standpoint, Error> {
+        let pending = sqlx::query_scalar!(
+            "select exists (select from repairs where finished_at is null) as \"pending!\"",
+        );
+        self.run("SELECT repairs", async |connection| {
+            let primary = of(connection).await?;
+            let repairs_pending = pending.fetch_one(connection).await?;
+            Ok::<_, Error>(Standpoint { primary, repairs_pending })
+        })
+        .await
+    }
+
+    /// Notes the primary. Asks for a repair where it is not the first of these tables and nobody
+    /// has noted it before; answers whether that was so.
+    pub async fn note_primary(&self, primary: &Primary, replica: &str) -> Result<bool, Error> {
+        let query = sqlx::query_scalar!(
+            "with known as (select exists (select from primaries) as others), \
+             fresh as (insert into primaries (system_identifier, timeline) values ($1, $2) \
+                 on conflict do nothing returning timeline) \
+             insert into repairs (requested_by) \
+             select $3 from fresh, known where known.others returning id",
+            primary.system,
+            primary.timeline,
+            replica,
+        );
+        let asked =
+            self.run("INSERT primaries", async |connection| query.fetch_optional(connection).await);
+        Ok(asked.await?.is_some())
+    }
+
+    /// Notes the primary and asks for a repair: this replica had another one before, where it has
+    /// acknowledged messages.
+    pub async fn ask_for_repair(&self, primary: &Primary, replica: &str) -> Result<(), Error> {
+        let query = sqlx::query!(
+            "with fresh as (insert into primaries (system_identifier, timeline) values ($1, $2) \
+                 on conflict do nothing) \
+             insert into repairs (requested_by) values ($3)",
+            primary.system,
+            primary.timeline,
+            replica,
+        );
+        self.run("INSERT repairs", async |connection| query.execute(connection).await).await?;
+        Ok(())
+    }
+
+    /// Takes the repair that is to be done, if there is one that nobody does.
+    pub async fn claim_repair(&self) -> Result<Option<RepairClaim>, Error> {
+        let mut lock = self.lease().await?;
+        let locked =
+            sqlx::query_scalar!("select pg_try_advisory_lock($1) as \"locked!\"", REPAIR_LOCK);
+        if !with_timeout(locked.fetch_one(&mut *lock)).await? {
+            return Ok(None);
+        }
+        let newest = sqlx::query!(
+            "select id, progress as \"progress: Json<RepairProgress>\" from repairs \
+             where finished_at is null order by id desc limit 1",
+        );
+        let newest = with_timeout(newest.fetch_optional(&mut *lock)).await?;
+        Ok(newest.map(|row| RepairClaim { id: row.id, progress: row.progress.0, lock }))
+    }
+}
+
+impl Store {
+    /// Which of these orders are stored, in no particular order.
+    pub async fn stored_among(&self, uids: &[String]) -> Result<Vec<String>, Error> {
+        let query =
+            sqlx::query_scalar!("select order_uid from orders where order_uid = any($1)", uids);
+        self.run("SELECT orders", async |connection| query.fetch_all(connection).await).await
+    }
+}
+
+impl RepairClaim {
+    /// Notes how far it is. An error means that the claim may be lost with its connection.
+    pub async fn note_progress(&mut self) -> Result<(), Error> {
+        let progress = Json(&self.progress);
+        let query =
+            sqlx::query!("update repairs set progress = $2 where id = $1", self.id, progress as _,);
+        with_timeout(query.execute(&mut *self.lock)).await?;
+        Ok(())
+    }
+
+    /// Notes that it is done, and all those asked for before it.
+    pub async fn finish(mut self) -> Result<(), Error> {
+        let query = sqlx::query!(
+            "update repairs set finished_at = now() where id <= $1 and finished_at is null",
+            self.id,
+        );
+        with_timeout(query.execute(&mut *self.lock)).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,295 @@
+//! Another primary of Postgres: noticed, and what it lacks put back, without a person and without
+//! a restart.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use serde_json::Value;
+use testbed::{Postgres, Proxy, eventually};
+use tokio::time::Instant;
+
+use crate::service::{PATIENCE, Replica, World, order};
+
+/// A primary, a standby that lags behind, and the service that is led to one of them by an
+/// address that stays the same.
+struct Pair {
+    world: World,
+    primary: Postgres,
+    standby: Postgres,
+    address: Proxy,
+}
+
+impl Pair {
+    async fn new() -> Self {
+        let primary = Postgres::start().await.expect("a primary");
+        let standby = primary.standby().await.expect("a standby");
+        let world = World::on(&primary).await;
+        let server = (Ipv4Addr::LOCALHOST, primary.port()).into();
+        let address = Proxy::start(server).await.expect("a proxy");
+        Self { world, primary, standby, address }
+    }
+
+    /// A ready replica behind the address.
+    async fn serve(&self, name: &str, more: &[(&str, &str)]) -> Replica {
+        let through = |url: &str| {
+            let port = |port| format!("127.0.0.1:{port}/");
+            url.replace(&port(self.primary.port()), &port(self.address.port()))
+        };
+        let (url, owner) =
+            (through(&self.world.database.url), through(&self.world.database.owner_url));
+        let database = [
+            ("WAYBILL_DATABASE__URL", &*url),
+            ("WAYBILL_DATABASE__MIGRATE_URL", &*owner),
+            ("WAYBILL_DATABASE__CONNECT_TIMEOUT", "1s"),
+        ];
+        let replica = self.world.start(name, &[&database, more].concat()).await;
+        replica.until_ready().await;
+        replica
+    }
+
+    async fn publish(&self, orders: std::ops::Range<u32>) {
+        let orders = orders.map(|n| order(&format!("order-{n}")));
+        self.world.publish_raw(orders).await;
+        self.world.until_drained().await;
+    }
+
+    /// From here on the standby gets nothing.
+    async fn let_lag(&self) {
+        let count = "select count(*) from orders";
+        let url = self.world.database.on(&self.standby).owner_url;
+        let all = self.primary.psql(&self.world.database.owner_url, count).await.expect("asked");
+        eventually("the standby has everything", PATIENCE, async || {
+            (self.standby.psql(&url, count).await.ok()? == all).then_some(())
+        })
+        .await;
+        let cut_off = "alter system set primary_conninfo = ''; select pg_reload_conf()";
+        let url = self.standby.superuser_url();
+        self.standby.psql(&url, cut_off).await.expect("cut off");
+        eventually("the standby is cut off", PATIENCE, async || {
+            let receivers = "select count(*) from pg_stat_wal_receiver";
+            (self.standby.psql(&url, receivers).await.ok()? == "0").then_some(())
+        })
+        .await;
+    }
+
+    /// The primary dies, and the standby takes its place at the address.
+    async fn fail_over(&mut self) {
+        self.primary.kill().expect("killed");
+        self.standby.promote().await.expect("promoted");
+        let server = (Ipv4Addr::LOCALHOST, self.standby.port()).into();
+        self.address.redirect(server).await.expect("redirected");
+    }
+
+    async fn sql(&self, sql: &str) -> String {
+        let url = self.world.database.on(&self.standby).owner_url;
+        self.standby.psql(&url, sql).await.expect("asked")
+    }
+
+    async fn until_repaired(&self) {
+        let repairs = "select count(*) > 0 and bool_and(finished_at is not null) from repairs";
+        eventually("it is repaired", PATIENCE, async || {
+            (self.sql(repairs).await == "t").then_some(())
+        })
+        .await;
+    }
+}
+
+async fn served(replica: &Replica, orders: std::ops::Range<u32>) {
+    for uid in orders.map(|n| format!("order-{n}")) {
+        let reply = replica.order(&uid).await;
+        assert_eq!((reply.status, reply.body), (StatusCode::OK, order(&uid)), "{uid}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_new_primary_lacks_is_put_back_while_the_service_runs() {
+    let mut pair = Pair::new().await;
+    let replicas = [pair.serve("a", &[]).await, pair.serve("b", &[]).await];
+    pair.publish(0..50).await;
+    pair.world.publish_raw([Bytes::from_static(b"early")]).await;
+    pair.world.until_drained().await;
+    pair.let_lag().await;
+    pair.publish(50..80).await;
+    pair.world.publish_raw([Bytes::from_static(b"late")]).await;
+    pair.world.until_drained().await;
+    pair.fail_over().await;
+    pair.until_repaired().await;
+    assert_eq!(pair.sql("select count(*) from orders").await, "80");
+    assert_eq!(pair.sql("select count(*) from rejected_messages").await, "2");
+    let mut restored = 0.0;
+    for replica in &replicas {
+        let ready = replica.admin("/readyz?verbose").await;
+        assert!(ready.text().contains("primary: timeline 2 of system "), "{}", ready.text());
+        served(replica, 0..80).await;
+        assert_eq!(
+            replica.metric("waybill_db_primary_changes_total").await.to_bits(),
+            1.0f64.to_bits()
+        );
+        restored += replica.metric("waybill_repair_restored_total{kind=\"order\"}").await;
+        assert!(replica.metric("waybill_db_lost_orders_total").await < 0.5);
+    }
+    assert_eq!(restored.to_bits(), 30.0_f64.to_bits());
+    // Nothing is said to be lost, and what nobody published is denied again.
+    eventually("absence is told again", PATIENCE, async || {
+        (replicas[0].order("nobody").await.status == StatusCode::NOT_FOUND).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_fail_over_while_no_replica_ran_is_noticed_by_the_first_that_starts() {
+    let mut pair = Pair::new().await;
+    let mut replica = pair.serve("before", &[]).await;
+    pair.publish(0..10).await;
+    pair.let_lag().await;
+    pair.publish(10..20).await;
+    assert_eq!(replica.stop().await, Some(0));
+    pair.fail_over().await;
+    let replica = pair.serve("after", &[]).await;
+    pair.until_repaired().await;
+    served(&replica, 0..20).await;
+    assert_eq!(pair.sql("select count(*) from primaries").await, "2");
+}
+
+#[tokio::test]
+async fn while_it_repairs_nobody_is_told_that_an_order_does_not_exist() {
+    let mut pair = Pair::new().await;
+    let mut replica = pair.serve("a", &[]).await;
+    pair.publish(0..10).await;
+    pair.let_lag().await;
+    pair.publish(10..20).await;
+    // What must be compared is away.
+    pair.world.broker.stop().await.expect("it stops");
+    pair.fail_over().await;
+    eventually("it is noticed", PATIENCE, async || {
+        (replica.measured("waybill_repair_pending").await == Some(1.0)).then_some(())
+    })
+    .await;
+    for uid in ["order-15", "nobody"] {
+        assert_eq!(replica.order(uid).await.status, StatusCode::SERVICE_UNAVAILABLE, "{uid}");
+    }
+    served(&replica, 0..10).await;
+    let ready = replica.admin("/readyz?verbose").await;
+    assert!(ready.text().contains("; what it may lack is being put back"), "{}", ready.text());
+    assert_eq!(ready.status, StatusCode::OK);
+    pair.world.broker.start_again().await.expect("it starts again");
+    pair.until_repaired().await;
+    served(&replica, 0..20).await;
+    replica = replica.expecting("async_nats::connector");
+    drop(replica);
+}
+
+#[tokio::test]
+async fn what_the_channel_has_no_more_is_named() {
+    let mut pair = Pair::new().await;
+    let replica = pair.serve("a", &[]).await.expecting("are lost with the primary before");
+    pair.publish(0..5).await;
+    pair.let_lag().await;
+    pair.publish(5..8).await;
+    // The broker loses its store, and begins anew.
+    pair.world.broker.stop().await.expect("it stops");
+    pair.world.broker.wipe().expect("its store is removed");
+    pair.fail_over().await;
+    pair.world.broker.start_again().await.expect("it starts again");
+    pair.world.publish_raw([order("new")]).await;
+    pair.until_repaired().await;
+    eventually("they are named", PATIENCE, async || {
+        (replica.metric("waybill_db_lost_orders_total").await > 2.5).then_some(())
+    })
+    .await;
+    let status = replica.admin("/statusz.json").await;
+    let status: Value = serde_json::from_slice(&status.body).expect("JSON");
+    let mut lost: Vec<_> = status["postgres"]["lost_orders"].as_array().expect("ids").clone();
+    lost.sort_by_key(ToString::to_string);
+    assert_eq!(lost, ["order-5", "order-6", "order-7"]);
+}
+
+#[tokio::test]
+async fn without_auto_repair_it_is_told_and_nothing_is_done() {
+    let mut pair = Pair::new().await;
+    let off = [("WAYBILL_DATABASE__AUTO_REPAIR", "false")];
+    let replica = pair.serve("a", &off).await.expecting("are lost with the primary before");
+    pair.publish(0..5).await;
+    pair.let_lag().await;
+    pair.publish(5..8).await;
+    pair.fail_over().await;
+    eventually("it is noticed", PATIENCE, async || {
+        (replica.metric("waybill_db_primary_changes_total").await > 0.5).then_some(())
+    })
+    .await;
+    eventually("the order is denied", PATIENCE, async || {
+        (replica.order("order-6").await.status == StatusCode::NOT_FOUND).then_some(())
+    })
+    .await;
+    assert_eq!(pair.sql("select count(*) from repairs").await, "0");
+}
+
+/// Both servers in the URL, as a pair without a proxy has it.
+#[tokio::test]
+async fn of_several_servers_the_primary_is_used_and_found_again() {
+    let mut pair = Pair::new().await;
+    let both = |url: &str| {
+        let one = format!("127.0.0.1:{}/", pair.primary.port());
+        let ports = (pair.standby.port(), pair.primary.port());
+        url.replace(&one, &format!("127.0.0.1:{},127.0.0.1:{}/", ports.0, ports.1))
+    };
+    let (url, owner) = (both(&pair.world.database.url), both(&pair.world.database.owner_url));
+    let database = [
+        ("WAYBILL_DATABASE__URL", &*url),
+        ("WAYBILL_DATABASE__MIGRATE_URL", &*owner),
+        ("WAYBILL_DATABASE__CONNECT_TIMEOUT", "1s"),
+    ];
+    let replica = pair.serve("several", &database).await;
+    pair.publish(0..10).await;
+    pair.let_lag().await;
+    pair.publish(10..20).await;
+    // It stays there while both run, for the other is a standby.
+    assert!(replica.metric("waybill_db_primary_changes_total").await < 0.5);
+    pair.primary.kill().expect("killed");
+    pair.standby.promote().await.expect("promoted");
+    let promoted = Instant::now();
+    eventually("orders are stored again", PATIENCE, async || {
+        pair.world.publish_raw([order("after")]).await;
+        (replica.order("after").await.status == StatusCode::OK).then_some(())
+    })
+    .await;
+    let took = promoted.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    pair.until_repaired().await;
+    served(&replica, 0..20).await;
+}
+
+/// The old primary goes on accepting, cut off from the others: nobody believes it any more.
+#[tokio::test]
+async fn an_old_primary_that_still_answers_is_not_used() {
+    let pair = Pair::new().await;
+    let both = |url: &str| {
+        let one = format!("127.0.0.1:{}/", pair.primary.port());
+        let ports = (pair.primary.port(), pair.standby.port());
+        url.replace(&one, &format!("127.0.0.1:{},127.0.0.1:{}/", ports.0, ports.1))
+    };
+    let (url, owner) = (both(&pair.world.database.url), both(&pair.world.database.owner_url));
+    let database = [
+        ("WAYBILL_DATABASE__URL", &*url),
+        ("WAYBILL_DATABASE__MIGRATE_URL", &*owner),
+        ("WAYBILL_DATABASE__CONNECT_TIMEOUT", "1s"),
+    ];
+    let replica = pair.serve("several", &database).await;
+    pair.publish(0..10).await;
+    pair.let_lag().await;
+    pair.publish(10..20).await;
+    pair.standby.promote().await.expect("promoted");
+    eventually("it moves to the new primary", PATIENCE, async || {
+        (replica.measured("waybill_db_primary_changes_total").await == Some(1.0)).then_some(())
+    })
+    .await;
+    pair.publish(20..30).await;
+    pair.until_repaired().await;
+    served(&replica, 0..30).await;
+    assert_eq!(pair.sql("select count(*) from orders").await, "30");
+    let old = "select count(*) from orders where order_uid = 'order-25'";
+    let old = pair.primary.psql(&pair.world.database.owner_url, old).await.expect("asked");
+    assert_eq!(old, "0", "nothing went to the old primary");
+}
