@@ -1,20 +1,22 @@
-//! The primary dies and a standby that lags behind takes its place; then the runbook is followed:
-//! erasures once more, `waybill reconcile --repair`, and a rolling restart, because a replica may hold in memory what
-//! the old primary took along.
+//! The primary dies and a standby that lags behind takes its place. An operator erases again what
+//! was erased; the replicas notice and repair by themselves.
 
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::erasure;
-use crate::origin::Origin;
 use crate::world::World;
 
-/// How long a restarted replica is waited for before the next one.
-const ROLL: Duration = Duration::from_mins(1);
+/// How long a repair may take, also while other faults are at work.
+const PATIENCE: Duration = Duration::from_mins(2);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A replica that was halted notices later than others, and asks for another repair.
+const QUIET: Duration = Duration::from_secs(3);
 
 pub(crate) async fn fail_over(world: &World, hold: Duration) -> Result<()> {
     let mut postgres = world.postgres.lock().await;
@@ -35,25 +37,37 @@ pub(crate) async fn fail_over(world: &World, hold: Duration) -> Result<()> {
         replica.postgres_link.lock().await.redirect(server).await?;
     }
     erasure::again(world, &world.database.on(&postgres).owner_url).await?;
-    for origin in world.sources.origins() {
-        reconcile(world, *origin, &world.database.on(&postgres).url).await?;
-    }
-    for replica in &world.replicas {
-        let mut process = replica.process.lock().await;
-        replica.stop(&mut process).await?;
-        replica.start(&mut process).await?;
-        replica.until_ready(ROLL).await?;
-    }
+    until_repaired(world).await?;
     world.ledger.history().failover_window = false;
     Ok(())
 }
 
-async fn reconcile(world: &World, origin: Origin, database: &str) -> Result<()> {
-    let mut command = world.command("reconcile");
-    command.args(["--repair", "--source", origin.option()]);
-    command.env("WAYBILL_DATABASE__URL", database);
-    let output = tokio::process::Command::from(command).kill_on_drop(true).output().await?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "reconcile failed: {}", complaint.trim());
+/// Waits until a repair is finished, none is asked for any more, and every replica that runs knows.
+async fn until_repaired(world: &World) -> Result<()> {
+    let until = Instant::now() + PATIENCE;
+    let (mut settled, mut since) = (false, Instant::now());
+    while !settled || since.elapsed() < QUIET {
+        ensure!(Instant::now() < until, "not repaired within {PATIENCE:?}");
+        sleep(PAUSE).await;
+        let now_settled = is_repaired(world).await.unwrap_or(false);
+        if !now_settled || !settled {
+            since = Instant::now();
+        }
+        settled = now_settled;
+    }
     Ok(())
+}
+
+async fn is_repaired(world: &World) -> Result<bool> {
+    let repairs = "select count(*), count(*) filter (where finished_at is null) from repairs";
+    let (asked, open): (i64, i64) = sqlx::query_as(repairs).fetch_one(&world.sql).await?;
+    if asked == 0 || open > 0 {
+        return Ok(false);
+    }
+    for replica in world.replicas.iter().filter(|replica| replica.address.borrow().is_some()) {
+        if replica.metric("waybill_repair_pending").await? > 0.5 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

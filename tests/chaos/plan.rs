@@ -114,7 +114,8 @@ impl Kind {
             | Self::SilenceStream
             | Self::DropStreamAcks
             | Self::Contest
-            | Self::Erase => 4,
+            | Self::Erase
+            | Self::FailOver => 4,
             Self::LockTables | Self::PoisonStorm => 3,
             Self::RollingRestart
             | Self::PauseAllReplicas
@@ -123,7 +124,7 @@ impl Kind {
             | Self::FillStreamDisk
             | Self::PauseStreamServer
             | Self::ImpersonateReplica => 2,
-            Self::FailOver | Self::ForgetSubscriptions | Self::DeleteConsumer => 1,
+            Self::ForgetSubscriptions | Self::DeleteConsumer => 1,
         }
     }
 }
