@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::log_limit::LogLimit;
@@ -18,6 +18,10 @@ use crate::store::{Class, Error, Primary, Standpoint, Store};
 
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long the server may take to answer. One that is silent may be cut off, and another one
+/// the primary by now.
+const WITHIN: Duration = Duration::from_secs(2);
 
 /// Ids of lost orders that are kept to be told.
 const MOST_KEPT: usize = 1_000;
@@ -130,7 +134,9 @@ impl PrimaryWatch {
     /// `noted` is the primary that Postgres itself has on record as seen by this replica.
     async fn look(&self, noted: &mut Option<Primary>) -> Result<(), Error> {
         self.store.look_for_server().await;
-        let Standpoint { primary, repairs_pending } = self.store.standpoint().await?;
+        let asked = timeout(WITHIN, self.store.standpoint()).await;
+        let Standpoint { primary, repairs_pending } =
+            asked.map_err(|_| Error::no_answer(WITHIN))??;
         // A standby does not say what is to come.
         let Some(primary) = primary else {
             self.state.change(|known| known.looked = true);

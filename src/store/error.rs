@@ -178,6 +178,12 @@ impl Error {
         matches!(self, Self::SynchronousCommitOff | Self::InvalidUrl(_))
     }
 
+    /// Postgres has not answered for `waited`.
+    #[must_use]
+    pub fn no_answer(waited: Duration) -> Self {
+        Self::Retry(Self::silent(waited))
+    }
+
     /// The error of a Postgres that has not answered for `waited`.
     pub(super) fn silent(waited: Duration) -> sqlx::Error {
         let text = format!("no answer for {} s", waited.as_secs());

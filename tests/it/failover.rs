@@ -49,6 +49,23 @@ impl Pair {
         replica
     }
 
+    /// A ready replica with both servers in its URL, in this order.
+    async fn serve_several(&self, ports: [u16; 2]) -> Replica {
+        let both = |url: &str| {
+            let one = format!("127.0.0.1:{}/", self.primary.port());
+            url.replace(&one, &format!("127.0.0.1:{},127.0.0.1:{}/", ports[0], ports[1]))
+        };
+        let (url, owner) = (both(&self.world.database.url), both(&self.world.database.owner_url));
+        let database = [
+            ("WAYBILL_DATABASE__URL", &*url),
+            ("WAYBILL_DATABASE__MIGRATE_URL", &*owner),
+            ("WAYBILL_DATABASE__CONNECT_TIMEOUT", "1s"),
+        ];
+        let replica = self.world.start("several", &database).await;
+        replica.until_ready().await;
+        replica
+    }
+
     async fn publish(&self, orders: std::ops::Range<u32>) {
         let orders = orders.map(|n| order(&format!("order-{n}")));
         self.world.publish_raw(orders).await;
@@ -230,18 +247,7 @@ async fn without_auto_repair_it_is_told_and_nothing_is_done() {
 #[tokio::test]
 async fn of_several_servers_the_primary_is_used_and_found_again() {
     let mut pair = Pair::new().await;
-    let both = |url: &str| {
-        let one = format!("127.0.0.1:{}/", pair.primary.port());
-        let ports = (pair.standby.port(), pair.primary.port());
-        url.replace(&one, &format!("127.0.0.1:{},127.0.0.1:{}/", ports.0, ports.1))
-    };
-    let (url, owner) = (both(&pair.world.database.url), both(&pair.world.database.owner_url));
-    let database = [
-        ("WAYBILL_DATABASE__URL", &*url),
-        ("WAYBILL_DATABASE__MIGRATE_URL", &*owner),
-        ("WAYBILL_DATABASE__CONNECT_TIMEOUT", "1s"),
-    ];
-    let replica = pair.serve("several", &database).await;
+    let replica = pair.serve_several([pair.standby.port(), pair.primary.port()]).await;
     pair.publish(0..10).await;
     pair.let_lag().await;
     pair.publish(10..20).await;
@@ -265,18 +271,7 @@ async fn of_several_servers_the_primary_is_used_and_found_again() {
 #[tokio::test]
 async fn an_old_primary_that_still_answers_is_not_used() {
     let pair = Pair::new().await;
-    let both = |url: &str| {
-        let one = format!("127.0.0.1:{}/", pair.primary.port());
-        let ports = (pair.primary.port(), pair.standby.port());
-        url.replace(&one, &format!("127.0.0.1:{},127.0.0.1:{}/", ports.0, ports.1))
-    };
-    let (url, owner) = (both(&pair.world.database.url), both(&pair.world.database.owner_url));
-    let database = [
-        ("WAYBILL_DATABASE__URL", &*url),
-        ("WAYBILL_DATABASE__MIGRATE_URL", &*owner),
-        ("WAYBILL_DATABASE__CONNECT_TIMEOUT", "1s"),
-    ];
-    let replica = pair.serve("several", &database).await;
+    let replica = pair.serve_several([pair.primary.port(), pair.standby.port()]).await;
     pair.publish(0..10).await;
     pair.let_lag().await;
     pair.publish(10..20).await;
