@@ -10,7 +10,8 @@ use super::{Secret, postgres_parameters, postgres_servers, url};
 
 /// What must be written as the address of the database.
 pub(super) const DATABASE_URL: &str = "a URL such as \
-     `postgres://user:password@host:5432/database`, of several hosts divided by commas, special characters of the password \
+     `postgres://user:password@host:5432/database`, or of several hosts divided by \
+     commas, special characters of the password \
      percent-encoded";
 
 /// A URL of Postgres that was checked.

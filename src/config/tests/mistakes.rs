@@ -80,11 +80,11 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "database.url=postgres://me:p/w@h/db",
-        "`database.url` from --set is `***`: special characters of a password must be percent-encoded: `%` as `%25`, `@` as `%40`, `/` as `%2F`, `?` as `%3F`, `#` as `%23`, `,` as `%2C`, `&` as `%26`; it must be a URL of one host such as `postgres://user:password@host:5432/database`, special characters of the password percent-encoded",
+        "`database.url` from --set is `***`: special characters of a password must be percent-encoded: `%` as `%25`, `@` as `%40`, `/` as `%2F`, `?` as `%3F`, `#` as `%23`, `,` as `%2C`, `&` as `%26`; it must be a URL such as `postgres://user:password@host:5432/database`, or of several hosts divided by commas, special characters of the password percent-encoded",
     ),
     (
         "database.url=",
-        "`database.url` from --set is empty; it must be a URL of one host such as `postgres://user:password@host:5432/database`, special characters of the password percent-encoded",
+        "`database.url` from --set is empty; it must be a URL such as `postgres://user:password@host:5432/database`, or of several hosts divided by commas, special characters of the password percent-encoded",
     ),
     (
         "database.migrate=yes",
