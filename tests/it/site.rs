@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
-use testbed::eventually;
+use testbed::{Postgres, eventually};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -166,7 +166,8 @@ async fn the_page_shows_the_customer_and_runs_no_script_but_its_own() {
 
 #[tokio::test]
 async fn the_admin_port_tells_health_and_metrics() {
-    let (_world, replica) = with_the_model(&[]).await;
+    const SYSTEM: &str = "select system_identifier from pg_control_system()";
+    let (world, replica) = with_the_model(&[]).await;
     assert_eq!(replica.admin("/livez").await.text(), "ok\n");
     assert_eq!(replica.admin("/readyz").await.text(), "ready\n");
     eventually("the rejects are measured", PATIENCE, async || {
@@ -174,9 +175,11 @@ async fn the_admin_port_tells_health_and_metrics() {
     })
     .await;
     let verbose = replica.admin("/readyz?verbose").await;
-    insta::assert_snapshot!(verbose.text(), @"
+    let primary = world.sql(Postgres::shared().await.expect("Postgres"), SYSTEM).await;
+    insta::assert_snapshot!(verbose.text().replace(&primary, "7"), @"
     [+] cache: ready
     [+] postgres: answers
+    [+] primary: timeline 1 of system 7
     [+] broker: session live
     [+] broker's monitor: not configured (broker.monitor_url)
     [+] rejects: 0 kept, 0 B

@@ -165,6 +165,11 @@ async fn the_first_write_wins_across_the_channel_and_the_stream() {
 async fn what_a_killed_replica_held_comes_to_another() {
     let streams = Streams::new().await;
     let mut killed = streams.serve("killed", false).await;
+    // It asks Postgres what is stored before it takes anything.
+    eventually("it reads the stream", PATIENCE, async || {
+        (killed.measured("waybill_jetstream_connected").await == Some(1.0)).then_some(())
+    })
+    .await;
     // Nothing can be stored, so that it holds what it takes.
     let postgres = Postgres::shared().await.expect("Postgres");
     let killing = async {

@@ -1,16 +1,23 @@
 //! A TCP proxy that can fail the way networks do.
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep};
 
 use crate::port::Port;
+
+/// How long a process may take from its fork to its program, on a busy machine.
+const FORKED: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(10);
 
 mod tap;
 
@@ -95,14 +102,28 @@ impl Proxy {
             self.holes.of(direction).store(false, Ordering::SeqCst);
         }
         if self.traffic.is_none() {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port()))
-                .await
+            let listener = listen(self.port()).await;
+            let listener = listener
                 .with_context(|| format!("cannot listen on port {} for a proxy", self.port()))?;
             let to =
                 Behind { server: self.server, holes: self.holes.clone(), tap: self.tap.clone() };
             self.traffic = Some(tokio::spawn(serve(listener, to)));
         }
         Ok(())
+    }
+}
+
+/// Listens on a port of ours. A process that is just being started holds, until it has become
+/// another program, all that was open when it was forked: also a listener that was closed since.
+async fn listen(port: u16) -> io::Result<TcpListener> {
+    let until = Instant::now() + FORKED;
+    loop {
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < until => {
+                sleep(PAUSE).await;
+            }
+            listener => return listener,
+        }
     }
 }
 
