@@ -18,7 +18,6 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(40);
 ///
 /// After an error or a cancelled query nobody knows what state it is in, and the pool would
 /// wait for its response without end before lending it again.
-#[derive(Debug)]
 pub(super) struct Lease {
     connection: PoolConnection<Postgres>,
     is_sound: bool,

@@ -87,7 +87,7 @@ pub async fn migrate(
     Ok(())
 }
 
-async fn connect(
+pub(super) async fn connect(
     options: &PgConnectOptions,
     connect_timeout: Duration,
 ) -> Result<PgConnection, Error> {

@@ -7,8 +7,8 @@ use std::fmt;
 use sqlx::postgres::PgConnection;
 use sqlx::types::Json;
 
-use super::connection::{Lease, with_timeout};
-use super::{Error, Store};
+use super::connection::with_timeout;
+use super::{Error, Store, migrate, session};
 
 /// Names the lock of the one that repairs, among the advisory locks of the database.
 const REPAIR_LOCK: i64 = 0x7761_7962_696c_6c01;
@@ -49,7 +49,7 @@ pub struct RepairClaim {
     pub id: i64,
     /// How far an earlier run for the same requests has come.
     pub progress: RepairProgress,
-    lock: Lease,
+    lock: PgConnection,
 }
 
 impl fmt::Display for Primary {
@@ -118,24 +118,25 @@ impl Store {
         Ok(())
     }
 
-    /// Takes the repair that is to be done, if there is one that nobody does.
+    /// Takes the repair that is to be done, if there is one that nobody does. The lock is held by
+    /// a connection beside the pool: who does the work needs those of the pool, which may be one.
     pub async fn claim_repair(&self) -> Result<Option<RepairClaim>, Error> {
-        let mut lock = self.lease().await?;
+        let within = self.pool.options().get_acquire_timeout();
+        let mut lock = migrate::connect(&self.pool.connect_options(), within).await?;
+        with_timeout(session::prepare(&mut lock, &self.servers)).await?;
         let locked =
             sqlx::query_scalar!("select pg_try_advisory_lock($1) as \"locked!\"", REPAIR_LOCK);
-        if !with_timeout(locked.fetch_one(&mut *lock)).await? {
+        if !with_timeout(locked.fetch_one(&mut lock)).await? {
             return Ok(None);
         }
         let newest = sqlx::query!(
             "select id, progress as \"progress: Json<RepairProgress>\" from repairs \
              where finished_at is null order by id desc limit 1",
         );
-        let newest = with_timeout(newest.fetch_optional(&mut *lock)).await?;
+        let newest = with_timeout(newest.fetch_optional(&mut lock)).await?;
         Ok(newest.map(|row| RepairClaim { id: row.id, progress: row.progress.0, lock }))
     }
-}
 
-impl Store {
     /// Which of these orders are stored, in no particular order.
     pub async fn stored_among(&self, uids: &[String]) -> Result<Vec<String>, Error> {
         let query =
@@ -150,7 +151,7 @@ impl RepairClaim {
         let progress = Json(&self.progress);
         let query =
             sqlx::query!("update repairs set progress = $2 where id = $1", self.id, progress as _,);
-        with_timeout(query.execute(&mut *self.lock)).await?;
+        with_timeout(query.execute(&mut self.lock)).await?;
         Ok(())
     }
 
@@ -160,7 +161,7 @@ impl RepairClaim {
             "update repairs set finished_at = now() where id <= $1 and finished_at is null",
             self.id,
         );
-        with_timeout(query.execute(&mut *self.lock)).await?;
+        with_timeout(query.execute(&mut self.lock)).await?;
         Ok(())
     }
 }

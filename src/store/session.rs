@@ -68,11 +68,7 @@ pub(super) async fn prepare_for_pool(
     connection: &mut PgConnection,
     servers: &Servers,
 ) -> sqlx::Result<()> {
-    let prepared = async {
-        servers.check(connection).await?;
-        prepare(connection).await
-    };
-    let Err(error) = prepared.await else { return Ok(()) };
+    let Err(error) = prepare(connection, servers).await else { return Ok(()) };
     let mut error = Some(error);
     let told = REFUSED.try_with(|refused| refused.replace(error.take()));
     match (told, error) {
@@ -81,7 +77,9 @@ pub(super) async fn prepare_for_pool(
     }
 }
 
-async fn prepare(connection: &mut PgConnection) -> Result<(), Error> {
+/// Prepares a connection that was just made, or says why it must not be used.
+pub(super) async fn prepare(connection: &mut PgConnection, servers: &Servers) -> Result<(), Error> {
+    servers.check(connection).await?;
     let session = claim(connection).await?;
     fix_settings(connection).await?;
     let schemas = run(connection, include_str!("sql/schemas.sql").to_owned()).await?;

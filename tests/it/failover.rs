@@ -170,6 +170,20 @@ async fn a_fail_over_while_no_replica_ran_is_noticed_by_the_first_that_starts() 
     assert_eq!(pair.sql("select count(*) from primaries").await, "2");
 }
 
+/// Who repairs holds a lock meanwhile, which takes no connection from those who do the work.
+#[tokio::test]
+async fn a_replica_with_a_single_connection_repairs_too() {
+    let mut pair = Pair::new().await;
+    let single = [("WAYBILL_DATABASE__MAX_CONNECTIONS", "1")];
+    let replica = pair.serve("single", &single).await;
+    pair.publish(0..10).await;
+    pair.let_lag().await;
+    pair.publish(10..20).await;
+    pair.fail_over().await;
+    pair.until_repaired().await;
+    served(&replica, 0..20).await;
+}
+
 #[tokio::test]
 async fn while_it_repairs_nobody_is_told_that_an_order_does_not_exist() {
     let mut pair = Pair::new().await;
