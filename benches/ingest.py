@@ -45,6 +45,16 @@ def drain(server, port, count, replicas=1, **settings):
     return (round(rate), *(round(part / count * 1e6, 2) for part in spent))
 
 
+def drain_all(server, port, count, **settings):
+    """What `drain` measures, once every order is in the table."""
+    # The schema is there and the cache is empty, so that the work begins at once.
+    measured = drain(server, port, count, **settings)
+    rows = int(common.psql("select count(*) from orders"))
+    if rows != count:
+        raise common.Failure(f"{rows} of {count} orders are stored")
+    return measured
+
+
 def erase():
     """Puts 1,000 erasures on record, of orders that nobody has published."""
     uids = [f"erased-{number}" for number in range(1_000)]
@@ -57,12 +67,7 @@ def service(count, directory, prepare=lambda: None):
 
     def work(server, port):
         prepare()
-        # The schema is there and the cache is empty, so that the work begins at once.
-        measured = drain(server, port, count)
-        rows = int(common.psql("select count(*) from orders"))
-        if rows != count:
-            raise common.Failure(f"{rows} of {count} orders are stored")
-        return measured
+        return drain_all(server, port, count)
 
     return backlog(count, directory, work)
 
@@ -105,6 +110,14 @@ def prepare(count, directory):
     export(directory / "orders.copy", COLUMNS)
 
 
+def compared(found):
+    """The rates of each contender, that of consumer and COPY one after the other, and what part of
+    that the service reaches."""
+    rates = {name: [v[0] if isinstance(v, tuple) else v for v in vs] for name, vs in found.items()}
+    one_after_other = 1 / sum(1 / statistics.median(rates[name]) for name in ("consumer", "COPY"))
+    return rates, one_after_other, statistics.median(rates["service"]) / one_after_other
+
+
 def run(count=100_000, rounds=5):
     with common.scratch() as scratch:
         directory = pathlib.Path(scratch)
@@ -118,9 +131,7 @@ def run(count=100_000, rounds=5):
                 "COPY": lambda: copy(count, directory),
             },
         )
-    rates = {name: [v[0] if isinstance(v, tuple) else v for v in vs] for name, vs in found.items()}
-    one_after_other = 1 / sum(1 / statistics.median(rates[name]) for name in ("consumer", "COPY"))
-    ratio = statistics.median(rates["service"]) / one_after_other
+    rates, one_after_other, ratio = compared(found)
     print(f"### Ingest of {count:,} orders of 1 kB\n")
     common.table(
         ("what", "a second", "of one after the other"),

@@ -4,7 +4,6 @@ import contextlib
 import json
 import pathlib
 import socket
-import statistics
 import subprocess
 
 import common
@@ -72,13 +71,7 @@ def backlog(count, directory, work):
 def service(count, directory):
     """Rows a second, and the processor time of each part in µs a row."""
 
-    def work(process, port):
-        measured = ingest.drain(process, None, count, **settings(port))
-        rows = int(common.psql("select count(*) from orders"))
-        if rows != count:
-            raise common.Failure(f"{rows} of {count} orders are stored")
-        return measured
-
+    work = lambda process, port: ingest.drain_all(process, None, count, **settings(port))
     return backlog(count, directory, work)
 
 
@@ -113,9 +106,7 @@ def run(count=100_000, rounds=5):
                 "COPY": lambda: ingest.copy(count, directory, COLUMNS),
             },
         )
-    rates = {name: [v[0] if isinstance(v, tuple) else v for v in vs] for name, vs in found.items()}
-    one_after_other = 1 / sum(1 / statistics.median(rates[name]) for name in ("consumer", "COPY"))
-    ratio = statistics.median(rates["service"]) / one_after_other
+    rates, one_after_other, ratio = ingest.compared(found)
     print(f"### Ingest of {count:,} orders of 1 kB off a stream\n")
     common.table(
         ("what", "a second", "of one after the other"),
