@@ -2,6 +2,7 @@
 
 mod nats;
 mod observe;
+mod power;
 mod up;
 
 use std::net::TcpStream;
