@@ -61,10 +61,14 @@ impl AckOracle {
         }
     }
 
-    /// Waits until the observer has seen the message too: it may be a moment behind.
+    /// Waits until the observer has seen the message too: it may be a moment behind. One that the
+    /// server lost with its power may never be seen, nor can it learn of the acknowledgement.
     async fn know(&self, held: Held, at: Instant) -> Option<Acked> {
         let place = (self.origin, self.origin.acked(&held.subject, &held.payload)?);
         loop {
+            if held.is_void() && *self.ledger.life(self.origin).borrow() > 0 {
+                return None;
+            }
             if let Some((digest, uid)) = self.ledger.message(place) {
                 return Some(Acked { place, digest, uid, at, held });
             }
@@ -81,13 +85,13 @@ impl AckOracle {
             }
         };
         let name = &self.replica.name;
-        for Acked { place, uid, at, held, .. } in acks {
+        for Acked { place, digest, uid, at, held } in acks {
             let settled = !unsettled.contains(&place);
             if !settled && !self.ledger.history().failover_window {
                 let what = format!("{name} acknowledged message {place:?}, which is nowhere");
                 self.ledger.violation("acked before commit", what);
             }
-            self.ledger.acked(place, uid.filter(|_| settled), at);
+            self.ledger.acked(place, digest, uid.filter(|_| settled), at);
             let vanishes = self.replica.acks_vanish(self.origin).load(Ordering::SeqCst);
             let tally = &mut self.ledger.history().tally;
             tally.acks_seen += 1;

@@ -6,6 +6,7 @@ use clap::Parser;
 
 use crate::origin::Sources;
 use crate::plan::Kind;
+use crate::power::Mutant;
 
 /// Makes faults under load and checks that nothing was lost and nothing wrong
 ///
@@ -20,6 +21,12 @@ pub(crate) struct Arguments {
     /// Make so many faults, mixed
     #[arg(long, value_name = "N")]
     pub(crate) kills: Option<usize>,
+    /// Cut the power of servers whose disks lose what was not synced, and make no other faults
+    #[arg(long)]
+    pub(crate) power: bool,
+    /// What does not sync as it must, so that cuts are found out
+    #[arg(long, value_enum, value_name = "MUTANT", requires = "power")]
+    pub(crate) mutant: Option<Mutant>,
     /// What the service reads; without --kills and --alone: the channel, and then both
     #[arg(long, value_enum, value_name = "SOURCE")]
     pub(crate) source: Option<Sources>,
@@ -47,6 +54,11 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
+    /// The same, but for cuts of the power.
+    pub(crate) fn of_power(&self) -> Self {
+        Self { power: true, ..self.clone() }
+    }
+
     /// Whether `cargo test` asks for something that is not this: another test by name, a list of
     /// tests.
     pub(crate) fn ask_for_other_tests(&self) -> bool {

@@ -9,8 +9,8 @@ use testbed::unexpected_errors;
 use tokio::time::{Instant, sleep};
 
 use crate::http::Client;
-use crate::ledger::{Digest, Expectation, History};
-use crate::origin::Origin;
+use crate::ledger::{Digest, Expectation, History, digest};
+use crate::origin::{Origin, Place};
 use crate::replica::{FOLLOW_INTERVAL, Replica};
 use crate::tables::Tables;
 use crate::world::World;
@@ -71,8 +71,15 @@ pub(crate) async fn check(world: &World) -> Result<()> {
 
 /// Every message has its one outcome, and every row its message.
 fn check_tables(history: &mut History, Tables { orders, rejects }: &Tables) {
-    let History { published, messages, failed_over, erased, tally, .. } = history;
+    let History { published, messages, failed_over, erased, vanished, lost_power, tally, .. } =
+        history;
+    // The service may have stored what its server then lost, and had never confirmed.
+    let may_have_vanished = |place: &Place, digest: &Digest| {
+        lost_power.contains(&place.0)
+            && published.get(digest).is_some_and(|message| message.maybe > 0)
+    };
     tally.messages += messages.len() as u64;
+    tally.vanished += vanished.len() as u64;
     let mut copies: HashMap<Digest, u64> = HashMap::new();
     let mut expected_rejects = HashSet::new();
     let mut next: BTreeMap<Origin, u64> = BTreeMap::new();
@@ -117,7 +124,12 @@ fn check_tables(history: &mut History, Tables { orders, rejects }: &Tables) {
             tally.violation("unaccounted", format!("nobody acknowledged message {place:?}"));
         }
     }
-    for ((place, _), reason) in rejects.iter().filter(|(key, _)| !expected_rejects.contains(*key)) {
+    let unexpected = rejects.iter().filter(|(key, _)| !expected_rejects.contains(*key));
+    for ((place, digest), reason) in unexpected {
+        if may_have_vanished(place, digest) {
+            tally.rows_of_vanished += 1;
+            continue;
+        }
         // The order that it conflicted with went with the old primary, and it was put back itself.
         if *failed_over && reason == "conflict" {
             tally.superfluous_rejects += 1;
@@ -127,7 +139,12 @@ fn check_tables(history: &mut History, Tables { orders, rejects }: &Tables) {
     }
     for (uid, (document, place)) in orders {
         let message = messages.get(place).and_then(|entry| published.get(&entry.digest));
-        if message.is_none_or(|message| message.payload != *document) {
+        if message.is_some_and(|message| message.payload == *document) {
+            continue;
+        }
+        if may_have_vanished(place, &digest(document)) {
+            tally.rows_of_vanished += 1;
+        } else {
             tally.violation("unexpected", format!("order {uid} is not message {place:?}"));
         }
     }

@@ -1,12 +1,13 @@
 //! Which worlds there are, and which faults each of them sees.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 use crate::arguments::Arguments;
 use crate::disk;
 use crate::epoch::Epoch;
 use crate::origin::Sources;
 use crate::plan::{Fault, Kind, each, mixed};
+use crate::power;
 use crate::world::Settings;
 
 /// Faults in one world; then everything is healed, drained and checked, and a new one begins.
@@ -21,12 +22,15 @@ const EXCLUSIVE: [Kind; 2] = [Kind::FillDisk, Kind::FailOver];
 /// All worlds that the command line asks for.
 pub(crate) fn epochs(arguments: &Arguments) -> Result<Vec<Epoch>> {
     let kinds = kinds(arguments)?;
-    let sources = arguments.source.unwrap_or(Sources::Stan);
+    let is_short = arguments.kills.is_none() && arguments.alone.is_none();
+    let usual = if arguments.power { Sources::Both } else { Sources::Stan };
+    let sources = arguments.source.unwrap_or(usual);
     let mut epochs = match arguments.kills {
         Some(kills) => many(arguments, sources, kills, &kinds),
+        None if is_short && arguments.power => short_of_power(arguments, sources, &kinds),
         None => short(arguments, sources, &kinds, MIXED_IN_THE_SHORT_RUN),
     };
-    if arguments.source.is_none() && arguments.kills.is_none() && arguments.alone.is_none() {
+    if is_short && !arguments.power && arguments.source.is_none() {
         // What does not concern a stream has just been seen.
         let of_streams: Vec<Kind> = kinds
             .iter()
@@ -34,24 +38,38 @@ pub(crate) fn epochs(arguments: &Arguments) -> Result<Vec<Epoch>> {
             .filter(|kind| !kind.is_possible(Sources::Stan, 0) || *kind == Kind::FailOver)
             .collect();
         epochs.extend(short(arguments, Sources::Both, &of_streams, MIXED_IN_THE_SHORT_RUN));
+        if arguments.only.is_empty() {
+            epochs.extend(self::epochs(&arguments.of_power())?);
+        }
     }
     epochs.retain(|epoch| !epoch.alone.is_empty() || !epoch.mixed.is_empty());
     Ok(epochs)
 }
 
 fn kinds(arguments: &Arguments) -> Result<Vec<Kind>> {
-    let mut kinds: Vec<Kind> =
-        if arguments.only.is_empty() { Kind::all().collect() } else { arguments.only.clone() };
-    for kind in [Kind::FillDisk, Kind::FillStreamDisk] {
-        if !disk::is_possible() && kinds.contains(&kind) {
-            ensure!(
-                std::env::var_os("CI").is_none(),
-                "{} needs root, and where CI is set no fault is left out",
-                kind.name()
-            );
-            crate::say(&format!("{} is left out: it needs root", kind.name()));
-            kinds.retain(|other| *other != kind);
-        }
+    let asked: Vec<Kind> = match &arguments.only[..] {
+        [] => Kind::all(arguments.power).collect(),
+        only => only.to_owned(),
+    };
+    let mut kinds = Vec::new();
+    for kind in asked {
+        let needs = match kind {
+            Kind::FillDisk | Kind::FillStreamDisk if !disk::is_possible() => "root",
+            kind if kind.is_of_power() && !power::is_possible() => "root and /dev/fuse",
+            kind if kind.is_of_power() != arguments.power => {
+                bail!("{} comes with --power, and nothing else does", kind.name())
+            }
+            kind => {
+                kinds.push(kind);
+                continue;
+            }
+        };
+        let name = kind.name();
+        ensure!(
+            std::env::var_os("CI").is_none(),
+            "{name} needs {needs}, and where CI is set no fault is left out"
+        );
+        crate::say(&format!("{name} is left out: it needs {needs}"));
     }
     Ok(kinds)
 }
@@ -88,6 +106,13 @@ fn short(arguments: &Arguments, sources: Sources, kinds: &[Kind], mix: usize) ->
     ]
 }
 
+/// Each cut of the power once.
+fn short_of_power(arguments: &Arguments, sources: Sources, kinds: &[Kind]) -> Vec<Epoch> {
+    let kinds = possible(kinds, Kind::FailOver, sources, 1);
+    let cuts = each(arguments.seed, usize::from(arguments.replicas), &kinds);
+    vec![epoch(arguments, arguments.seed, sources, 1, cuts, Vec::new())]
+}
+
 /// The kinds that have a target, without one of two that exclude each other.
 fn possible(kinds: &[Kind], without: Kind, sources: Sources, servers: usize) -> Vec<Kind> {
     let both = EXCLUSIVE.iter().all(|kind| kinds.contains(kind));
@@ -113,6 +138,8 @@ fn epoch(
         binary: arguments.binary.clone(),
         with_disk: has(Kind::FillDisk),
         with_stream_disk: has(Kind::FillStreamDisk),
+        power: arguments.power,
+        mutant: arguments.mutant,
     };
     Epoch { settings, alone, mixed }
 }

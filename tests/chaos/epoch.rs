@@ -14,18 +14,13 @@ use crate::bridge;
 use crate::checker;
 use crate::faults::inject;
 use crate::ledger::{Ledger, now};
-use crate::plan::Fault;
+use crate::plan::{self, Fault};
+use crate::power;
 use crate::report::Tally;
 use crate::world::{Settings, World};
 
 /// Faults at work at the same time.
 const AT_ONCE: usize = 3;
-
-/// How long the group may take until everything is acknowledged.
-const DRAIN: Duration = Duration::from_mins(2);
-
-/// How long it may take to recover from a fault, also while others follow.
-const RECOVERY: Duration = Duration::from_mins(2);
 
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -45,11 +40,23 @@ impl Epoch {
         let Self { settings, alone, mixed } = self;
         let mut world = Box::pin(World::begin(&settings)).await?;
         world.start_replicas().await?;
+        power::undermine(&world, &settings).await?;
         for fault in alone {
             one(fault, &world).await?;
         }
-        mix(mixed, &world).await?;
+        if settings.power {
+            in_turn(mixed, &world).await?;
+        } else {
+            mix(mixed, &world).await?;
+        }
         world.end_load().await?;
+        if settings.power {
+            // What has come to rest must be there when all of them begin anew.
+            drain(&world).await;
+            let last = plan::last_cut(settings.seed);
+            world.ledger.history().tally.fault(last.kind);
+            inject(last, &world).await?;
+        }
         drain(&world).await;
         checker::check(&world).await?;
         bridge::check(&world).await?;
@@ -64,7 +71,24 @@ impl Epoch {
 async fn one(fault: Fault, world: &World) -> Result<()> {
     world.ledger.history().tally.fault(fault.kind);
     inject(fault, world).await?;
-    recovery(fault, Arc::clone(&world.ledger), RECOVERY).await;
+    recovery(fault, Arc::clone(&world.ledger), world.patience).await;
+    Ok(())
+}
+
+/// Makes each fault when messages flow again after the one before, and have done so for a while.
+async fn in_turn(faults: Vec<Fault>, world: &World) -> Result<()> {
+    let mut recoveries = JoinSet::new();
+    for fault in faults {
+        world.ledger.history().tally.fault(fault.kind);
+        inject(fault, world).await?;
+        let (healed, moment) = (Instant::now(), now());
+        recoveries.spawn(recovery(fault, Arc::clone(&world.ledger), world.patience));
+        while !world.ledger.flows_since(moment) && healed.elapsed() < world.patience {
+            sleep(PAUSE).await;
+        }
+        sleep(fault.gap).await;
+    }
+    recoveries.join_all().await;
     Ok(())
 }
 
@@ -84,7 +108,7 @@ async fn mix(faults: Vec<Fault>, world: &World) -> Result<()> {
                 at_work.push(async move { inject(fault, world).await.map(|()| fault) });
             }
             Some(healed) = at_work.next() => {
-                recoveries.spawn(recovery(healed?, Arc::clone(&world.ledger), RECOVERY));
+                recoveries.spawn(recovery(healed?, Arc::clone(&world.ledger), world.patience));
             }
         }
     }
@@ -125,10 +149,12 @@ async fn drain(world: &World) {
     loop {
         match drained().await {
             Ok(()) => break,
-            Err(error) if began.elapsed() > DRAIN => {
+            Err(error) if began.elapsed() > world.patience => {
                 let lag = world.lag().await;
-                let what =
-                    format!("{error} after {DRAIN:?}; undelivered and unacknowledged: {lag:?}");
+                let what = format!(
+                    "{error} after {:?}; undelivered and unacknowledged: {lag:?}",
+                    world.patience
+                );
                 return world.ledger.violation("stuck", what);
             }
             Err(_) => sleep(PAUSE).await,

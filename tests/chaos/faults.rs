@@ -13,6 +13,7 @@ use crate::failover;
 use crate::link_faults;
 use crate::load::Storm;
 use crate::plan::{Fault, Kind};
+use crate::power;
 use crate::replica::{MAX_IN_FLIGHT, Replica};
 use crate::stream_faults;
 use crate::world::{CHANNEL, World};
@@ -91,6 +92,11 @@ pub(crate) async fn inject(fault: Fault, world: &World) -> Result<()> {
             let bridge = world.bridge.as_ref().context("no bridge")?;
             bridge.kill(&world.command("bridge"), hold).await
         }
+        Kind::CutPowerPostgres
+        | Kind::CutPowerBroker
+        | Kind::CutPowerStreamServer
+        | Kind::CutPowerStream
+        | Kind::CutPowerAll => power::cut(fault, world).await,
         Kind::ImpersonateReplica => impersonate(world, replica, hold).await,
         Kind::PoisonStorm => storm(world, Storm::Poison(MAX_IN_FLIGHT + 1)),
         Kind::Erase => erasure::erase(world, fault).await,

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use order::generate::{Expected, Generated};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
 
 use crate::origin::{Origin, Place};
 use crate::report::Tally;
@@ -75,6 +76,10 @@ pub(crate) struct History {
     /// As an ordinary subscriber sees them.
     pub(crate) messages: BTreeMap<Place, Entry>,
     unacked: BTreeSet<Place>,
+    /// What was seen before the power of its server was cut, and not again since.
+    pub(crate) vanished: BTreeMap<Place, Entry>,
+    /// Whose servers have lost their power.
+    pub(crate) lost_power: BTreeSet<Origin>,
     /// When the newest acknowledged message was stored, in nanoseconds since 1970.
     newest_acked: BTreeMap<Origin, i64>,
     /// Uids of acknowledged orders, and when that was seen first.
@@ -98,18 +103,23 @@ pub(crate) struct History {
 
 /// The history, shared by all who write in it.
 #[derive(Debug)]
-pub(crate) struct Ledger(Mutex<History>);
+pub(crate) struct Ledger {
+    history: Mutex<History>,
+    /// How often the servers of each origin have lost their power.
+    lives: BTreeMap<Origin, watch::Sender<u32>>,
+}
 
 impl Ledger {
     /// With messages from these.
     pub(crate) fn new(origins: &[Origin]) -> Self {
         let newest_acked = origins.iter().map(|origin| (*origin, 0)).collect();
-        Self(Mutex::new(History { newest_acked, ..History::default() }))
+        let lives = origins.iter().map(|origin| (*origin, watch::Sender::new(0))).collect();
+        Self { history: Mutex::new(History { newest_acked, ..History::default() }), lives }
     }
 
     pub(crate) fn history(&self) -> MutexGuard<'_, History> {
         // A panic of one writer is reported on its own; the history is whole between statements.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn announce(&self, uid: &str) {
@@ -148,20 +158,29 @@ impl Ledger {
         *all += 1;
     }
 
-    /// The channel or the stream holds this message.
-    pub(crate) fn observe(&self, place: Place, timestamp: i64, payload: &[u8]) {
+    /// The channel or the stream holds this message, as seen in one life of its servers.
+    pub(crate) fn observe(&self, life: u32, place: Place, timestamp: i64, payload: &[u8]) {
         let digest = digest(payload);
         let mut history = self.history();
+        if life != *self.life(place.0).borrow() {
+            return;
+        }
         if !history.published.contains_key(&digest) {
             history
                 .tally
                 .violation("unexpected", format!("message {place:?} was published by nobody"));
         }
         let history = &mut *history;
-        let entry = Entry { digest, timestamp, acked: false };
+        let known = history.vanished.get(&place).filter(|entry| entry.digest == digest);
+        let acked = known.is_some_and(|entry| entry.acked);
+        if known.is_some() {
+            history.vanished.remove(&place);
+        }
         let before = history.messages.entry(place).or_insert_with(|| {
-            history.unacked.insert(place);
-            entry
+            if !acked {
+                history.unacked.insert(place);
+            }
+            Entry { digest, timestamp, acked }
         });
         let before = before.digest;
         if before != digest {
@@ -180,15 +199,19 @@ impl Ledger {
         Some((digest, uid))
     }
 
-    /// The service has acknowledged this message.
-    pub(crate) fn acked(&self, place: Place, uid: Option<String>, at: Instant) {
+    /// The service has acknowledged this message, which bears this digest.
+    pub(crate) fn acked(&self, place: Place, digest: Digest, uid: Option<String>, at: Instant) {
         let mut history = self.history();
         let history = &mut *history;
-        let Some(entry) = history.messages.get_mut(&place) else { return };
-        entry.acked = true;
-        let newest = history.newest_acked.entry(place.0).or_default();
-        *newest = entry.timestamp.max(*newest);
-        history.unacked.remove(&place);
+        // After a cut of the power another message may have the place.
+        if let Some(entry) = history.messages.get_mut(&place)
+            && entry.digest == digest
+        {
+            entry.acked = true;
+            let newest = history.newest_acked.entry(place.0).or_default();
+            *newest = entry.timestamp.max(*newest);
+            history.unacked.remove(&place);
+        }
         if let Some(uid) = uid
             && history.acked_uids.insert(uid.clone())
         {
@@ -358,6 +381,23 @@ impl Ledger {
         history.failed_over = true;
         history.served.retain(|uid, _| present.contains(uid));
         history.tally.lost_and_repaired += history.acked_uids.difference(present).count() as u64;
+    }
+
+    /// Which life the servers of this origin are in.
+    pub(crate) fn life(&self, origin: Origin) -> watch::Receiver<u32> {
+        self.lives[&origin].subscribe()
+    }
+
+    /// The servers of this origin have lost their power, and what they had not confirmed with it:
+    /// other messages may come in its place. All must be seen anew.
+    pub(crate) fn power_was_cut(&self, origin: Origin) {
+        let mut history = self.history();
+        let history = &mut *history;
+        let of_origin = |place: &Place| place.0 == origin;
+        history.lost_power.insert(origin);
+        history.unacked.retain(|place| !of_origin(place));
+        history.vanished.extend(history.messages.extract_if(.., |place, _| of_origin(place)));
+        self.lives[&origin].send_modify(|life| *life += 1);
     }
 
     pub(crate) fn violation(&self, kind: &'static str, what: String) {

@@ -21,6 +21,7 @@ mod observer;
 mod origin;
 mod outlet;
 mod plan;
+mod power;
 mod readers;
 mod replica;
 mod report;
@@ -34,7 +35,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use clap::{Parser as _, ValueEnum as _};
+use clap::{Parser as _, ValueEnum};
 
 use arguments::Arguments;
 use epoch::Epoch;
@@ -92,22 +93,30 @@ fn run() -> Result<bool> {
 
 /// The command that makes the same world again.
 fn again(arguments: &Arguments, epoch: &Epoch) -> String {
-    let mut words = vec![format!("make chaos SEED={}", epoch.settings.seed)];
+    let (target, faults) = if arguments.power { ("power", "CUTS") } else { ("chaos", "KILLS") };
+    let mut words = vec![format!("make {target} SEED={}", epoch.settings.seed)];
     if arguments.kills.is_some() {
-        words.push(format!("KILLS={}", epoch.mixed.len()));
+        words.push(format!("{faults}={}", epoch.mixed.len()));
+    }
+    if let Some(mutant) = arguments.mutant {
+        words.push(format!("MUTANT={}", value_name(mutant)));
     }
     if let Some(rounds) = arguments.alone {
         words.push(format!("ALONE={rounds}"));
     }
-    if epoch.settings.sources != Sources::Stan {
-        let sources = epoch.settings.sources.to_possible_value();
-        words.push(format!("SOURCE={}", sources.as_ref().map_or("", |value| value.get_name())));
+    if epoch.settings.sources != Sources::Stan || arguments.power {
+        words.push(format!("SOURCE={}", value_name(epoch.settings.sources)));
     }
     if !arguments.only.is_empty() {
         let only: Vec<_> = arguments.only.iter().map(|kind| kind.name()).collect();
         words.push(format!("ONLY={}", only.join(",")));
     }
     words.join(" ")
+}
+
+/// What the command line takes for it.
+fn value_name(value: impl ValueEnum) -> String {
+    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 fn say(text: &str) {

@@ -15,26 +15,27 @@ use crate::origin::Origin;
 use crate::streams;
 use crate::world::{CHANNEL, STREAM, SUBJECT};
 
-const NAME: &str = "observer";
-
 /// Writes down every message of the channel until `stop`.
 pub(crate) async fn of_channel(
     url: String,
     ledger: Arc<Ledger>,
     stop: CancellationToken,
 ) -> Result<()> {
-    let mut options = Options::new(&url, CLUSTER_ID, NAME);
-    options.request_timeout = Duration::from_millis(500);
-    options.ping_interval = Duration::from_secs(1);
-    options.ping_max_out = 2;
-    let mut subscription = SubscriptionOptions::plain(CHANNEL);
-    subscription.durable_name = Some(NAME.to_owned());
-    subscription.start_position = StartPosition::First;
-    subscription.ack_wait = Duration::from_secs(1);
-    subscription.max_in_flight = 4096;
-    let session = Session::supervise(options, subscription).await?;
-    write_down(Origin::Channel, session.messages(), &ledger, &stop).await;
-    session.close().await;
+    while !stop.is_cancelled() {
+        let (life, name) = whom(&ledger, Origin::Channel);
+        let mut options = Options::new(&url, CLUSTER_ID, &name);
+        options.request_timeout = Duration::from_millis(500);
+        options.ping_interval = Duration::from_secs(1);
+        options.ping_max_out = 2;
+        let mut subscription = SubscriptionOptions::plain(CHANNEL);
+        subscription.durable_name = Some(name);
+        subscription.start_position = StartPosition::First;
+        subscription.ack_wait = Duration::from_secs(1);
+        subscription.max_in_flight = 4096;
+        let session = Session::supervise(options, subscription).await?;
+        write_down(Origin::Channel, life, session.messages(), &ledger, &stop).await;
+        session.close().await;
+    }
     Ok(())
 }
 
@@ -45,18 +46,42 @@ pub(crate) async fn of_stream(
     ledger: Arc<Ledger>,
     stop: CancellationToken,
 ) -> Result<()> {
-    let mut consumer = ConsumerOptions::new(STREAM, SUBJECT, NAME);
-    consumer.replicas = replicas;
-    consumer.ack_wait = Duration::from_secs(1);
-    let session = jetstream::Session::supervise(streams::options(&urls, NAME), consumer).await?;
-    write_down(Origin::Stream, session.messages(), &ledger, &stop).await;
-    session.close().await;
+    while !stop.is_cancelled() {
+        let (life, name) = whom(&ledger, Origin::Stream);
+        let mut consumer = ConsumerOptions::new(STREAM, SUBJECT, &name);
+        consumer.replicas = replicas;
+        consumer.ack_wait = Duration::from_secs(1);
+        let options = streams::options(&urls, &name);
+        let session = jetstream::Session::supervise(options, consumer).await?;
+        write_down(Origin::Stream, life, session.messages(), &ledger, &stop).await;
+        session.close().await;
+    }
     Ok(())
 }
 
-async fn write_down(origin: Origin, messages: Messages, ledger: &Ledger, stop: &CancellationToken) {
-    while let Some(Some(message)) = stop.run_until_cancelled(messages.recv()).await {
-        ledger.observe((origin, message.sequence), message.timestamp, &message.data);
+/// In each life of the servers it is another one, which begins with the first message.
+fn whom(ledger: &Ledger, origin: Origin) -> (u32, String) {
+    let life = *ledger.life(origin).borrow();
+    (life, format!("observer-{life}"))
+}
+
+/// Until `stop`, or until the servers are in another life.
+async fn write_down(
+    origin: Origin,
+    life: u32,
+    messages: Messages,
+    ledger: &Ledger,
+    stop: &CancellationToken,
+) {
+    let mut lives = ledger.life(origin);
+    loop {
+        let received = tokio::select! {
+            received = stop.run_until_cancelled(messages.recv()) => received,
+            // The ledger goes on for as long as this, and so does what it says of lives.
+            _ = lives.wait_for(|now| *now != life) => return,
+        };
+        let Some(Some(message)) = received else { return };
+        ledger.observe(life, (origin, message.sequence), message.timestamp, &message.data);
         message.ack();
     }
 }

@@ -47,16 +47,33 @@ pub(crate) enum Kind {
     SilenceStream,
     DropStreamAcks,
     KillBridge,
+    CutPowerPostgres,
+    CutPowerBroker,
+    CutPowerStreamServer,
+    CutPowerStream,
+    CutPowerAll,
 }
 
 impl Kind {
-    pub(crate) fn all() -> impl Iterator<Item = Self> {
-        Self::value_variants().iter().copied()
+    /// Those for worlds whose servers are on disks that lose what was not synced, or the others.
+    pub(crate) fn all(of_power: bool) -> impl Iterator<Item = Self> {
+        Self::value_variants().iter().copied().filter(move |kind| kind.is_of_power() == of_power)
+    }
+
+    pub(crate) fn is_of_power(self) -> bool {
+        matches!(
+            self,
+            Self::CutPowerPostgres
+                | Self::CutPowerBroker
+                | Self::CutPowerStreamServer
+                | Self::CutPowerStream
+                | Self::CutPowerAll
+        )
     }
 
     /// What `--only` takes and the report shows.
     pub(crate) fn name(self) -> String {
-        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+        crate::value_name(self)
     }
 
     /// Whether it has a target where these are read, with so many servers of the stream.
@@ -69,10 +86,12 @@ impl Kind {
             | Self::CutBroker
             | Self::SilenceBroker
             | Self::DropAcks
-            | Self::ImpersonateReplica => origins.contains(&Origin::Channel),
-            Self::KillStreamLeader | Self::KillTwoStreamServers | Self::MoveStreamLeader => {
-                origins.contains(&Origin::Stream) && stream_servers > 1
-            }
+            | Self::ImpersonateReplica
+            | Self::CutPowerBroker => origins.contains(&Origin::Channel),
+            Self::KillStreamLeader
+            | Self::KillTwoStreamServers
+            | Self::MoveStreamLeader
+            | Self::CutPowerStreamServer => origins.contains(&Origin::Stream) && stream_servers > 1,
             // A full disk of one of three does not hold anybody up.
             Self::FillStreamDisk => origins.contains(&Origin::Stream) && stream_servers == 1,
             Self::KillStreamServer
@@ -82,7 +101,8 @@ impl Kind {
             | Self::DeleteConsumer
             | Self::CutStream
             | Self::SilenceStream
-            | Self::DropStreamAcks => origins.contains(&Origin::Stream),
+            | Self::DropStreamAcks
+            | Self::CutPowerStream => origins.contains(&Origin::Stream),
             Self::KillBridge => sources == Sources::Both,
             _ => true,
         }
@@ -93,7 +113,13 @@ impl Kind {
         match self {
             Self::KillReplica => 24,
             Self::KillPostgres => 12,
-            Self::KillBroker | Self::KillStreamServer | Self::KillBridge => 10,
+            Self::KillBroker
+            | Self::KillStreamServer
+            | Self::KillBridge
+            | Self::CutPowerPostgres
+            | Self::CutPowerBroker
+            | Self::CutPowerStream
+            | Self::CutPowerAll => 10,
             Self::StopReplica => 8,
             Self::KillAllReplicas
             | Self::PauseReplica
@@ -105,7 +131,8 @@ impl Kind {
             | Self::KillTwoStreamServers
             | Self::KillAllStreamServers
             | Self::MoveStreamLeader
-            | Self::CutStream => 5,
+            | Self::CutStream
+            | Self::CutPowerStreamServer => 5,
             Self::RestartBroker
             | Self::SilenceBroker
             | Self::SilencePostgres
@@ -170,14 +197,19 @@ pub(crate) fn each(seed: u64, replicas: usize, kinds: &[Kind]) -> Vec<Fault> {
     kinds.iter().map(|kind| fault(*kind, replicas, &mut rng)).collect()
 }
 
+/// The cut that ends a world whose power is cut.
+pub(crate) fn last_cut(seed: u64) -> Fault {
+    fault(Kind::CutPowerAll, 1, &mut fastrand::Rng::with_seed(!seed))
+}
+
 fn fault(kind: Kind, replicas: usize, rng: &mut fastrand::Rng) -> Fault {
     let between =
         |rng: &mut fastrand::Rng, from: u64, to: u64| Duration::from_millis(rng.u64(from..=to));
     Fault {
         kind,
         target: rng.usize(0..replicas),
-        hold: between(rng, 200, 1500),
+        hold: if kind.is_of_power() { between(rng, 20, 300) } else { between(rng, 200, 1500) },
         variant: rng.u8(..),
-        gap: between(rng, 200, 1900),
+        gap: if kind.is_of_power() { between(rng, 50, 1000) } else { between(rng, 200, 1900) },
     }
 }

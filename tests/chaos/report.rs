@@ -32,6 +32,12 @@ pub(crate) struct Tally {
     pub(crate) slowest_drain: Duration,
     pub(crate) lost_and_repaired: u64,
     pub(crate) superfluous_rejects: u64,
+    pub(crate) stores_mended: u64,
+    pub(crate) unsynced_kept: u64,
+    pub(crate) unsynced_torn: u64,
+    pub(crate) unsynced_lost: u64,
+    pub(crate) vanished: u64,
+    pub(crate) rows_of_vanished: u64,
     max_stale: Duration,
     faults: BTreeMap<Kind, Recoveries>,
     violations: BTreeMap<&'static str, u64>,
@@ -99,6 +105,12 @@ impl Tally {
         self.final_lookups += other.final_lookups;
         self.lost_and_repaired += other.lost_and_repaired;
         self.superfluous_rejects += other.superfluous_rejects;
+        self.stores_mended += other.stores_mended;
+        self.unsynced_kept += other.unsynced_kept;
+        self.unsynced_torn += other.unsynced_torn;
+        self.unsynced_lost += other.unsynced_lost;
+        self.vanished += other.vanished;
+        self.rows_of_vanished += other.rows_of_vanished;
         self.slowest_drain = self.slowest_drain.max(other.slowest_drain);
         self.max_stale = self.max_stale.max(other.max_stale);
         for (kind, more) in other.faults {
@@ -179,6 +191,12 @@ impl Tally {
             ("… without an answer (replica down)", self.no_answer.to_string()),
             ("orders an old primary took along, put back", self.lost_and_repaired.to_string()),
             ("… kept as conflicts beside that", self.superfluous_rejects.to_string()),
+            ("unsynced changes that a cut of the power lost", self.unsynced_lost.to_string()),
+            ("… left in part", self.unsynced_torn.to_string()),
+            ("… left as they were", self.unsynced_kept.to_string()),
+            ("stores of the broker mended by hand", self.stores_mended.to_string()),
+            ("messages that were seen, and lost unconfirmed", self.vanished.to_string()),
+            ("orders and rejects that were stored from such", self.rows_of_vanished.to_string()),
             ("lookups of the final checks", self.final_lookups.to_string()),
             ("slowest full drain", milliseconds(self.slowest_drain)),
             ("longest staleness", milliseconds(self.max_stale)),

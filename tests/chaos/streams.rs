@@ -10,7 +10,8 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::disk::Disk;
-use crate::world::{CONSUMER, STREAM, SUBJECT};
+use crate::power::Mutant;
+use crate::world::{CONSUMER, STREAM, SUBJECT, Settings};
 
 /// The names of the servers of a cluster, in their order.
 const NAMES: [&str; 3] = ["a", "b", "c"];
@@ -31,12 +32,16 @@ pub(crate) struct Streams {
 }
 
 impl Streams {
-    /// So many servers, with the stream; the store on a small disk of its own if `with_disk`.
-    pub(crate) async fn start(servers: usize, with_disk: bool) -> Result<Self> {
+    /// So many servers, with the stream, as the settings have it.
+    pub(crate) async fn start(settings: &Settings) -> Result<Self> {
         let mut disk = None;
-        let servers = if servers == 1 {
-            let mut server = NatsServer::start(NatsOptions::default()).await?;
-            if with_disk {
+        // By default it syncs every two minutes.
+        let rarely = settings.mutant == Some(Mutant::SyncIntervalDefault);
+        let sync_interval = rarely.then(|| "2m".to_owned());
+        let nats = NatsOptions { sync_interval, ..NatsOptions::default() };
+        let servers = if settings.stream_servers == 1 {
+            let mut server = NatsServer::start(nats).await?;
+            if settings.with_stream_disk {
                 server.stop().await?;
                 server.wipe()?;
                 disk = Some(Disk::mount(server.store_directory())?);
@@ -44,7 +49,7 @@ impl Streams {
             }
             vec![server]
         } else {
-            NatsServer::start_cluster(NatsOptions::default()).await?
+            NatsServer::start_cluster(nats).await?
         };
         let urls: Vec<String> = servers.iter().map(NatsServer::url).collect();
         let urls = urls.join(",");

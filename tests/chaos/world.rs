@@ -18,6 +18,7 @@ use crate::disk::Disk;
 use crate::ledger::Ledger;
 use crate::load::Storm;
 use crate::origin::Sources;
+use crate::power::{Disks, Mutant};
 use crate::replica::Replica;
 use crate::streams::Streams;
 
@@ -35,6 +36,13 @@ const BROKER_URL: &str = "WAYBILL_BROKER__URL";
 
 /// What the broker calls the service's group.
 const GROUP: &str = "waybill:waybill";
+
+/// How long it may take to recover from a fault, also while others follow, and until the group has
+/// acknowledged everything.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// The same where something does not sync: what it has lost does not come back.
+const MUTANT_PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long the watchers may take to end.
 const END: Duration = Duration::from_secs(20);
@@ -56,9 +64,15 @@ pub(crate) struct Settings {
     pub(crate) with_disk: bool,
     /// Whether the stream does.
     pub(crate) with_stream_disk: bool,
+    /// Whether all servers lie on disks whose power can be cut, which needs root.
+    pub(crate) power: bool,
+    /// Which of them does not sync as it must.
+    pub(crate) mutant: Option<Mutant>,
 }
 
 pub(crate) struct World {
+    /// Of all servers, in worlds whose power is cut. Unmounted before their directories are removed.
+    pub(crate) disks: Option<Disks>,
     /// Of the channel, where it is read.
     pub(crate) broker: Option<Mutex<Broker>>,
     /// The servers of the stream, where it is read.
@@ -73,6 +87,8 @@ pub(crate) struct World {
     pub(crate) sql_link: Mutex<Proxy>,
     pub(crate) replicas: Vec<Arc<Replica>>,
     pub(crate) sources: Sources,
+    /// How long a recovery may take, and the last acknowledgement.
+    pub(crate) patience: Duration,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) storms: mpsc::UnboundedSender<Storm>,
     /// Past the links of the replicas.

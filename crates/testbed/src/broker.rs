@@ -43,6 +43,8 @@ const ATTEMPTS: u32 = 3;
 pub struct BrokerOptions {
     /// Whether messages survive a restart: the file store, else the memory store.
     pub keeps_messages: bool,
+    /// Whether it has synced a message before it confirms it, as it does by default.
+    pub syncs: bool,
     /// How often each client is asked whether it lives.
     pub heartbeat_interval: Duration,
     /// How long an answer may take.
@@ -58,10 +60,11 @@ pub struct BrokerOptions {
 }
 
 impl Default for BrokerOptions {
-    /// The file store, and a dead client noticed within three seconds.
+    /// The file store, without syncs, and a dead client noticed within three seconds.
     fn default() -> Self {
         Self {
             keeps_messages: true,
+            syncs: false,
             heartbeat_interval: Duration::from_secs(1),
             heartbeat_timeout: Duration::from_millis(500),
             heartbeat_fail_count: 2,
@@ -188,7 +191,13 @@ impl Broker {
     /// Removes everything the stopped broker has stored.
     pub fn wipe(&mut self) -> Result<()> {
         ensure!(self.process.status()?.is_some(), "the broker still runs");
-        std::fs::remove_dir_all(store(self.dir.path())).context("cannot remove the broker's store")
+        std::fs::remove_dir_all(self.store_directory()).context("cannot remove the broker's store")
+    }
+
+    /// Where its messages are.
+    #[must_use]
+    pub fn store_directory(&self) -> PathBuf {
+        store(self.dir.path())
     }
 
     /// Removes what the stopped broker knows of the subscriptions of a channel, but not its

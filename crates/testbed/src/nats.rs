@@ -29,12 +29,13 @@ const PEERS: [&str; 3] = ["a", "b", "c"];
 pub struct NatsOptions {
     /// The user and the password that clients must give; none if none.
     pub login: Option<(String, String)>,
+    /// How often streams are synced, as `sync_interval` has it; after each write if none.
+    pub sync_interval: Option<String>,
     /// More settings, as the text of a configuration file.
     pub configuration: Option<String>,
 }
 
-/// A nats-server whose streams are files of its own, each write synced; all of it is gone when
-/// this is dropped.
+/// A nats-server whose streams are files of its own; all of it is gone when this is dropped.
 #[derive(Debug)]
 pub struct NatsServer {
     process: Process,
@@ -201,13 +202,16 @@ pub(crate) fn is_ready(process: &Process) -> bool {
     process.log().contains("Server is ready")
 }
 
-/// The settings of a server whose streams are files in `store`, each write synced.
-pub(crate) fn settings(name: &str, port: u16, store: &Path) -> String {
+/// Each write is synced before it is confirmed.
+pub(crate) const AT_ONCE: &str = "always";
+
+/// The settings of a server whose streams are files in `store`, synced so often.
+pub(crate) fn settings(name: &str, port: u16, store: &Path, sync_interval: &str) -> String {
     let store = store.to_string_lossy();
     [
         format!("server_name: {name}"),
         format!("listen: \"127.0.0.1:{port}\""),
-        format!("jetstream {{ store_dir: {store:?}, sync_interval: always }}"),
+        format!("jetstream {{ store_dir: {store:?}, sync_interval: {sync_interval} }}"),
     ]
     .join("\n")
 }
@@ -221,8 +225,9 @@ fn write_configuration(
     routes: &[u16],
 ) -> Result<()> {
     let Ports { client, monitor, cluster } = ports;
+    let sync_interval = options.sync_interval.as_deref().unwrap_or(AT_ONCE);
     let mut lines = vec![
-        settings(name, client.number, &dir.join("store")),
+        settings(name, client.number, &dir.join("store"), sync_interval),
         format!("http: \"127.0.0.1:{}\"", monitor.number),
     ];
     if let Some((user, password)) = &options.login {

@@ -59,6 +59,11 @@ impl PowerDisk {
         Ok(Self { dir: dir.to_owned(), tree, _session: session })
     }
 
+    /// Has everything on the disk, as the kernel would have in the end by itself.
+    pub fn sync(&self) {
+        lock(&self.tree).sync_all();
+    }
+
     /// Cuts the power: what was not synced is lost, but for what `seed` decides. The processes that
     /// had files open must have been killed before, and start again after.
     pub fn cut(&self, seed: u64) -> Losses {

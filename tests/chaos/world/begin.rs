@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{BROKER_URL, Settings, World};
+use super::{BROKER_URL, MUTANT_PATIENCE, PATIENCE, Settings, World};
 use crate::ack_oracle::AckOracle;
 use crate::bridge::Bridge;
 use crate::disk::Disk;
@@ -20,6 +20,7 @@ use crate::load::Load;
 use crate::observer;
 use crate::origin::{Origin, Sources};
 use crate::outlet::Outlet;
+use crate::power::{self, Disks, Mutant};
 use crate::readers::Reader;
 use crate::replica::{Common, Replica};
 use crate::streams::Streams;
@@ -31,12 +32,18 @@ impl World {
     /// Fresh servers with publishers, readers and replicas at work.
     pub(crate) async fn begin(settings: &Settings) -> Result<Self> {
         let &Settings { seed, rate, sources, .. } = settings;
-        let limits = [("max_connections", POSTGRES_CONNECTIONS)];
-        let (broker, streams, postgres) = tokio::try_join!(
-            start_broker(sources),
+        let mut postgres_settings = vec![("max_connections", POSTGRES_CONNECTIONS)];
+        postgres_settings.extend(power::postgres_settings(settings));
+        let (mut broker, mut streams, mut postgres) = tokio::try_join!(
+            start_broker(settings),
             start_streams(settings),
-            Postgres::start_with(&limits)
+            Postgres::start_with(&postgres_settings)
         )?;
+        let disks = if settings.power {
+            Some(Disks::mount(&mut postgres, broker.as_mut(), streams.as_mut()).await?)
+        } else {
+            None
+        };
         let database = postgres.database().await?;
         let sql_link = Proxy::start((Ipv4Addr::LOCALHOST, postgres.port()).into()).await?;
         let sql = superuser_pool(&postgres, &database, sql_link.port())?;
@@ -48,12 +55,14 @@ impl World {
         let ledger = Arc::new(Ledger::new(sources.origins()));
         let (storms, orders) = mpsc::unbounded_channel();
         let mut world = Self {
+            disks,
             postgres: Mutex::new(postgres),
             database,
             sql,
             sql_link: Mutex::new(sql_link),
             replicas: Vec::new(),
             sources,
+            patience: if settings.mutant.is_some() { MUTANT_PATIENCE } else { PATIENCE },
             ledger,
             storms,
             direct: Vec::new(),
@@ -139,18 +148,20 @@ impl World {
     }
 }
 
-async fn start_broker(sources: Sources) -> Result<Option<Mutex<Broker>>> {
-    if !sources.origins().contains(&Origin::Channel) {
+async fn start_broker(settings: &Settings) -> Result<Option<Mutex<Broker>>> {
+    if !settings.sources.origins().contains(&Origin::Channel) {
         return Ok(None);
     }
-    Ok(Some(Mutex::new(Broker::start(BrokerOptions::default()).await?)))
+    let syncs = settings.power && settings.mutant != Some(Mutant::FileSyncOff);
+    let options = BrokerOptions { syncs, ..BrokerOptions::default() };
+    Ok(Some(Mutex::new(Broker::start(options).await?)))
 }
 
 async fn start_streams(settings: &Settings) -> Result<Option<Streams>> {
     if !settings.sources.origins().contains(&Origin::Stream) {
         return Ok(None);
     }
-    Ok(Some(Streams::start(settings.stream_servers, settings.with_stream_disk).await?))
+    Ok(Some(Streams::start(settings).await?))
 }
 
 fn superuser_pool(postgres: &Postgres, database: &Database, port: u16) -> Result<PgPool> {

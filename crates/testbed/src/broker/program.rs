@@ -99,7 +99,7 @@ pub(super) fn spawn(
 ) -> Result<Process> {
     let ports = (port.number, monitor_port.number);
     let mut command = server(&tools::broker()?, ports, &store(dir), options);
-    command.current_dir(dir).arg("--file_sync=false");
+    command.current_dir(dir).arg(format!("--file_sync={}", options.syncs));
     if let Some(configuration) = &options.configuration {
         let file = dir.join("broker.conf");
         std::fs::write(&file, configuration).context("cannot write the configuration")?;

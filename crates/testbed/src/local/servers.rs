@@ -106,6 +106,7 @@ pub(super) fn sources(layout: &Layout, source: Source, ports: &Ports) -> Result<
 fn broker(layout: &Layout, ports: &Ports) -> Result<Wanted> {
     let options = BrokerOptions {
         keeps_messages: true,
+        syncs: true,
         heartbeat_interval: Duration::from_secs(5),
         heartbeat_timeout: Duration::from_secs(5),
         heartbeat_fail_count: 2,
@@ -126,7 +127,8 @@ fn broker(layout: &Layout, ports: &Ports) -> Result<Wanted> {
 
 /// A nats-server, which keeps the stream.
 fn jetstream(layout: &Layout, ports: &Ports) -> Result<Wanted> {
-    let settings = nats::settings("waybill", ports.jetstream_port, &layout.path("jetstream"));
+    let store = layout.path("jetstream");
+    let settings = nats::settings("waybill", ports.jetstream_port, &store, nats::AT_ONCE);
     let path = layout.path("jetstream.conf");
     write_private(&path, &settings)?;
     let mut command = Command::new(tools::nats()?);

@@ -54,6 +54,12 @@ impl Held {
         let _ = self.decision.send(true);
     }
 
+    /// Whether the connection has ended that it came by, so that nobody will see it.
+    #[must_use]
+    pub fn is_void(&self) -> bool {
+        self.decision.is_closed()
+    }
+
     /// Drops the message: the other side never sees it.
     pub fn swallow(self) {
         let _ = self.decision.send(false);
