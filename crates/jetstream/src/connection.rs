@@ -1,8 +1,9 @@
 //! A connection to the servers, for all but consuming.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use nats_link::{LinkCounters, Transport};
+use nats_link::{LinkCounters, LinkOptions, Transport};
 use serde_json::Value;
 
 use crate::account::{AccountAnswer, AccountInfo};
@@ -14,8 +15,8 @@ use crate::options::{ConsumerOptions, Options, StreamOptions};
 use crate::publisher::Publisher;
 use crate::stream::Stream;
 
-/// A connection to the servers. Clones share it; it reconnects for as long as it is used, and ends
-/// when the last of what was made of it is dropped.
+/// A connection to the servers. Clones share it; it reconnects for as long as it is used, however
+/// long the servers are away, and ends when the last of what was made of it is dropped.
 #[derive(Debug, Clone)]
 pub struct Connection {
     transport: Transport,
@@ -30,7 +31,10 @@ impl Connection {
     pub async fn connect(options: Options) -> Result<Self, Error> {
         options.validate()?;
         let counters = Arc::new(LinkCounters::default());
-        let transport = Transport::dial(&options.link(), &counters).await;
+        // Nobody dials anew what was made of it. What is dropped while the servers are away ends
+        // when they are back.
+        let link = LinkOptions { dial_for: Duration::MAX, ..options.link() };
+        let transport = Transport::dial(&link, &counters).await;
         let transport = transport
             .map_err(|error| Error::of(error, RequestKind::Subscribe, options.request_timeout))?;
         Ok(Self { transport, options })

@@ -1,12 +1,14 @@
 //! Servers that stop, are killed, or come back without their streams.
 
-use jetstream::{Session, SessionState};
-use testbed::NatsServer;
-use tokio::time::timeout;
+use std::time::Duration;
+
+use jetstream::{Connection, Session, SessionState, Terms};
+use testbed::{NatsServer, eventually};
+use tokio::time::{sleep, timeout};
 
 use crate::harness::{
-    STALL, ack_all, live, numbered, publish, server, session, take, take_many, until, until_acked,
-    until_live, workers,
+    STALL, ack_all, live, numbered, options, publish, server, session, take, take_many, until,
+    until_acked, until_live, workers,
 };
 
 async fn until_noticed(session: &Session) {
@@ -61,4 +63,26 @@ async fn a_session_goes_on_after_its_server_was_killed_and_nothing_comes_twice()
     next.ack();
     ack_all(held);
     until_acked(&server.url(), 501).await;
+}
+
+/// The link of a session ends after some pings without a server, and the session makes another.
+/// That of a connection must not: nobody would.
+#[tokio::test]
+async fn a_publisher_goes_on_after_its_server_was_away_for_long() {
+    let mut server = server().await;
+    drop(live(&server.url(), workers()).await);
+    let mut options = options(&server.url());
+    options.ping_interval = Duration::from_millis(100);
+    let connection = Connection::connect(options).await.expect("a connection");
+    let publisher = connection.publisher("orders").await.expect("a publisher");
+    server.kill().expect("killed");
+    // With pings so short a link that ends has done so after 4 s.
+    sleep(Duration::from_secs(5)).await;
+    server.start_again().await.expect("started");
+    eventually("a message is stored", STALL, async || {
+        let ack = publisher.publish("1".into(), Terms::default()).await.ok()?;
+        ack.await.ok()
+    })
+    .await;
+    connection.account_info().await.expect("an answer");
 }
