@@ -66,6 +66,7 @@ impl PowerDisk {
 
     /// Cuts the power: what was not synced is lost, but for what `seed` decides. The processes that
     /// had files open must have been killed before, and start again after.
+    #[must_use]
     pub fn cut(&self, seed: u64) -> Losses {
         lock(&self.tree).cut(seed)
     }

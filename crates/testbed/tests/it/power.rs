@@ -8,12 +8,13 @@ const CUTS: u64 = 4;
 
 /// A server whose data is on a disk that loses what was not synced.
 async fn on_a_power_disk(settings: &[(&str, &str)]) -> (Postgres, PowerDisk) {
-    let mut postgres = Postgres::start_with(settings).await.unwrap();
-    postgres.stop().await.unwrap();
-    let disk = PowerDisk::over(&postgres.data_directory()).unwrap();
-    postgres.start_again().await.unwrap();
+    let mut postgres = Postgres::start_with(settings).await.expect("Postgres");
+    postgres.stop().await.expect("stopped");
+    let disk = PowerDisk::over(&postgres.data_directory()).expect("a disk");
+    postgres.start_again().await.expect("started");
     let url = postgres.superuser_url();
-    postgres.psql(&url, "create table numbers (number int); checkpoint").await.unwrap();
+    let create = "create table numbers (number int); checkpoint";
+    postgres.psql(&url, create).await.expect("a table");
     (postgres, disk)
 }
 
@@ -21,8 +22,8 @@ async fn on_a_power_disk(settings: &[(&str, &str)]) -> (Postgres, PowerDisk) {
 async fn after_a_cut(postgres: &mut Postgres, disk: &PowerDisk, seed: u64) -> Option<u64> {
     let url = postgres.superuser_url();
     let insert = "insert into numbers select generate_series(1, 10);".repeat(20);
-    postgres.psql(&url, &insert).await.unwrap();
-    postgres.kill().unwrap();
+    postgres.psql(&url, &insert).await.expect("committed");
+    postgres.kill().expect("killed");
     assert_ne!(disk.cut(seed), testbed::Losses::default());
     postgres.start_again().await.ok()?;
     postgres.psql(&url, "select count(*) from numbers").await.ok()?.parse().ok()
