@@ -200,12 +200,8 @@ impl<'a> Hit<'a> {
         if let Some((postgres, _)) = &mut self.postgres {
             postgres.start_again().await?;
         }
-        if let Some((broker, _)) = &mut self.broker
-            && broker.start_again().await.is_err()
-        {
-            // It does not start with a record that is torn, also of what it never syncs.
-            mend(&broker.store_directory()).await?;
-            world.ledger.history().tally.stores_mended += 1;
+        if let Some((broker, _)) = &mut self.broker {
+            mend(&broker.store_directory(), world).await?;
             broker.start_again().await?;
         }
         if let Some(servers) = &mut self.streams {
@@ -217,12 +213,14 @@ impl<'a> Hit<'a> {
     }
 }
 
-/// As the runbook has it.
-async fn mend(store: &Path) -> Result<()> {
+/// Does what the runbook says: otherwise the broker may not start, or lose what it has confirmed when
+/// its power is cut for the second time.
+async fn mend(store: &Path, world: &World) -> Result<()> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/mend-broker-store");
     let output = tokio::process::Command::new(script).arg(store).kill_on_drop(true).output().await;
     let output = output.context("cannot start scripts/mend-broker-store")?;
     let complaint = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "the store cannot be mended: {}", complaint.trim());
+    world.ledger.history().tally.stores_mended += u64::from(!output.stdout.is_empty());
     Ok(())
 }

@@ -194,7 +194,7 @@ impl Tally {
             ("unsynced changes that a cut of the power lost", self.unsynced_lost.to_string()),
             ("… left in part", self.unsynced_torn.to_string()),
             ("… left as they were", self.unsynced_kept.to_string()),
-            ("stores of the broker mended by hand", self.stores_mended.to_string()),
+            ("stores of the broker that were torn, and mended", self.stores_mended.to_string()),
             ("messages that were seen, and lost unconfirmed", self.vanished.to_string()),
             ("orders and rejects that were stored from such", self.rows_of_vanished.to_string()),
             ("lookups of the final checks", self.final_lookups.to_string()),

@@ -170,6 +170,7 @@ fn mistakes_in_the_values_are_refused_with_what_is_wrong() {
         ("settings.http.listen=0.0.0.0:80", "listen"),
         ("natsStreaming.image.tag=latest", "tag"),
         ("postgres.settings.synchronous_commit=off", "synchronous_commit"),
+        ("postgres.settings.full_page_writes=off", "full_page_writes"),
         ("postgres.auth.password=a@b", "password"),
         ("natsStreaming.enabled=false", "broker.existingSecret"),
         ("postgres.enabled=false", "database.existingSecret"),

@@ -8,6 +8,7 @@ mod base_path;
 mod bounded;
 mod bridge;
 mod broker_login;
+mod broker_store;
 mod browser;
 mod chart;
 mod cold_start;

@@ -141,7 +141,7 @@ impl Broker {
         let mut attempt = 1;
         loop {
             let (port, monitor_port) = (Port::lease()?, Port::lease()?);
-            let mut process = spawn(&options, guest, &port, &monitor_port, dir.path())?;
+            let mut process = spawn(&options, guest, &port, &monitor_port, dir.path(), &[])?;
             match ready(&mut process, guest).await {
                 Ok(()) => {
                     return Ok(Self { process, options, port, monitor_port, guest, dir });
@@ -182,9 +182,20 @@ impl Broker {
 
     /// Starts the stopped or killed broker: same ports, same store.
     pub async fn start_again(&mut self) -> Result<()> {
+        self.start_with(&[]).await
+    }
+
+    /// Has the stopped broker cut off what it had not written whole when its power was cut: it is
+    /// started once with the option that does it, and stopped.
+    pub async fn truncate_bad_ends(&mut self) -> Result<()> {
+        self.start_with(&["--file_truncate_bad_eof"]).await?;
+        self.stop().await
+    }
+
+    async fn start_with(&mut self, more: &[&str]) -> Result<()> {
         ensure!(self.process.status()?.is_some(), "the broker still runs");
-        let (port, monitor_port) = (&self.port, &self.monitor_port);
-        self.process = spawn(&self.options, self.guest, port, monitor_port, self.dir.path())?;
+        let Self { options, guest, port, monitor_port, dir, .. } = &*self;
+        self.process = spawn(options, *guest, port, monitor_port, dir.path(), more)?;
         ready(&mut self.process, self.guest).await
     }
 

@@ -96,10 +96,11 @@ pub(super) fn spawn(
     port: &Port,
     monitor_port: &Port,
     dir: &Path,
+    more: &[&str],
 ) -> Result<Process> {
     let ports = (port.number, monitor_port.number);
     let mut command = server(&tools::broker()?, ports, &store(dir), options);
-    command.current_dir(dir).arg(format!("--file_sync={}", options.syncs));
+    command.current_dir(dir).arg(format!("--file_sync={}", options.syncs)).args(more);
     if let Some(configuration) = &options.configuration {
         let file = dir.join("broker.conf");
         std::fs::write(&file, configuration).context("cannot write the configuration")?;
