@@ -99,13 +99,13 @@ fn again(arguments: &Arguments, epoch: &Epoch) -> String {
         words.push(format!("{faults}={}", epoch.mixed.len()));
     }
     if let Some(mutant) = arguments.mutant {
-        words.push(format!("MUTANT={}", value_name(mutant)));
+        words.push(format!("MUTANT={}", value_name(&mutant)));
     }
     if let Some(rounds) = arguments.alone {
         words.push(format!("ALONE={rounds}"));
     }
     if epoch.settings.sources != Sources::Stan || arguments.power {
-        words.push(format!("SOURCE={}", value_name(epoch.settings.sources)));
+        words.push(format!("SOURCE={}", value_name(&epoch.settings.sources)));
     }
     if !arguments.only.is_empty() {
         let only: Vec<_> = arguments.only.iter().map(|kind| kind.name()).collect();
@@ -115,7 +115,7 @@ fn again(arguments: &Arguments, epoch: &Epoch) -> String {
 }
 
 /// What the command line takes for it.
-fn value_name(value: impl ValueEnum) -> String {
+fn value_name(value: &impl ValueEnum) -> String {
     value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 

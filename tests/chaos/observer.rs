@@ -55,6 +55,11 @@ pub(crate) async fn of_stream(
         let session = jetstream::Session::supervise(options, consumer).await?;
         write_down(Origin::Stream, life, session.messages(), &ledger, &stop).await;
         session.close().await;
+        // A cluster would go on electing a leader for it.
+        let (urls, stop) = (urls.clone(), stop.clone());
+        tokio::spawn(async move {
+            stop.run_until_cancelled(streams::delete_consumer(&urls, &name)).await;
+        });
     }
     Ok(())
 }

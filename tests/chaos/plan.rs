@@ -73,7 +73,7 @@ impl Kind {
 
     /// What `--only` takes and the report shows.
     pub(crate) fn name(self) -> String {
-        crate::value_name(self)
+        crate::value_name(&self)
     }
 
     /// Whether it has a target where these are read, with so many servers of the stream.

@@ -7,7 +7,7 @@ use jetstream::{Connection, ConsumerOptions, Options, async_nats};
 use serde_json::Value;
 use testbed::{NatsOptions, NatsServer};
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::disk::Disk;
 use crate::power::Mutant;
@@ -86,11 +86,24 @@ impl Streams {
 
     /// Asks something of the API that the client has no use for itself.
     pub(crate) async fn request(&self, operation: &str) -> Result<Value> {
-        let servers: Vec<&str> = self.urls.split(',').collect();
-        let client = async_nats::connect(servers).await?;
-        let asking = client.request(format!("$JS.API.{operation}"), "".into());
-        let answer = timeout(PATIENCE, asking).await.context("no answer in time")??;
-        Ok(serde_json::from_slice(&answer.payload)?)
+        request(&self.urls, operation).await
+    }
+}
+
+async fn request(urls: &str, operation: &str) -> Result<Value> {
+    let servers: Vec<&str> = urls.split(',').collect();
+    let client = async_nats::connect(servers).await?;
+    let asking = client.request(format!("$JS.API.{operation}"), "".into());
+    let answer = timeout(PATIENCE, asking).await.context("no answer in time")??;
+    Ok(serde_json::from_slice(&answer.payload)?)
+}
+
+/// Deletes a consumer of the stream, as soon as the servers can.
+pub(crate) async fn delete_consumer(urls: &str, name: &str) {
+    let is_gone = |answer: Value| answer["success"] == true || answer["error"]["code"] == 404;
+    let operation = format!("CONSUMER.DELETE.{STREAM}.{name}");
+    while !request(urls, &operation).await.is_ok_and(is_gone) {
+        sleep(PATIENCE).await;
     }
 }
 
