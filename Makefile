@@ -113,6 +113,18 @@ mutants: ## Check that the chaos run notices each of the faults that are put int
 	@scripts/install-tools --jetstream
 	@scripts/mutants
 
+# Settings of `make power`: SOURCE (stan, jetstream, both), CUTS or ALONE (rounds of every cut by itself), SEED, ONLY (kinds of cuts), MUTANT (what does not sync, see `make power-mutants`), REPORT (a file).
+.PHONY: power
+power: ## Cut the power of servers whose disks lose what was not synced, for example CUTS=500 SEED=7; needs root
+	@scripts/install-tools --jetstream
+	$(CARGO) test -p waybill --locked --test chaos -- --power $(if $(SOURCE),--source $(SOURCE)) $(if $(CUTS),--kills $(CUTS)) $(if $(ALONE),--alone $(ALONE)) \
+	  $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)) $(if $(MUTANT),--mutant $(MUTANT)) $(if $(REPORT),--report $(REPORT))
+
+.PHONY: power-mutants
+power-mutants: ## Check that cuts of the power find out each server that does not sync as it must
+	@scripts/install-tools --jetstream
+	@scripts/power-mutants
+
 # bench-scale takes half an hour; bench-stress wants an older program, for example BEFORE=/tmp/waybill-0.1.
 bench_parts := bench-lookup bench-access bench-ingest bench-ingest-stream bench-warmup bench-memory bench-size bench-isolation bench-scale bench-stress
 .PHONY: bench $(bench_parts)
