@@ -41,6 +41,8 @@ pub struct Known {
     pub looked: bool,
     /// None until a primary was asked.
     pub primary: Option<Primary>,
+    /// What that was marked with when it was noted.
+    pub mark: Option<String>,
     /// How often it was another one than before.
     pub changes: u64,
     /// Whether a repair is not finished yet.
@@ -131,46 +133,57 @@ impl PrimaryWatch {
         }
     }
 
-    /// `noted` is the primary that Postgres itself has on record as seen by this replica.
-    async fn look(&self, noted: &mut Option<Primary>) -> Result<(), Error> {
+    /// `noted` is what this replica has noted in Postgres: the primary, and its mark.
+    async fn look(&self, noted: &mut Option<(Primary, String)>) -> Result<(), Error> {
         self.store.look_for_server().await;
         let asked = timeout(WITHIN, self.store.standpoint()).await;
-        let Standpoint { primary, repairs_pending } =
+        let Standpoint { primary, mut mark, repairs_pending } =
             asked.map_err(|_| Error::no_answer(WITHIN))??;
         // A standby does not say what is to come.
         let Some(primary) = primary else {
             self.state.change(|known| known.looked = true);
             return Ok(());
         };
+        self.compare(&primary, mark.as_ref())?;
+        let mut repairing = repairs_pending;
+        let is_noted =
+            noted.as_ref().is_some_and(|(it, its)| *it == primary && mark.as_ref() == Some(its));
+        if self.auto_repair && !is_noted {
+            let now = self.store.note_primary(&primary, &self.replica, noted.is_some()).await?;
+            // Where another one is about to note it, a repair may be asked for at the next look.
+            repairing |= now.repair_asked || now.mark.is_none();
+            mark = now.mark;
+            if let Some(mark) = &mark {
+                *noted = Some((primary.clone(), mark.clone()));
+            }
+        }
+        self.metrics.primary.repair_pending.set(repairing.into());
+        self.state.change(|known| {
+            known.looked = true;
+            known.primary = Some(primary);
+            known.mark = mark;
+            known.repairing = repairing;
+        });
+        Ok(())
+    }
+
+    /// Tells whether it is the primary that is known.
+    fn compare(&self, primary: &Primary, mark: Option<&String>) -> Result<(), Error> {
         match self.state.get() {
-            Known { primary: Some(before), .. } if before.is_later_than(&primary) => {
+            Known { primary: Some(before), .. } if before.is_later_than(primary) => {
                 self.store.renew_connections();
                 return Err(Error::OldPrimary {
                     now: before.to_string(),
                     old: primary.to_string(),
                 });
             }
-            Known { primary: Some(before), .. } if before == primary => {}
+            // One that had no mark yet is given it by whoever comes first.
+            Known { primary: Some(before), mark: known, .. }
+                if before == *primary && (known.is_none() || known.as_ref() == mark) => {}
             // After a standby too: it may have had what this one lacks.
-            Known { primary: before, looked: true, .. } => self.changed(before.as_ref(), &primary),
-            Known { looked: false, .. } => self.store.refuse_before(&primary),
+            Known { primary: before, looked: true, .. } => self.changed(before.as_ref(), primary),
+            Known { looked: false, .. } => self.store.refuse_before(primary),
         }
-        let mut repairing = repairs_pending;
-        if self.auto_repair && noted.as_ref() != Some(&primary) {
-            if noted.is_some() {
-                self.store.ask_for_repair(&primary, &self.replica).await?;
-                repairing = true;
-            } else {
-                repairing |= self.store.note_primary(&primary, &self.replica).await?;
-            }
-            *noted = Some(primary.clone());
-        }
-        self.metrics.primary.repair_pending.set(repairing.into());
-        self.state.change(|known| {
-            known.looked = true;
-            known.primary = Some(primary);
-            known.repairing = repairing;
-        });
         Ok(())
     }
 
@@ -189,6 +202,7 @@ impl PrimaryWatch {
         }
         self.state.change(|known| {
             known.primary = Some(now.clone());
+            known.mark = None;
             known.changes += 1;
             known.repairing |= before.is_some() && self.auto_repair;
         });

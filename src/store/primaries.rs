@@ -35,8 +35,20 @@ impl Primary {
 pub struct Standpoint {
     /// None if it is a standby.
     pub primary: Option<Primary>,
+    /// What it was marked with when it was noted. None before that, so that two primaries of one
+    /// timeline, as of two standbys that were promoted one after the other, are told apart.
+    pub mark: Option<String>,
     /// Whether a repair was asked for and is not finished.
     pub repairs_pending: bool,
+}
+
+/// What became of a note of a primary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Noted {
+    /// None if another replica was about to note it at the same moment: then nothing is done.
+    pub mark: Option<String>,
+    /// Whether a repair was asked for.
+    pub repair_asked: bool,
 }
 
 /// How far a repair is: by source, the first sequence that is not compared yet.
@@ -74,51 +86,57 @@ pub(super) async fn of(connection: &mut PgConnection) -> sqlx::Result<Option<Pri
 impl Store {
     /// Asks the server which primary it is.
     pub async fn standpoint(&self) -> Result<Standpoint, Error> {
-        let pending = sqlx::query_scalar!(
-            "select exists (select from repairs where finished_at is null) as \"pending!\"",
-        );
         self.run("SELECT repairs", async |connection| {
             let primary = of(connection).await?;
-            let repairs_pending = pending.fetch_one(connection).await?;
-            Ok::<_, Error>(Standpoint { primary, repairs_pending })
+            let query = sqlx::query!(
+                "select exists (select from repairs where finished_at is null) as \"pending!\", \
+                 (select mark::text from primaries \
+                  where system_identifier = $1 and timeline = $2) as mark",
+                primary.as_ref().map(|primary| &primary.system),
+                primary.as_ref().map(|primary| primary.timeline),
+            );
+            let row = query.fetch_one(connection).await?;
+            Ok::<_, Error>(Standpoint { primary, mark: row.mark, repairs_pending: row.pending })
         })
         .await
     }
 
-    /// Notes the primary. Asks for a repair where it is not the first of these tables and nobody
-    /// has noted it before; answers whether that was so.
-    pub async fn note_primary(&self, primary: &Primary, replica: &str) -> Result<bool, Error> {
-        let query = sqlx::query_scalar!(
-            "with known as (select exists (select from primaries) as others), \
-             fresh as (insert into primaries (system_identifier, timeline) values ($1, $2) \
-                 on conflict do nothing returning timeline) \
-             insert into repairs (requested_by) \
-             select $3 from fresh, known where known.others returning id",
-            primary.system,
-            primary.timeline,
-            replica,
-        );
-        let asked =
-            self.run("INSERT primaries", async |connection| query.fetch_optional(connection).await);
-        Ok(asked.await?.is_some())
-    }
-
-    /// Notes the primary and asks for a repair: this replica had another one before, where it has
-    /// acknowledged messages.
-    pub async fn ask_for_repair(&self, primary: &Primary, replica: &str) -> Result<(), Error> {
+    /// Notes the primary, and asks for a repair if something may be missing there: where it is not
+    /// the first of these tables and nobody has noted it before, or not for longer than a day, for
+    /// until it stopped a replica may have worked with the one before and nobody else knows; or
+    /// where the one who asks `had_another`.
+    pub async fn note_primary(
+        &self,
+        primary: &Primary,
+        replica: &str,
+        had_another: bool,
+    ) -> Result<Noted, Error> {
         let query = sqlx::query!(
             "with fresh as (insert into primaries (system_identifier, timeline) values ($1, $2) \
-                 on conflict do nothing) \
-             insert into repairs (requested_by) values ($3)",
+                 on conflict do nothing returning mark, noticed_at), \
+             this as (select * from fresh union all select mark, noticed_at from primaries \
+                 where system_identifier = $1 and timeline = $2), \
+             asked as (insert into repairs (requested_by, primary_mark) \
+                 select $3, mark from this \
+                 where $4 or (noticed_at > now() - interval '1 day' and exists ( \
+                     select from primaries where (system_identifier, timeline) <> ($1, $2))) \
+                 returning id) \
+             select (select mark::text from this) as mark, \
+                 exists (select from asked) as \"repair_asked!\"",
             primary.system,
             primary.timeline,
             replica,
+            had_another,
         );
-        self.run("INSERT repairs", async |connection| query.execute(connection).await).await?;
-        Ok(())
+        let row =
+            self.run("INSERT primaries", async |connection| query.fetch_one(connection).await);
+        let row = row.await?;
+        Ok(Noted { mark: row.mark, repair_asked: row.repair_asked })
     }
 
-    /// Takes the repair that is to be done, if there is one that nobody does. The lock is held by
+    /// Takes the repair that is to be done, if there is one that nobody does. It goes on where it
+    /// stood, or begins where the last one of the same primary ended: what that has seen is there,
+    /// and only later messages can have been stored elsewhere since. The lock is held by
     /// a connection beside the pool: who does the work needs those of the pool, which may be one.
     pub async fn claim_repair(&self) -> Result<Option<RepairClaim>, Error> {
         let within = self.pool.options().get_acquire_timeout();
@@ -130,8 +148,14 @@ impl Store {
             return Ok(None);
         }
         let newest = sqlx::query!(
-            "select id, progress as \"progress: Json<RepairProgress>\" from repairs \
-             where finished_at is null order by id desc limit 1",
+            "select id, \
+                 case when progress = '{}' then coalesce(( \
+                     select done.progress from repairs as done \
+                     where done.finished_at is not null \
+                         and done.primary_mark = repairs.primary_mark \
+                     order by done.id desc limit 1), progress) \
+                 else progress end as \"progress!: Json<RepairProgress>\" \
+             from repairs where finished_at is null order by id desc limit 1",
         );
         let newest = with_timeout(newest.fetch_optional(&mut lock)).await?;
         Ok(newest.map(|row| RepairClaim { id: row.id, progress: row.progress.0, lock }))

@@ -1,124 +1,19 @@
 //! Another primary of Postgres: noticed, and what it lacks put back, without a person and without
 //! a restart.
 
-use std::net::Ipv4Addr;
+mod pair;
+mod unseen;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
+use pair::{Pair, served};
 use serde_json::Value;
-use testbed::{Postgres, Proxy, eventually};
+use testbed::eventually;
 use tokio::time::Instant;
 
-use crate::service::{PATIENCE, Replica, World, order};
-
-/// A primary, a standby that lags behind, and the service that is led to one of them by an
-/// address that stays the same.
-struct Pair {
-    world: World,
-    primary: Postgres,
-    standby: Postgres,
-    address: Proxy,
-}
-
-impl Pair {
-    async fn new() -> Self {
-        let primary = Postgres::start().await.expect("a primary");
-        let standby = primary.standby().await.expect("a standby");
-        let world = World::on(&primary).await;
-        let server = (Ipv4Addr::LOCALHOST, primary.port()).into();
-        let address = Proxy::start(server).await.expect("a proxy");
-        Self { world, primary, standby, address }
-    }
-
-    /// A ready replica behind the address.
-    async fn serve(&self, name: &str, more: &[(&str, &str)]) -> Replica {
-        let through = |url: &str| {
-            let port = |port| format!("127.0.0.1:{port}/");
-            url.replace(&port(self.primary.port()), &port(self.address.port()))
-        };
-        let (url, owner) =
-            (through(&self.world.database.url), through(&self.world.database.owner_url));
-        let database = [
-            ("WAYBILL_DATABASE__URL", &*url),
-            ("WAYBILL_DATABASE__MIGRATE_URL", &*owner),
-            ("WAYBILL_DATABASE__CONNECT_TIMEOUT", "1s"),
-        ];
-        let replica = self.world.start(name, &[&database, more].concat()).await;
-        replica.until_ready().await;
-        replica
-    }
-
-    /// A ready replica with both servers in its URL, in this order.
-    async fn serve_several(&self, ports: [u16; 2]) -> Replica {
-        let both = |url: &str| {
-            let one = format!("127.0.0.1:{}/", self.primary.port());
-            url.replace(&one, &format!("127.0.0.1:{},127.0.0.1:{}/", ports[0], ports[1]))
-        };
-        let (url, owner) = (both(&self.world.database.url), both(&self.world.database.owner_url));
-        let database = [
-            ("WAYBILL_DATABASE__URL", &*url),
-            ("WAYBILL_DATABASE__MIGRATE_URL", &*owner),
-            ("WAYBILL_DATABASE__CONNECT_TIMEOUT", "1s"),
-        ];
-        let replica = self.world.start("several", &database).await;
-        replica.until_ready().await;
-        replica
-    }
-
-    async fn publish(&self, orders: std::ops::Range<u32>) {
-        let orders = orders.map(|n| order(&format!("order-{n}")));
-        self.world.publish_raw(orders).await;
-        self.world.until_drained().await;
-    }
-
-    /// From here on the standby gets nothing.
-    async fn let_lag(&self) {
-        let count = "select count(*) from orders";
-        let url = self.world.database.on(&self.standby).owner_url;
-        let all = self.primary.psql(&self.world.database.owner_url, count).await.expect("asked");
-        eventually("the standby has everything", PATIENCE, async || {
-            (self.standby.psql(&url, count).await.ok()? == all).then_some(())
-        })
-        .await;
-        let cut_off = "alter system set primary_conninfo = ''; select pg_reload_conf()";
-        let url = self.standby.superuser_url();
-        self.standby.psql(&url, cut_off).await.expect("cut off");
-        eventually("the standby is cut off", PATIENCE, async || {
-            let receivers = "select count(*) from pg_stat_wal_receiver";
-            (self.standby.psql(&url, receivers).await.ok()? == "0").then_some(())
-        })
-        .await;
-    }
-
-    /// The primary dies, and the standby takes its place at the address.
-    async fn fail_over(&mut self) {
-        self.primary.kill().expect("killed");
-        self.standby.promote().await.expect("promoted");
-        let server = (Ipv4Addr::LOCALHOST, self.standby.port()).into();
-        self.address.redirect(server).await.expect("redirected");
-    }
-
-    async fn sql(&self, sql: &str) -> String {
-        let url = self.world.database.on(&self.standby).owner_url;
-        self.standby.psql(&url, sql).await.expect("asked")
-    }
-
-    async fn until_repaired(&self) {
-        let repairs = "select count(*) > 0 and bool_and(finished_at is not null) from repairs";
-        eventually("it is repaired", PATIENCE, async || {
-            (self.sql(repairs).await == "t").then_some(())
-        })
-        .await;
-    }
-}
-
-async fn served(replica: &Replica, orders: std::ops::Range<u32>) {
-    for uid in orders.map(|n| format!("order-{n}")) {
-        let reply = replica.order(&uid).await;
-        assert_eq!((reply.status, reply.body), (StatusCode::OK, order(&uid)), "{uid}");
-    }
-}
+use crate::service::{PATIENCE, order};
 
 #[tokio::test]
 async fn what_a_new_primary_lacks_is_put_back_while_the_service_runs() {
@@ -261,7 +156,7 @@ async fn without_auto_repair_it_is_told_and_nothing_is_done() {
 #[tokio::test]
 async fn of_several_servers_the_primary_is_used_and_found_again() {
     let mut pair = Pair::new().await;
-    let replica = pair.serve_several([pair.standby.port(), pair.primary.port()]).await;
+    let replica = pair.serve_at(&[pair.standby.port(), pair.primary.port()], "several", &[]).await;
     pair.publish(0..10).await;
     pair.let_lag().await;
     pair.publish(10..20).await;
@@ -285,7 +180,7 @@ async fn of_several_servers_the_primary_is_used_and_found_again() {
 #[tokio::test]
 async fn an_old_primary_that_still_answers_is_not_used() {
     let pair = Pair::new().await;
-    let replica = pair.serve_several([pair.primary.port(), pair.standby.port()]).await;
+    let replica = pair.serve_at(&[pair.primary.port(), pair.standby.port()], "several", &[]).await;
     pair.publish(0..10).await;
     pair.let_lag().await;
     pair.publish(10..20).await;

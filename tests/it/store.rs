@@ -13,6 +13,7 @@ mod model;
 mod newest;
 mod orders;
 mod pooler;
+mod primaries;
 mod rejects;
 mod replication;
 mod roles;
