@@ -16,9 +16,6 @@ const KILLS_IN_A_WORLD: usize = 50;
 /// Faults at the same time that end a short run.
 const MIXED_IN_THE_SHORT_RUN: usize = 8;
 
-/// A base backup does not copy a disk of its own, so a world has one or the other.
-const EXCLUSIVE: [Kind; 2] = [Kind::FillDisk, Kind::FailOver];
-
 /// All worlds that the command line asks for.
 pub(crate) fn epochs(arguments: &Arguments) -> Result<Vec<Epoch>> {
     let kinds = kinds(arguments)?;
@@ -35,7 +32,7 @@ pub(crate) fn epochs(arguments: &Arguments) -> Result<Vec<Epoch>> {
         let of_streams: Vec<Kind> = kinds
             .iter()
             .copied()
-            .filter(|kind| !kind.is_possible(Sources::Stan, 0) || *kind == Kind::FailOver)
+            .filter(|kind| !kind.is_possible(Sources::Stan, 0) || kind.changes_primary())
             .collect();
         epochs.extend(short(arguments, Sources::Both, &of_streams, MIXED_IN_THE_SHORT_RUN));
         if arguments.only.is_empty() {
@@ -74,16 +71,15 @@ fn kinds(arguments: &Arguments) -> Result<Vec<Kind>> {
     Ok(kinds)
 }
 
-/// Worlds of so many faults in all. Every other one has a small disk for the tables, the others
-/// fail over; of the stream there are one server and three in turn.
+/// Worlds of so many faults in all. In half of them the replicas have two addresses of
+/// Postgres, and of the stream there are one server and three in turn.
 fn many(arguments: &Arguments, sources: Sources, kills: usize, kinds: &[Kind]) -> Vec<Epoch> {
     let worlds = (arguments.seed..).zip((0..kills).step_by(KILLS_IN_A_WORLD));
     worlds
         .map(|(seed, done)| {
             let count = KILLS_IN_A_WORLD.min(kills - done);
-            let without = EXCLUSIVE[usize::from(!seed.is_multiple_of(2))];
             let servers = if seed / 2 % 2 == 0 { 1 } else { 3 };
-            let kinds = possible(kinds, without, sources, servers);
+            let kinds = possible(kinds, sources, servers);
             let mixed = mixed(seed, count, usize::from(arguments.replicas), &kinds);
             epoch(arguments, seed, sources, servers, Vec::new(), mixed)
         })
@@ -97,9 +93,12 @@ fn short(arguments: &Arguments, sources: Sources, kinds: &[Kind], mix: usize) ->
     let mix = if arguments.alone.is_some() { 0 } else { mix };
     let seed = arguments.seed;
     let alone = |kinds: &[Kind]| each(seed, replicas, &kinds.repeat(rounds));
-    let first = possible(kinds, Kind::FailOver, sources, 1);
-    let rest = possible(kinds, Kind::FillDisk, sources, 3);
-    let left: Vec<_> = rest.iter().copied().filter(|kind| !first.contains(kind)).collect();
+    let first = possible(kinds, sources, 1);
+    let rest = possible(kinds, sources, 3);
+    // Once more what depends on how the replicas know of another primary.
+    let left = rest.iter().copied();
+    let left: Vec<_> =
+        left.filter(|kind| !first.contains(kind) || kind.changes_primary()).collect();
     vec![
         epoch(arguments, seed, sources, 1, alone(&first), Vec::new()),
         epoch(arguments, seed, sources, 3, alone(&left), mixed(seed, mix, replicas, &rest)),
@@ -108,16 +107,14 @@ fn short(arguments: &Arguments, sources: Sources, kinds: &[Kind], mix: usize) ->
 
 /// Each cut of the power once.
 fn short_of_power(arguments: &Arguments, sources: Sources, kinds: &[Kind]) -> Vec<Epoch> {
-    let kinds = possible(kinds, Kind::FailOver, sources, 1);
+    let kinds = possible(kinds, sources, 1);
     let cuts = each(arguments.seed, usize::from(arguments.replicas), &kinds);
     vec![epoch(arguments, arguments.seed, sources, 1, cuts, Vec::new())]
 }
 
-/// The kinds that have a target, without one of two that exclude each other.
-fn possible(kinds: &[Kind], without: Kind, sources: Sources, servers: usize) -> Vec<Kind> {
-    let both = EXCLUSIVE.iter().all(|kind| kinds.contains(kind));
-    let possible = kinds.iter().copied().filter(|kind| kind.is_possible(sources, servers));
-    possible.filter(|kind| !both || *kind != without).collect()
+/// The kinds that have a target.
+fn possible(kinds: &[Kind], sources: Sources, servers: usize) -> Vec<Kind> {
+    kinds.iter().copied().filter(|kind| kind.is_possible(sources, servers)).collect()
 }
 
 fn epoch(
@@ -135,6 +132,8 @@ fn epoch(
         replicas: usize::from(arguments.replicas),
         sources,
         stream_servers,
+        // Whatever the number of servers of the stream is.
+        several_addresses: (seed + stream_servers as u64 / 2).is_multiple_of(2),
         binary: arguments.binary.clone(),
         with_disk: has(Kind::FillDisk),
         with_stream_disk: has(Kind::FillStreamDisk),

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::fs::chown;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
@@ -13,6 +13,9 @@ use testbed::{Database, Postgres};
 
 /// Room for what one world stores.
 const SIZE: &str = "size=256m";
+
+/// Of the directory it is mounted at, beside the data of the server.
+const NAME: &str = "small-disk";
 
 /// A tmpfs, unmounted when this is dropped.
 #[derive(Debug)]
@@ -50,10 +53,8 @@ impl Disk {
     ) -> Result<Self> {
         let data = postgres.data_directory();
         let server = fs::metadata(&data)?;
-        let disk = Self::mount(data.with_file_name("small-disk"))?;
-        let tables = disk.dir.join("tables");
-        fs::create_dir(&tables)?;
-        chown(&tables, Some(server.uid()), Some(server.gid()))?;
+        let disk = Self::mount_for(&server, data.with_file_name(NAME))?;
+        let tables = disk.tables();
         let Database { runtime_role, .. } = database;
         let statements = [
             format!("create tablespace small location '{}'", tables.display()),
@@ -64,6 +65,33 @@ impl Disk {
             sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(sql).await?;
         }
         Ok(disk)
+    }
+
+    /// A standby of the server whose tables are on this disk, with one of its own.
+    pub(crate) async fn standby(&self, postgres: &Postgres) -> Result<(Postgres, Self)> {
+        let mut other = None;
+        let server = fs::metadata(postgres.data_directory())?;
+        let place = |dir: &Path| {
+            let disk = Self::mount_for(&server, dir.join(NAME))?;
+            let tablespaces = vec![(self.tables(), disk.tables())];
+            other = Some(disk);
+            Ok(tablespaces)
+        };
+        let standby = postgres.standby_with(place).await?;
+        Ok((standby, other.context("nobody asked for a disk")?))
+    }
+
+    /// Mounts a disk with a directory for tables that the account of the server may write.
+    fn mount_for(server: &fs::Metadata, dir: PathBuf) -> Result<Self> {
+        let disk = Self::mount(dir)?;
+        let tables = disk.tables();
+        fs::create_dir(&tables)?;
+        chown(&tables, Some(server.uid()), Some(server.gid()))?;
+        Ok(disk)
+    }
+
+    fn tables(&self) -> PathBuf {
+        self.dir.join("tables")
     }
 
     /// Leaves no room.

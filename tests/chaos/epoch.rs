@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::bridge;
 use crate::checker;
+use crate::failover;
 use crate::faults::inject;
 use crate::ledger::{Ledger, now};
 use crate::plan::{self, Fault};
@@ -144,6 +145,8 @@ async fn drain(world: &World) {
         let all = world.count_messages().await?;
         let seen = world.ledger.history().messages.len() as u64;
         ensure!(seen == all, "the observers have seen {seen} messages of {all}");
+        // Until then nobody can say of an order that it does not exist.
+        ensure!(failover::nothing_is_open(world).await?, "a repair is not done");
         Ok(())
     };
     loop {

@@ -66,7 +66,9 @@ pub(crate) async fn inject(fault: Fault, world: &World) -> Result<()> {
         Kind::ExhaustConnections => exhaust(world, hold).await,
         Kind::LockTables => lock(world, fault).await,
         Kind::FillDisk => fill_disk(world, hold).await,
-        Kind::FailOver => failover::fail_over(world, hold).await,
+        Kind::FailOver | Kind::SwitchOver | Kind::SplitPrimary => {
+            failover::fail_over(world, fault).await
+        }
         Kind::KillBroker | Kind::RestartBroker | Kind::ForgetSubscriptions => {
             let mut broker = world.broker.as_ref().context("no broker")?.lock().await;
             if fault.kind == Kind::RestartBroker {
@@ -191,7 +193,8 @@ async fn lock(world: &World, fault: Fault) -> Result<()> {
 
 async fn fill_disk(world: &World, hold: Duration) -> Result<()> {
     let _postgres = world.postgres.lock().await;
-    let disk = world.disk.as_ref().context("there is no small disk")?;
+    let disk = world.disk.lock().await;
+    let disk = disk.as_ref().context("there is no small disk")?;
     disk.fill()?;
     sleep(hold).await;
     disk.empty()

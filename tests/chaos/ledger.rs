@@ -379,6 +379,7 @@ impl Ledger {
         let mut history = self.history();
         let history = &mut *history;
         history.failed_over = true;
+        history.tally.primaries += 1;
         history.served.retain(|uid, _| present.contains(uid));
         history.tally.lost_and_repaired += history.acked_uids.difference(present).count() as u64;
     }

@@ -22,6 +22,8 @@ pub(crate) enum Kind {
     LockTables,
     FillDisk,
     FailOver,
+    SwitchOver,
+    SplitPrimary,
     KillBroker,
     RestartBroker,
     ForgetSubscriptions,
@@ -69,6 +71,11 @@ impl Kind {
                 | Self::CutPowerStream
                 | Self::CutPowerAll
         )
+    }
+
+    /// Whether another server becomes the primary.
+    pub(crate) fn changes_primary(self) -> bool {
+        matches!(self, Self::FailOver | Self::SwitchOver | Self::SplitPrimary)
     }
 
     /// What `--only` takes and the report shows.
@@ -141,9 +148,12 @@ impl Kind {
             | Self::SilenceStream
             | Self::DropStreamAcks
             | Self::Contest
-            | Self::Erase
-            | Self::FailOver => 4,
-            Self::LockTables | Self::PoisonStorm => 3,
+            | Self::Erase => 4,
+            Self::LockTables
+            | Self::PoisonStorm
+            | Self::FailOver
+            | Self::SwitchOver
+            | Self::SplitPrimary => 3,
             Self::RollingRestart
             | Self::PauseAllReplicas
             | Self::ExhaustConnections

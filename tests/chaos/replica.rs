@@ -14,7 +14,8 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use crate::origin::Origin;
-use crate::world::{CONSUMER, STREAM, SUBJECT};
+
+mod settings;
 
 /// How long a process may take to bind its ports, and to end when asked.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,6 +38,8 @@ pub(crate) struct Replica {
     /// To the servers of the stream.
     pub(crate) stream_links: Mutex<Vec<Proxy>>,
     pub(crate) postgres_link: Mutex<Proxy>,
+    /// To another server of Postgres, which is the second in its URL; most of the time to none.
+    pub(crate) second_postgres_link: Option<Mutex<Proxy>>,
     /// Whether its acknowledgements vanish on the way to the broker, and to the stream.
     acks_vanish: [AtomicBool; 2],
     /// Where it listens; none while it does not run.
@@ -54,6 +57,8 @@ pub(crate) struct Common<'a> {
     pub(crate) stream_ports: &'a [u16],
     pub(crate) postgres_port: u16,
     pub(crate) database: &'a testbed::Database,
+    /// Whether the URL of Postgres has a second address.
+    pub(crate) several_addresses: bool,
     pub(crate) binary: PathBuf,
     pub(crate) dir: PathBuf,
 }
@@ -83,13 +88,17 @@ impl Replica {
             stream_links.push(Proxy::start_tapped(local(*port), stream_tap.clone()).await?);
         }
         let postgres_link = Proxy::start(local(common.postgres_port)).await?;
-        let ports = [Port::lease()?, Port::lease()?];
-        let mut settings = settings(name, common.database, ports.each_ref().map(Port::number));
-        for (_, value) in settings.iter_mut().filter(|(key, _)| key.starts_with("DATABASE__")) {
-            let port = |port| format!("127.0.0.1:{port}/");
-            *value = value.replace(&port(common.postgres_port), &port(postgres_link.port()));
+        let mut second_postgres_link = None;
+        if common.several_addresses {
+            let mut link = Proxy::start(local(common.postgres_port)).await?;
+            link.cut().await;
+            second_postgres_link = Some(link);
         }
-        settings.extend(links(broker_link.as_ref(), &stream_links));
+        let ports = [Port::lease()?, Port::lease()?];
+        let mut settings = settings::all(name, ports.each_ref().map(Port::number));
+        let postgres = (&postgres_link, second_postgres_link.as_ref());
+        settings.extend(settings::database(common, postgres));
+        settings.extend(settings::links(broker_link.as_ref(), &stream_links));
         let settings = settings.into_iter();
         let replica = Self {
             name: name.to_owned(),
@@ -97,6 +106,7 @@ impl Replica {
             broker_link: broker_link.map(Mutex::new),
             stream_links: Mutex::new(stream_links),
             postgres_link: Mutex::new(postgres_link),
+            second_postgres_link: second_postgres_link.map(Mutex::new),
             acks_vanish: Default::default(),
             address: watch::Sender::new(None),
             ports,
@@ -169,11 +179,16 @@ impl Replica {
         }
     }
 
-    /// The value of a series in `/metrics`.
-    pub(crate) async fn metric(&self, series: &str) -> Result<f64> {
+    /// What it answers on its admin port.
+    pub(crate) async fn admin(&self, path: &str) -> Result<String> {
         let address = *self.address.borrow();
         let admin = address.with_context(|| format!("{} does not run", self.name))?.admin;
-        let (_, metrics) = testbed::http::get(admin.port(), "/metrics").await?;
+        Ok(testbed::http::get(admin.port(), path).await?.1)
+    }
+
+    /// The value of a series in `/metrics`.
+    pub(crate) async fn metric(&self, series: &str) -> Result<f64> {
+        let metrics = self.admin("/metrics").await?;
         let value = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         Ok(value.with_context(|| format!("no {series}"))?.parse()?)
     }
@@ -188,52 +203,6 @@ impl Replica {
 fn tap(holds: fn(&Publication<'_>) -> bool) -> (Tap, mpsc::UnboundedReceiver<Held>) {
     let (held, acks) = mpsc::unbounded_channel();
     (Tap { holds, held }, acks)
-}
-
-/// All but how the servers of messages are reached.
-fn settings(
-    name: &str,
-    database: &testbed::Database,
-    ports: [u16; 2],
-) -> Vec<(&'static str, String)> {
-    let [site, admin] = ports.map(local);
-    vec![
-        ("BROKER__CLIENT_ID", name.to_owned()),
-        ("BROKER__MAX_IN_FLIGHT", MAX_IN_FLIGHT.to_string()),
-        ("BROKER__ACK_WAIT", "1s".to_owned()),
-        ("BROKER__PING_INTERVAL", "1s".to_owned()),
-        ("BROKER__PING_MAX_OUT", "2".to_owned()),
-        ("JETSTREAM__STREAM", STREAM.to_owned()),
-        ("JETSTREAM__SUBJECT", SUBJECT.to_owned()),
-        ("JETSTREAM__CONSUMER", CONSUMER.to_owned()),
-        ("JETSTREAM__MAX_ACK_PENDING", (3 * MAX_IN_FLIGHT).to_string()),
-        ("JETSTREAM__ACK_WAIT", "1s".to_owned()),
-        ("DATABASE__URL", database.url.clone()),
-        ("DATABASE__MIGRATE_URL", database.owner_url.clone()),
-        ("DATABASE__RUNTIME_ROLE", database.runtime_role.clone()),
-        ("DATABASE__MAX_CONNECTIONS", "6".to_owned()),
-        ("DATABASE__CONNECT_TIMEOUT", "1s".to_owned()),
-        ("CACHE__FOLLOW_INTERVAL", format!("{}ms", FOLLOW_INTERVAL.as_millis())),
-        ("CACHE__MISS_TIMEOUT", "500ms".to_owned()),
-        ("HTTP__LISTEN", site.to_string()),
-        ("HTTP__WORKERS", "1".to_owned()),
-        ("ADMIN__LISTEN", admin.to_string()),
-        ("SHUTDOWN__TIMEOUT", "3s".to_owned()),
-        ("TELEMETRY__LOG_FORMAT", "json".to_owned()),
-    ]
-}
-
-/// How the servers of messages are reached.
-fn links(broker: Option<&Proxy>, streams: &[Proxy]) -> Vec<(&'static str, String)> {
-    let url = |link: &Proxy| format!("nats://127.0.0.1:{}", link.port());
-    let mut settings = vec![("BROKER__ENABLED", broker.is_some().to_string())];
-    settings.extend(broker.map(|link| ("BROKER__URL", url(link))));
-    if !streams.is_empty() {
-        let urls: Vec<String> = streams.iter().map(url).collect();
-        settings.push(("JETSTREAM__URL", urls.join(",")));
-        settings.push(("JETSTREAM__REPLICAS", streams.len().to_string()));
-    }
-    settings
 }
 
 fn local(port: u16) -> SocketAddr {

@@ -30,6 +30,8 @@ pub(crate) struct Tally {
     pub(crate) no_answer: u64,
     pub(crate) final_lookups: u64,
     pub(crate) slowest_drain: Duration,
+    pub(crate) primaries: u64,
+    pub(crate) repairs_killed: u64,
     pub(crate) lost_and_repaired: u64,
     pub(crate) superfluous_rejects: u64,
     pub(crate) stores_mended: u64,
@@ -103,6 +105,8 @@ impl Tally {
         self.slowest_cannot_tell = self.slowest_cannot_tell.max(other.slowest_cannot_tell);
         self.no_answer += other.no_answer;
         self.final_lookups += other.final_lookups;
+        self.primaries += other.primaries;
+        self.repairs_killed += other.repairs_killed;
         self.lost_and_repaired += other.lost_and_repaired;
         self.superfluous_rejects += other.superfluous_rejects;
         self.stores_mended += other.stores_mended;
@@ -189,6 +193,8 @@ impl Tally {
             ("… answered 503", self.cannot_tell.to_string()),
             ("slowest 503", milliseconds(self.slowest_cannot_tell)),
             ("… without an answer (replica down)", self.no_answer.to_string()),
+            ("changes of the primary", self.primaries.to_string()),
+            ("repairs killed in their middle", self.repairs_killed.to_string()),
             ("orders an old primary took along, put back", self.lost_and_repaired.to_string()),
             ("… kept as conflicts beside that", self.superfluous_rejects.to_string()),
             ("unsynced changes that a cut of the power lost", self.unsynced_lost.to_string()),

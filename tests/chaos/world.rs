@@ -49,6 +49,7 @@ const END: Duration = Duration::from_secs(20);
 
 /// What a world is made of.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a part of its own")]
 pub(crate) struct Settings {
     pub(crate) seed: u64,
     /// Messages a second.
@@ -58,6 +59,8 @@ pub(crate) struct Settings {
     pub(crate) sources: Sources,
     /// Of the stream: one or three.
     pub(crate) stream_servers: usize,
+    /// Whether replicas have a second address of Postgres, which leads to a new primary.
+    pub(crate) several_addresses: bool,
     /// The service.
     pub(crate) binary: PathBuf,
     /// Whether the tables lie on a small disk of their own, which needs root.
@@ -94,7 +97,7 @@ pub(crate) struct World {
     /// Past the links of the replicas.
     direct: Vec<(&'static str, String)>,
     /// Where the tables are; none without root.
-    pub(crate) disk: Option<Disk>,
+    pub(crate) disk: Mutex<Option<Disk>>,
     load: CancellationToken,
     watch: CancellationToken,
     loads: JoinSet<Result<()>>,

@@ -69,7 +69,7 @@ impl World {
             broker,
             streams,
             bridge: None,
-            disk,
+            disk: Mutex::new(disk),
             load: CancellationToken::new(),
             watch: CancellationToken::new(),
             loads: JoinSet::new(),
@@ -123,6 +123,7 @@ impl World {
             stream_ports: self.streams.as_ref().map_or(&[], |streams| &streams.ports),
             postgres_port: self.postgres.lock().await.port(),
             database: &self.database,
+            several_addresses: settings.several_addresses,
             binary: settings.binary.clone(),
             dir: self.dir.path().to_owned(),
         };

@@ -70,8 +70,13 @@ impl Cluster {
     }
 
     /// Makes the data directory a standby of the server at `url`, which then streams from it
-    /// through a slot of its own, both under the name `name`.
-    pub(crate) async fn copy(&self, url: &str, name: &str) -> Result<()> {
+    /// through a slot of its own, both under the name `name`; with tablespaces at other places.
+    pub(crate) async fn copy(
+        &self,
+        url: &str,
+        name: &str,
+        tablespaces: &[(PathBuf, PathBuf)],
+    ) -> Result<()> {
         let (url, password) = psql::without_password(url)?;
         let mut copy = self.program("pg_basebackup");
         copy.arg("-D")
@@ -79,6 +84,9 @@ impl Cluster {
             .args(["--dbname", &format!("{url}?application_name={name}")]);
         copy.args(["--create-slot", "--slot", name, "--wal-method=stream", "--checkpoint=fast"]);
         copy.args(["--write-recovery-conf", "--no-sync", "--no-password"]);
+        for (from, to) in tablespaces {
+            copy.arg(format!("--tablespace-mapping={}={}", from.display(), to.display()));
+        }
         copy.env("PGPASSWORD", password);
         let output = tokio::process::Command::from(self.account.command(&copy)).output().await;
         let output = output.context("cannot start pg_basebackup")?;
@@ -140,7 +148,7 @@ impl Cluster {
     }
 
     /// Writes a file that only the server's account can read.
-    fn write_for_server(&self, path: &Path, text: &str) -> Result<()> {
+    pub(super) fn write_for_server(&self, path: &Path, text: &str) -> Result<()> {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         file.write_all(text.as_bytes())?;
         self.account.own(path)

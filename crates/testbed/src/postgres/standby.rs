@@ -1,5 +1,6 @@
 //! A second server that streams from the first.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -16,10 +17,20 @@ impl Postgres {
     /// port of its own. It is stopped and started like any server, which holds and releases the
     /// commits of a primary that waits for it; its slot keeps what it misses meanwhile.
     pub async fn standby(&self) -> Result<Self> {
+        self.standby_with(|_| Ok(Vec::new())).await
+    }
+
+    /// The same of a server with tablespaces: `place`, given the directory of the standby, says
+    /// where each of them is, and where the standby is to have it.
+    pub async fn standby_with(
+        &self,
+        place: impl FnOnce(&Path) -> Result<Vec<(PathBuf, PathBuf)>>,
+    ) -> Result<Self> {
         let (cluster, dir) = temporary()?;
+        let tablespaces = place(dir.path())?;
         let number = self.standbys.fetch_add(1, Ordering::Relaxed) + 1;
         let name = format!("standby_{number}");
-        cluster.copy(&self.superuser_url(), &name).await?;
+        cluster.copy(&self.superuser_url(), &name, &tablespaces).await?;
         let mut settings = self.settings.clone();
         settings.push(("cluster_name".to_owned(), name));
         Self::serve(cluster, settings, self.password.clone(), dir).await
@@ -53,5 +64,12 @@ impl Postgres {
         let promote = "alter system reset synchronous_standby_names; select pg_reload_conf(); \
                        select pg_promote()";
         self.psql(&self.superuser_url(), promote).await.map(drop)
+    }
+
+    /// Makes a primary a standby that streams from nobody: it answers, and takes no writes.
+    pub async fn demote(&mut self) -> Result<()> {
+        self.stop().await?;
+        self.cluster.write_for_server(&self.data_directory().join("standby.signal"), "")?;
+        self.start_again().await
     }
 }
