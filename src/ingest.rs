@@ -22,7 +22,7 @@ use order::Reason;
 use stan::{Message, Messages};
 use tokio_util::sync::CancellationToken;
 
-use crate::cache::{Cache, Prepared};
+use crate::cache::{Cache, Generation, Prepared};
 use crate::config::Ingest;
 use crate::metrics::Metrics;
 use crate::source::Source;
@@ -118,6 +118,7 @@ impl Writer {
         let Batch { orders, mut rejects } = Batch::parse(messages, self.limits.max_message_bytes);
         drop(parsing);
         let rows = rows(&orders, |_| self.source.column());
+        let generation = self.cache.generation();
         let inserted = within(batch_span::step("write"), async {
             match redelivered {
                 0 => self.persist(stop, || self.store.insert_orders(&rows)).await,
@@ -133,22 +134,22 @@ impl Writer {
         drop(rows);
         let mut applied = Applied::new(orders, outcomes);
         rejects.append(&mut applied.rejects);
-        self.insert_into_cache(&applied);
+        self.insert_into_cache(generation, &applied);
         self.acknowledge(applied, batch);
         self.reject(rejects, batch, stop).await;
         timer.observe_duration();
     }
 
-    fn insert_into_cache(&self, applied: &Applied<Message>) {
+    fn insert_into_cache(&self, generation: Generation, applied: &Applied<Message>) {
         let _span = batch_span::step("cache");
         for (_, order) in &applied.stored {
-            self.cache.insert(Prepared::new(order.uid(), order.document()));
+            self.cache.insert_of(generation, &Prepared::new(order.uid(), order.document()));
         }
         for (_, order) in &applied.erased {
             self.cache.erase_one(order.uid().as_str());
         }
         for (uid, document) in &applied.winners {
-            self.cache.insert(Prepared::new(uid, document));
+            self.cache.insert_of(generation, &Prepared::new(uid, document));
         }
     }
 

@@ -107,10 +107,11 @@ impl Lookup {
 
 impl Postgres {
     async fn find(self: Arc<Self>, uid: OrderUid) -> Answer {
+        let generation = self.cache.generation();
         match timeout(self.timeout, self.store.find(uid.as_str())).await {
             Ok(Ok(Found::Document(document))) => {
                 let order = Prepared::new(&uid, &document);
-                self.cache.insert(order.clone());
+                self.cache.insert_of(generation, &order);
                 Answer::Found(order)
             }
             Ok(Ok(Found::Erased)) => {
