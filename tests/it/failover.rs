@@ -2,6 +2,7 @@
 //! a restart.
 
 mod pair;
+mod patroni;
 mod unseen;
 
 use std::time::Duration;
@@ -130,6 +131,7 @@ async fn what_the_channel_has_no_more_is_named() {
     let mut lost: Vec<_> = status["postgres"]["lost_orders"].as_array().expect("ids").clone();
     lost.sort_by_key(ToString::to_string);
     assert_eq!(lost, ["order-5", "order-6", "order-7"]);
+    assert_eq!(replica.order("order-6").await.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

@@ -43,9 +43,14 @@ impl World {
     }
 
     pub(crate) async fn with(broker: BrokerOptions, postgres: &Postgres) -> Self {
+        Self::of(broker, postgres.database().await.expect("a database")).await
+    }
+
+    /// A broker of its own, and a database that is there.
+    pub(crate) async fn of(broker: BrokerOptions, database: Database) -> Self {
         Self {
             broker: Broker::start(broker).await.expect("a broker"),
-            database: postgres.database().await.expect("a database"),
+            database,
             dir: Arc::new(tempfile::tempdir().expect("a folder")),
         }
     }

@@ -132,6 +132,14 @@ fn above(path: &str) -> Result<Vec<PathBuf>> {
     Ok(here.ancestors().map(|dir| dir.join(path)).collect())
 }
 
+/// The `etcd` program, in which Patroni keeps what its members agree on.
+pub(crate) fn etcd() -> Result<PathBuf> {
+    on_path("etcd")
+        .chain(in_tools("etcd")?)
+        .find(|program| program.is_file())
+        .context("no etcd was found: run scripts/install-tools --chart")
+}
+
 /// The `pgbouncer` program; Debian keeps it where not everybody's PATH leads.
 pub(crate) fn pgbouncer() -> Result<PathBuf> {
     on_path("pgbouncer")
