@@ -70,6 +70,7 @@ fn run() -> Result<bool> {
         // A world that broke down is no reason not to make the others.
         let (tally, logs) = ran.unwrap_or_else(|error| {
             let mut broken = Tally::default();
+            say(&format!("  the world broke down: {error:#}"));
             broken.violation("stuck", format!("the world broke down: {error:#}"));
             (broken, None)
         });
