@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
-use crate::store::{Class, Error, Primary, Standpoint, Store};
+use crate::store::{Class, Error, Primary, Repair, Standpoint, Store};
 
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -47,6 +47,8 @@ pub struct Known {
     pub changes: u64,
     /// Whether a repair is not finished yet.
     pub repairing: bool,
+    /// The repair that was asked for last.
+    pub repair: Option<Repair>,
 }
 
 impl PrimaryState {
@@ -137,7 +139,7 @@ impl PrimaryWatch {
     async fn look(&self, noted: &mut Option<(Primary, String)>) -> Result<(), Error> {
         self.store.look_for_server().await;
         let asked = timeout(WITHIN, self.store.standpoint()).await;
-        let Standpoint { primary, mut mark, repairs_pending } =
+        let Standpoint { primary, mut mark, repairs_pending, repair } =
             asked.map_err(|_| Error::no_answer(WITHIN))??;
         // A standby does not say what is to come.
         let Some(primary) = primary else {
@@ -163,6 +165,7 @@ impl PrimaryWatch {
             known.primary = Some(primary);
             known.mark = mark;
             known.repairing = repairing;
+            known.repair = repair;
         });
         Ok(())
     }

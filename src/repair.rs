@@ -92,9 +92,9 @@ impl Repairer {
         for origin in self.origins()? {
             self.compare(origin, &mut claim, &mut sum).await?;
         }
-        let repair = claim.id;
+        let (repair, gone) = (claim.id, format!("{:?}", claim.gone));
         claim.finish().await?;
-        let (orders, rejects, gone) = (sum.orders, sum.rejects, sum.gone.to_string());
+        let (orders, rejects) = (sum.orders, sum.rejects);
         let duration_ms = began.elapsed().as_secs_f64() * 1e3;
         tracing::warn!(
             repair,
@@ -132,22 +132,25 @@ impl Repairer {
             gentle: true,
             patience: PATIENCE,
         };
-        let (next, mut told) = watch::channel(from);
-        let mut observer = Told { next, gone: &mut sum.gone };
+        let earlier = claim.gone.get(&source).cloned();
+        let (seen, mut told) = watch::channel(Seen { next: from, gone: Ranges::default() });
+        let mut observer = Told(seen);
         let end = CancellationToken::new();
         let mut run = Box::pin(reconcile.run(&end, &mut observer));
         let (tally, end) = loop {
             tokio::select! {
                 ended = &mut run => break ended,
                 () = sleep(NOTE) => {
-                    claim.progress.insert(source.clone(), *told.borrow_and_update());
+                    let seen = told.borrow_and_update().clone();
+                    seen.note(&source, earlier.as_deref(), claim);
                     claim.note_progress().await?;
                 }
             }
         };
         drop(run);
         self.count(&tally, sum);
-        claim.progress.insert(source, tally.next);
+        let seen = Seen { next: tally.next, gone: told.borrow().gone.clone() };
+        seen.note(&source, earlier.as_deref(), claim);
         claim.note_progress().await?;
         match end {
             End::Complete | End::Interrupted => Ok(()),
@@ -191,33 +194,47 @@ impl Repairer {
 struct Sum {
     orders: u64,
     rejects: u64,
-    /// Sequences that their server has no more, so that nothing can be said of them.
+}
+
+/// How far a comparison of one source is.
+#[derive(Clone)]
+struct Seen {
+    next: u64,
+    /// Sequences that the source has no more, so that nothing can be said of them.
     gone: Ranges,
 }
 
-/// Told by a comparison.
-struct Told<'a> {
-    next: watch::Sender<u64>,
-    gone: &'a mut Ranges,
+impl Seen {
+    /// `earlier` is what an earlier run has found to be gone.
+    fn note(&self, source: &str, earlier: Option<&str>, claim: &mut RepairClaim) {
+        claim.progress.insert(source.to_owned(), self.next);
+        if !self.gone.is_empty() {
+            let before = earlier.map(|ranges| format!("{ranges}, ")).unwrap_or_default();
+            claim.gone.insert(source.to_owned(), format!("{before}{}", self.gone));
+        }
+    }
 }
 
-impl Waiting for Told<'_> {
+/// Told by a comparison.
+struct Told(watch::Sender<Seen>);
+
+impl Waiting for Told {
     fn waiting(&mut self, trouble: &dyn fmt::Display, pause: Duration) {
         tracing::debug!(%trouble, ?pause, "The repair waits");
     }
 }
 
-impl Observer for Told<'_> {
+impl Observer for Told {
     fn begin(&mut self, _last: Option<u64>) {}
 
     fn finding(&mut self, finding: &Finding) -> anyhow::Result<()> {
         if finding.kind == Kind::Gone {
-            self.gone.add(finding.from, finding.to);
+            self.0.send_modify(|seen| seen.gone.add(finding.from, finding.to));
         }
         Ok(())
     }
 
     fn progress(&mut self, tally: &Tally) {
-        self.next.send_replace(tally.next);
+        self.0.send_modify(|seen| seen.next = tally.next);
     }
 }

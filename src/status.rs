@@ -14,7 +14,7 @@ mod words;
 
 use serde::{Deserialize, Serialize};
 
-pub use dependencies::{Lag, Pool, Postgres, Reject, Rejects, Session, StreamLag};
+pub use dependencies::{Lag, Pool, Postgres, Reject, Rejects, Repair, Session, StreamLag};
 pub use facts::{Fact, Section};
 pub use ingest::{Batch, Cache, Following, WarmUp};
 pub use objectives::{Objectives, Share};

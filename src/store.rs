@@ -39,7 +39,7 @@ pub use lookup::Found;
 pub use migrate::{MIGRATOR, Roles, migrate};
 pub use newest::StoredOrder;
 pub use orders::{NewOrder, Outcome};
-pub use primaries::{Noted, Primary, RepairClaim, RepairProgress, Standpoint};
+pub use primaries::{Gone, Noted, Primary, Repair, RepairClaim, RepairProgress, Standpoint};
 pub use reach::Unreachable;
 pub use rejects::{Direction, KeptReject, NewReject, RejectFilter, RejectSpan, RejectsMeasured};
 use servers::{Named, Servers};

@@ -1,5 +1,7 @@
 //! What a replica leans on: the broker and Postgres.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// The session with the broker.
@@ -115,10 +117,27 @@ pub struct Postgres {
     /// order does not exist.
     #[serde(default)]
     pub repair_pending: bool,
+    /// The repair that was asked for last, if there was any.
+    #[serde(default)]
+    pub repair: Option<Repair>,
     /// Ids of orders that this replica has served, and that were lost with a primary before: the
     /// first thousand.
     #[serde(default)]
     pub lost_orders: Vec<String>,
+}
+
+/// What is done about what the primary may lack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repair {
+    /// The replica that noticed another primary.
+    pub requested_by: String,
+    /// By source, the first sequence that is not compared yet.
+    pub progress: BTreeMap<String, u64>,
+    /// By source, the sequences that it has no more, such as `3, 5–7`: what was in them cannot be
+    /// put back.
+    pub gone: BTreeMap<String, String>,
+    /// Whether it is done.
+    pub finished: bool,
 }
 
 /// The connections to Postgres.

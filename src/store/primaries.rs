@@ -40,6 +40,21 @@ pub struct Standpoint {
     pub mark: Option<String>,
     /// Whether a repair was asked for and is not finished.
     pub repairs_pending: bool,
+    /// The repair that was asked for last.
+    pub repair: Option<Repair>,
+}
+
+/// A repair that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repair {
+    /// The replica that noticed another primary.
+    pub requested_by: String,
+    /// How far it is.
+    pub progress: RepairProgress,
+    /// What could not be compared.
+    pub gone: Gone,
+    /// Whether it is done.
+    pub finished: bool,
 }
 
 /// What became of a note of a primary.
@@ -54,6 +69,9 @@ pub struct Noted {
 /// How far a repair is: by source, the first sequence that is not compared yet.
 pub type RepairProgress = BTreeMap<String, u64>;
 
+/// By source, the sequences that it has no more, such as `3, 5–7`.
+pub type Gone = BTreeMap<String, String>;
+
 /// A repair that is to be done, and that nobody else does while this is kept.
 #[derive(Debug)]
 pub struct RepairClaim {
@@ -61,6 +79,8 @@ pub struct RepairClaim {
     pub id: i64,
     /// How far an earlier run for the same requests has come.
     pub progress: RepairProgress,
+    /// What could not be compared, also by an earlier run.
+    pub gone: Gone,
     lock: PgConnection,
 }
 
@@ -91,12 +111,25 @@ impl Store {
             let query = sqlx::query!(
                 "select exists (select from repairs where finished_at is null) as \"pending!\", \
                  (select mark::text from primaries \
-                  where system_identifier = $1 and timeline = $2) as mark",
+                  where system_identifier = $1 and timeline = $2) as mark, \
+                 newest.requested_by as \"requested_by?\", \
+                 newest.progress as \"progress?: Json<RepairProgress>\", \
+                 newest.gone as \"gone?: Json<Gone>\", \
+                 newest.finished_at is not null as \"finished!\" \
+                 from (values (1)) as one \
+                 left join (select * from repairs order by id desc limit 1) as newest on true",
                 primary.as_ref().map(|primary| &primary.system),
                 primary.as_ref().map(|primary| primary.timeline),
             );
             let row = query.fetch_one(connection).await?;
-            Ok::<_, Error>(Standpoint { primary, mark: row.mark, repairs_pending: row.pending })
+            let repair = row.requested_by.map(|requested_by| Repair {
+                requested_by,
+                progress: row.progress.unwrap_or_default().0,
+                gone: row.gone.unwrap_or_default().0,
+                finished: row.finished,
+            });
+            let (mark, repairs_pending) = (row.mark, row.pending);
+            Ok::<_, Error>(Standpoint { primary, mark, repairs_pending, repair })
         })
         .await
     }
@@ -154,11 +187,17 @@ impl Store {
                      where done.finished_at is not null \
                          and done.primary_mark = repairs.primary_mark \
                      order by done.id desc limit 1), progress) \
-                 else progress end as \"progress!: Json<RepairProgress>\" \
+                 else progress end as \"progress!: Json<RepairProgress>\", \
+                 gone as \"gone!: Json<Gone>\" \
              from repairs where finished_at is null order by id desc limit 1",
         );
         let newest = with_timeout(newest.fetch_optional(&mut lock)).await?;
-        Ok(newest.map(|row| RepairClaim { id: row.id, progress: row.progress.0, lock }))
+        Ok(newest.map(|row| RepairClaim {
+            id: row.id,
+            progress: row.progress.0,
+            gone: row.gone.0,
+            lock,
+        }))
     }
 
     /// Which of these orders are stored, in no particular order.
@@ -170,11 +209,15 @@ impl Store {
 }
 
 impl RepairClaim {
-    /// Notes how far it is. An error means that the claim may be lost with its connection.
+    /// Notes how far it is, and what is gone. An error means that the claim may be lost with its connection.
     pub async fn note_progress(&mut self) -> Result<(), Error> {
-        let progress = Json(&self.progress);
-        let query =
-            sqlx::query!("update repairs set progress = $2 where id = $1", self.id, progress as _,);
+        let (progress, gone) = (Json(&self.progress), Json(&self.gone));
+        let query = sqlx::query!(
+            "update repairs set progress = $2, gone = $3 where id = $1",
+            self.id,
+            progress as _,
+            gone as _,
+        );
         with_timeout(query.execute(&mut self.lock)).await?;
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Another primary of Postgres: noticed, and what it lacks put back, without a person and without
 //! a restart.
 
+mod lost;
 mod pair;
 mod patroni;
 mod unseen;
@@ -10,7 +11,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use pair::{Pair, served};
-use serde_json::Value;
 use testbed::eventually;
 use tokio::time::Instant;
 
@@ -106,32 +106,6 @@ async fn while_it_repairs_nobody_is_told_that_an_order_does_not_exist() {
     served(&replica, 0..20).await;
     replica = replica.expecting("async_nats::connector");
     drop(replica);
-}
-
-#[tokio::test]
-async fn what_the_channel_has_no_more_is_named() {
-    let mut pair = Pair::new().await;
-    let replica = pair.serve("a", &[]).await.expecting("are lost with the primary before");
-    pair.publish(0..5).await;
-    pair.let_lag().await;
-    pair.publish(5..8).await;
-    // The broker loses its store, and begins anew.
-    pair.world.broker.stop().await.expect("it stops");
-    pair.world.broker.wipe().expect("its store is removed");
-    pair.fail_over().await;
-    pair.world.broker.start_again().await.expect("it starts again");
-    pair.world.publish_raw([order("new")]).await;
-    pair.until_repaired().await;
-    eventually("they are named", PATIENCE, async || {
-        (replica.metric("waybill_db_lost_orders_total").await > 2.5).then_some(())
-    })
-    .await;
-    let status = replica.admin("/statusz.json").await;
-    let status: Value = serde_json::from_slice(&status.body).expect("JSON");
-    let mut lost: Vec<_> = status["postgres"]["lost_orders"].as_array().expect("ids").clone();
-    lost.sort_by_key(ToString::to_string);
-    assert_eq!(lost, ["order-5", "order-6", "order-7"]);
-    assert_eq!(replica.order("order-6").await.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use http::StatusCode;
-use testbed::{Postgres, Proxy, eventually};
+use testbed::{BrokerOptions, Postgres, Proxy, eventually};
 
 use crate::service::{PATIENCE, Replica, World, order};
 
@@ -18,9 +18,13 @@ pub(super) struct Pair {
 
 impl Pair {
     pub(super) async fn new() -> Self {
+        Self::with(BrokerOptions::default()).await
+    }
+
+    pub(super) async fn with(broker: BrokerOptions) -> Self {
         let primary = Postgres::start().await.expect("a primary");
         let standby = primary.standby().await.expect("a standby");
-        let world = World::on(&primary).await;
+        let world = World::with(broker, &primary).await;
         let server = (Ipv4Addr::LOCALHOST, primary.port()).into();
         let address = Proxy::start(server).await.expect("a proxy");
         Self { world, primary, standby, address }

@@ -11,8 +11,8 @@ use crate::ingest::{MonitorReply, SettledBatch, Watch};
 use crate::metrics::Counted;
 use crate::session::{Monitor, SessionState};
 use crate::status::{
-    Batch, Build, Cache, Following, Lag, Objectives, Pool, Postgres, Reject, Rejects, Replica,
-    Session, Setting, Share, Status, WarmUp,
+    Batch, Build, Cache, Following, Lag, Objectives, Pool, Postgres, Reject, Rejects, Repair,
+    Replica, Session, Setting, Share, Status, WarmUp,
 };
 use crate::store::{Direction, KeptReject, RejectFilter};
 
@@ -189,6 +189,12 @@ impl Statusz {
             pool,
             primary: known.primary.map(|primary| primary.to_string()),
             repair_pending: known.repairing,
+            repair: known.repair.map(|repair| Repair {
+                requested_by: repair.requested_by,
+                progress: repair.progress,
+                gone: repair.gone,
+                finished: repair.finished,
+            }),
             lost_orders: self.admin.primary.lost(),
         }
     }
