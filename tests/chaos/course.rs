@@ -32,7 +32,7 @@ pub(crate) fn epochs(arguments: &Arguments) -> Result<Vec<Epoch>> {
         let of_streams: Vec<Kind> = kinds
             .iter()
             .copied()
-            .filter(|kind| !kind.is_possible(Sources::Stan, 0) || kind.changes_primary())
+            .filter(|kind| !kind.is_possible(Sources::Stan, 0) || *kind == Kind::FailOver)
             .collect();
         epochs.extend(short(arguments, Sources::Both, &of_streams, MIXED_IN_THE_SHORT_RUN));
         if arguments.only.is_empty() {
