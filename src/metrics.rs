@@ -22,6 +22,7 @@ mod session;
 mod stream;
 mod tls;
 mod traces;
+mod wall_clock;
 
 use std::ops::Deref;
 use std::sync::Arc;

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use anyhow::Context as _;
 use stan::Messages;
+use tokio::time::Instant;
 
 use crate::access::Access;
 use crate::audit::{self, Audit, AuditWriter};
@@ -50,6 +51,7 @@ pub(super) struct Parts<'a> {
     batches: RecentBatches,
     log_filter: LogFilter,
     started_at: SystemTime,
+    up_since: Instant,
     pub(super) access: Option<Access>,
 }
 
@@ -93,6 +95,7 @@ impl<'a> Parts<'a> {
             batches: RecentBatches::default(),
             log_filter,
             started_at: SystemTime::now(),
+            up_since: Instant::now(),
             access,
         };
         Ok((parts, audit_writer))
@@ -146,6 +149,7 @@ impl<'a> Parts<'a> {
             log_filter: self.log_filter.clone(),
             settings: Arc::new(self.settings.clone()),
             started_at: self.started_at,
+            up_since: self.up_since,
             auditor: self.auditor(),
             access: self.access.clone(),
         }

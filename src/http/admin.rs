@@ -22,6 +22,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use tokio::time::Instant;
 use tower::Service as _;
 
 use self::database_pages::DatabasePages;
@@ -76,8 +77,10 @@ pub struct Admin {
     pub log_filter: LogFilter,
     /// The settings in force; shown with their secrets masked.
     pub settings: Arc<Settings>,
-    /// When the process started.
+    /// When the process started, by a clock that may have been set since.
     pub started_at: SystemTime,
+    /// The same, by one that cannot be set.
+    pub up_since: Instant,
     /// Records who looks at what; nothing where nobody wants to know.
     pub auditor: Option<Auditor>,
     /// Tells who may use this port; nothing where everybody may.

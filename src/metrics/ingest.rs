@@ -1,12 +1,13 @@
 //! From the channel into Postgres.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use order::Reason;
 use prometheus::{Histogram, HistogramTimer, IntCounter, IntCounterVec};
 
 use super::Maker;
 use super::objectives::{Counted, SETTLED_WITHIN, at_most};
+use super::wall_clock::WallClock;
 use crate::source::Kind;
 use crate::store::Class;
 
@@ -22,6 +23,7 @@ pub struct IngestMetrics {
     batch_rows: Histogram,
     batch_duration: Histogram,
     age: Histogram,
+    clock: WallClock,
 }
 
 impl IngestMetrics {
@@ -74,6 +76,7 @@ impl IngestMetrics {
                 "From the broker's storing a message to our acknowledging it",
                 &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0, 600.0],
             ),
+            clock: WallClock::default(),
         }
     }
 
@@ -108,8 +111,7 @@ impl IngestMetrics {
     /// Notes how old a message is; `stored_at` in nanoseconds since 1970, by the broker's clock.
     pub fn observe_age(&self, stored_at: i64) {
         let stored_at = Duration::from_nanos(u64::try_from(stored_at).unwrap_or(0));
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         // Two clocks may disagree by a little; no message is younger than nothing.
-        self.age.observe(now.saturating_sub(stored_at).as_secs_f64());
+        self.age.observe(self.clock.now().saturating_sub(stored_at).as_secs_f64());
     }
 }

@@ -76,8 +76,7 @@ impl Statusz {
             ready: admin.health.is_ready(),
             detail: admin.health.describe(),
             started_at: moment(admin.started_at),
-            // A clock that was set back makes it short, and nothing else.
-            uptime_seconds: admin.started_at.elapsed().unwrap_or_default().as_secs(),
+            uptime_seconds: admin.up_since.elapsed().as_secs(),
         }
     }
 
