@@ -104,13 +104,13 @@ bounded: ## Show that memory stays bounded: floods, a 10 min outage, 5,000 conne
 # Settings of `make chaos`: SOURCE (stan, jetstream, both), KILLS or ALONE (rounds of every fault by itself), SEED, ONLY (kinds of faults, separated by commas), REPORT (a file).
 .PHONY: chaos
 chaos: ## Make faults under load and check that nothing is lost or wrong, for example KILLS=1000 SEED=7
-	@scripts/install-tools --jetstream
+	@scripts/install-tools --chaos
 	$(CARGO) test -p waybill --locked --test chaos -- $(if $(SOURCE),--source $(SOURCE)) $(if $(KILLS),--kills $(KILLS)) $(if $(ALONE),--alone $(ALONE)) \
 	  $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)) $(if $(REPORT),--report $(REPORT))
 
 .PHONY: mutants
 mutants: ## Check that the chaos run notices each of the faults that are put into a copy of the service
-	@scripts/install-tools --jetstream
+	@scripts/install-tools --chaos
 	@scripts/mutants
 
 # Settings of `make power`: SOURCE (stan, jetstream, both), CUTS or ALONE (rounds of every cut by itself), SEED, ONLY (kinds of cuts), MUTANT (what does not sync, see `make power-mutants`), REPORT (a file).

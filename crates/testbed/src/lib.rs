@@ -6,8 +6,10 @@
 
 pub mod broker;
 pub mod chromium;
+pub mod clock;
 pub mod http;
 pub mod local;
+pub mod memory;
 pub mod nats;
 pub mod nginx;
 pub mod patroni;
@@ -29,7 +31,9 @@ mod tools;
 
 pub use broker::{Broker, BrokerOptions, SubscriptionState};
 pub use chromium::Chromium;
+pub use clock::Clock;
 pub use log::unexpected_errors;
+pub use memory::MemoryLimit;
 pub use nats::{NatsOptions, NatsServer};
 pub use nginx::Nginx;
 pub use patroni::Patroni;

@@ -20,7 +20,13 @@ use anyhow::{Context, Result};
 /// the helper before its work.
 const SCRIPT: &str = r#"
 trap '' HUP INT QUIT TERM
-pids='' dirs=''
+pids='' dirs='' groups=''
+# What libfaketime leaves in memory of a process that was killed.
+forget_clock() {
+    for file in "/dev/shm/faketime_shm_$1" "/dev/shm/sem.faketime_sem_$1"; do
+        [ ! -e "$file" ] || rm -f "$file"
+    done
+}
 while read -r verb value; do
     case $verb in
     pid) pids="$pids $value" ;;
@@ -28,7 +34,9 @@ while read -r verb value; do
         kept=''
         for pid in $pids; do [ "$pid" = "$value" ] || kept="$kept $pid"; done
         pids=$kept
+        forget_clock "$value"
         ;;
+    group) groups="$groups $value" ;;
     dir) dirs="$dirs$value
 " ;;
     esac
@@ -42,6 +50,11 @@ while [ -n "$any" ] && [ "$rounds" -lt 60 ]; do
     if [ "$rounds" -lt 30 ]; then all 0; else all KILL; fi
     [ -z "$any" ] || sleep 0.1
     rounds=$((rounds + 1))
+done
+for pid in $pids; do forget_clock "$pid"; done
+for group in $groups; do
+    rounds=0
+    until [ ! -d "$group" ] || rmdir "$group" || [ "$rounds" -ge 30 ]; do sleep 0.1; rounds=$((rounds + 1)); done
 done
 printf '%s' "$dirs" | while read -r dir; do
     # Most were removed by their owners; a process for each of hundreds would take its time.
@@ -59,6 +72,11 @@ static PIPE: Mutex<Option<File>> = Mutex::new(None);
 /// Has a directory removed at the end.
 pub(crate) fn remove_at_end(dir: &Path) -> Result<()> {
     tell(&format!("dir {}", dir.display()))
+}
+
+/// Has a cgroup removed at the end.
+pub(crate) fn remove_group_at_end(group: &Path) -> Result<()> {
+    tell(&format!("group {}", group.display()))
 }
 
 /// Says that a process has ended and been waited for: its number may be another's soon.

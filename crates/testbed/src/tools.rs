@@ -110,6 +110,15 @@ pub fn axe_core() -> Result<PathBuf> {
         .context("no axe-core was found: run scripts/install-tools --chart")
 }
 
+/// The library, of libfaketime the one for programs with threads, that gives them another time.
+pub(crate) fn faketime() -> Result<PathBuf> {
+    let folders = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    folders
+        .map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"))
+        .find(|library| library.is_file())
+        .context("no libfaketime was found: run scripts/install-tools --chaos")
+}
+
 /// The `grafana-server` program, if Grafana is installed; nothing here installs it.
 pub(crate) fn grafana() -> Option<PathBuf> {
     on_path("grafana-server").next()
@@ -218,5 +227,6 @@ mod tests {
         assert!(vegeta().unwrap().is_file());
         assert!(chromium().unwrap().1.is_file());
         assert!(axe_core().unwrap().is_file());
+        assert!(faketime().unwrap().is_file());
     }
 }
