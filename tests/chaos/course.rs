@@ -1,6 +1,7 @@
 //! Which worlds there are, and which faults each of them sees.
 
 use anyhow::{Result, bail, ensure};
+use testbed::{Clock, MemoryLimit};
 
 use crate::arguments::Arguments;
 use crate::disk;
@@ -52,6 +53,8 @@ fn kinds(arguments: &Arguments) -> Result<Vec<Kind>> {
     for kind in asked {
         let needs = match kind {
             Kind::FillDisk | Kind::FillStreamDisk if !disk::is_possible() => "root",
+            Kind::ShiftClock if !Clock::is_possible() => "libfaketime",
+            kind if kind.is_of_memory() && !MemoryLimit::is_possible() => "root and cgroups",
             kind if kind.is_of_power() && !power::is_possible() => "root and /dev/fuse",
             kind if kind.is_of_power() != arguments.power => {
                 bail!("{} comes with --power, and nothing else does", kind.name())
@@ -137,6 +140,7 @@ fn epoch(
         binary: arguments.binary.clone(),
         with_disk: has(Kind::FillDisk),
         with_stream_disk: has(Kind::FillStreamDisk),
+        with_clocks: has(Kind::ShiftClock),
         power: arguments.power,
         mutant: arguments.mutant,
     };

@@ -8,10 +8,12 @@ use testbed::Signal;
 use testbed::broker::CLUSTER_ID;
 use tokio::time::sleep;
 
+use crate::clocks;
 use crate::erasure;
 use crate::failover;
 use crate::link_faults;
 use crate::load::Storm;
+use crate::memory;
 use crate::plan::{Fault, Kind};
 use crate::power;
 use crate::replica::{MAX_IN_FLIGHT, Replica};
@@ -103,6 +105,8 @@ pub(crate) async fn inject(fault: Fault, world: &World) -> Result<()> {
         Kind::PoisonStorm => storm(world, Storm::Poison(MAX_IN_FLIGHT + 1)),
         Kind::Erase => erasure::erase(world, fault).await,
         Kind::Contest => storm(world, Storm::Contest(CONTESTED)),
+        Kind::ShiftClock => clocks::shift(fault, world).await,
+        kind if kind.is_of_memory() => memory::inject(fault, world).await,
         _ => stream_faults::inject(fault, world.streams.as_ref().context("no stream")?).await,
     }
 }

@@ -36,6 +36,11 @@ pub(crate) enum Kind {
     PoisonStorm,
     Contest,
     Erase,
+    ShiftClock,
+    OomKillReplica,
+    OomKillBroker,
+    OomKillPostgres,
+    OomKillStreamServer,
     KillStreamServer,
     KillStreamLeader,
     KillTwoStreamServers,
@@ -78,6 +83,17 @@ impl Kind {
         matches!(self, Self::FailOver | Self::SwitchOver | Self::SplitPrimary)
     }
 
+    /// Whether the kernel kills a process for want of memory.
+    pub(crate) fn is_of_memory(self) -> bool {
+        matches!(
+            self,
+            Self::OomKillReplica
+                | Self::OomKillBroker
+                | Self::OomKillPostgres
+                | Self::OomKillStreamServer
+        )
+    }
+
     /// What `--only` takes and the report shows.
     pub(crate) fn name(self) -> String {
         crate::value_name(&self)
@@ -94,6 +110,7 @@ impl Kind {
             | Self::SilenceBroker
             | Self::DropAcks
             | Self::ImpersonateReplica
+            | Self::OomKillBroker
             | Self::CutPowerBroker => origins.contains(&Origin::Channel),
             Self::KillStreamLeader
             | Self::KillTwoStreamServers
@@ -102,6 +119,7 @@ impl Kind {
             // A full disk of one of three does not hold anybody up.
             Self::FillStreamDisk => origins.contains(&Origin::Stream) && stream_servers == 1,
             Self::KillStreamServer
+            | Self::OomKillStreamServer
             | Self::KillAllStreamServers
             | Self::RestartStreamServer
             | Self::PauseStreamServer
@@ -148,7 +166,12 @@ impl Kind {
             | Self::SilenceStream
             | Self::DropStreamAcks
             | Self::Contest
-            | Self::Erase => 4,
+            | Self::Erase
+            | Self::ShiftClock
+            | Self::OomKillReplica
+            | Self::OomKillBroker
+            | Self::OomKillPostgres
+            | Self::OomKillStreamServer => 4,
             Self::LockTables
             | Self::PoisonStorm
             | Self::FailOver

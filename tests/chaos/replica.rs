@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use testbed::{Held, Port, Process, Proxy, Publication, Signal, Tap};
+use testbed::{Clock, Held, Port, Process, Proxy, Publication, Signal, Tap};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{Instant, sleep};
 
@@ -42,6 +42,8 @@ pub(crate) struct Replica {
     pub(crate) second_postgres_link: Option<Mutex<Proxy>>,
     /// Whether its acknowledgements vanish on the way to the broker, and to the stream.
     acks_vanish: [AtomicBool; 2],
+    /// The wall clock that it goes by, where that can be set.
+    pub(crate) clock: Option<Clock>,
     /// Where it listens; none while it does not run.
     pub(crate) address: watch::Sender<Option<Address>>,
     /// Of the site and of the admin port.
@@ -60,6 +62,7 @@ pub(crate) struct Common<'a> {
     /// Whether the URL of Postgres has a second address.
     pub(crate) several_addresses: bool,
     pub(crate) binary: PathBuf,
+    pub(crate) with_clock: bool,
     pub(crate) dir: PathBuf,
 }
 
@@ -108,6 +111,7 @@ impl Replica {
             postgres_link: Mutex::new(postgres_link),
             second_postgres_link: second_postgres_link.map(Mutex::new),
             acks_vanish: Default::default(),
+            clock: common.with_clock.then(|| Clock::in_dir(&common.dir, name)).transpose()?,
             address: watch::Sender::new(None),
             ports,
             settings: settings.map(|(key, value)| (format!("WAYBILL_{key}"), value)).collect(),
@@ -123,7 +127,10 @@ impl Replica {
 
     /// Starts the process and waits until it listens; it may not be ready.
     pub(crate) async fn start(&self, process: &mut Option<Process>) -> Result<()> {
-        let command = self.command("serve");
+        let mut command = self.command("serve");
+        if let Some(clock) = &self.clock {
+            clock.give(&mut command);
+        }
         let started = process.insert(Process::spawn(&self.name, &command, &self.log_path())?);
         let [site, admin] = self.ports.each_ref().map(|port| local(port.number()));
         let answers = async |_: &Process| testbed::http::get(admin.port(), "/livez").await.is_ok();

@@ -67,6 +67,8 @@ pub(crate) struct Settings {
     pub(crate) with_disk: bool,
     /// Whether the stream does.
     pub(crate) with_stream_disk: bool,
+    /// Whether the replicas go by wall clocks that can be set, which needs libfaketime.
+    pub(crate) with_clocks: bool,
     /// Whether all servers lie on disks whose power can be cut, which needs root.
     pub(crate) power: bool,
     /// Which of them does not sync as it must.

@@ -11,6 +11,7 @@ mod broker_login;
 mod broker_store;
 mod browser;
 mod chart;
+mod clocks;
 mod cold_start;
 mod compose;
 mod conflicts;

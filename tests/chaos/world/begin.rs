@@ -125,6 +125,7 @@ impl World {
             database: &self.database,
             several_addresses: settings.several_addresses,
             binary: settings.binary.clone(),
+            with_clock: settings.with_clocks,
             dir: self.dir.path().to_owned(),
         };
         let (replica, held) = Replica::new(&format!("replica-{number}"), &common).await?;
