@@ -1,6 +1,5 @@
 //! What becomes of the orders in memory when Postgres is another primary than before.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use super::CacheSync;
@@ -45,15 +44,13 @@ impl CacheSync {
         self.primary.lose(lost);
     }
 
-    /// Which of these Postgres does not have.
+    /// Which of these Postgres does not have, and has not erased.
     async fn lacking(&self, uids: Vec<String>) -> Vec<String> {
         let mut lacking = Vec::new();
         for part in uids.chunks(AT_ONCE) {
             let report = |error: &Error| tracing::debug!(%error, "Orders cannot be compared yet");
-            let ask = || self.store.stored_among(part);
-            let stored = until_done(retry::every(RETRY), ask, report).await;
-            let stored: HashSet<String> = HashSet::from_iter(stored);
-            lacking.extend(part.iter().filter(|uid| !stored.contains(*uid)).cloned());
+            let ask = || self.store.lacking_among(part);
+            lacking.extend(until_done(retry::every(RETRY), ask, report).await);
         }
         lacking
     }

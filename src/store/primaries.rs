@@ -200,10 +200,15 @@ impl Store {
         }))
     }
 
-    /// Which of these orders are stored, in no particular order.
-    pub async fn stored_among(&self, uids: &[String]) -> Result<Vec<String>, Error> {
-        let query =
-            sqlx::query_scalar!("select order_uid from orders where order_uid = any($1)", uids);
+    /// Which of these orders are neither stored nor erased, in no particular order.
+    pub async fn lacking_among(&self, uids: &[String]) -> Result<Vec<String>, Error> {
+        let query = sqlx::query_scalar!(
+            "select uid as \"uid!\" from unnest($1::text[]) as uid \
+             where not exists (select from orders where order_uid = uid) \
+                 and not exists (select from erasures \
+                     where uid_sha256 = sha256(convert_to(uid, 'UTF8')))",
+            uids,
+        );
         self.run("SELECT orders", async |connection| query.fetch_all(connection).await).await
     }
 }

@@ -58,3 +58,36 @@ async fn sequences_that_the_channel_has_no_more_are_named() {
     .await;
     assert_eq!(pair.sql("select gone ->> 'orders' from repairs").await, "1–14");
 }
+
+/// It went along with the primary, and was erased on the new one before anybody put it back.
+#[tokio::test]
+async fn an_order_that_was_erased_is_not_lost() {
+    let mut pair = Pair::new().await;
+    let replica = pair.serve("a", &[]).await.expecting("async_nats::connector");
+    pair.publish(0..5).await;
+    pair.let_lag().await;
+    pair.publish(5..8).await;
+    // The repair has to wait for the broker.
+    pair.world.broker.stop().await.expect("it stops");
+    pair.fail_over().await;
+    eventually("it is noticed", PATIENCE, async || {
+        (replica.measured("waybill_repair_pending").await == Some(1.0)).then_some(())
+    })
+    .await;
+    let on_the_new = pair.world.database.on(&pair.standby);
+    let mut erase = pair.world.command(&["erase", "order-6", "--reason", "for the test"]);
+    erase.env("WAYBILL_DATABASE__URL", &on_the_new.owner_url);
+    erase.env("WAYBILL_DATABASE__MIGRATE_URL", &on_the_new.owner_url);
+    let erased = tokio::process::Command::from(erase).output().await.expect("it ran");
+    assert!(erased.status.success(), "{}", String::from_utf8_lossy(&erased.stderr));
+    pair.world.broker.start_again().await.expect("it starts again");
+    pair.until_repaired().await;
+    eventually("the replica knows", PATIENCE, async || {
+        (replica.measured("waybill_repair_pending").await == Some(0.0)).then_some(())
+    })
+    .await;
+    assert_eq!(replica.order("order-6").await.status, StatusCode::GONE);
+    assert_eq!(replica.order("order-5").await.status, StatusCode::OK);
+    assert_eq!(status_of_postgres(&replica).await["lost_orders"], Value::Array(Vec::new()));
+    assert!(replica.metric("waybill_db_lost_orders_total").await < 0.5);
+}
