@@ -6,14 +6,16 @@ use crate::digest::Sha256Digest;
 /// A place in the table's history: which transactions could be seen from there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
-    /// The first transaction that had not begun.
+    /// The transaction after the newest whose rows were there. Younger ones that had begun do not
+    /// count: after a crash Postgres gives their ids again if nothing of them was flushed to its
+    /// log, whereas the id of a committed transaction is never given again.
     unseen_from: i64,
     /// Older ones that were under way, and may commit later than younger ones.
     under_way: Vec<i64>,
 }
 
 impl Cursor {
-    /// Whether the transactions of this place had not begun at the other, which is later.
+    /// Whether rows were there at the other that are not, or not yet, at this.
     #[must_use]
     pub fn is_before(&self, other: &Self) -> bool {
         self.unseen_from < other.unseen_from
@@ -71,10 +73,16 @@ impl Store {
             "with now as ( \
                  select pg_current_snapshot() as snapshot, \
                      pg_snapshot_xmax(pg_current_snapshot())::text::bigint as horizon \
+             ), newest as ( \
+                 select coalesce(greatest( \
+                     (select max(tx) from orders where tx < horizon), \
+                     (select max(tx) from erasures where tx < horizon) \
+                 ), 0) as tx from now \
              ) \
              select \
                  case when pg_is_in_recovery() \
-                     then pg_snapshot_xmin(snapshot)::text::bigint else horizon end as \"unseen_from!\", \
+                     then least(newest.tx + 1, pg_snapshot_xmin(snapshot)::text::bigint) \
+                     else newest.tx + 1 end as \"unseen_from!\", \
                  array(select xip::text::bigint from pg_snapshot_xip(snapshot) as xip) \
                      as \"under_way!\", \
                  array( \
@@ -91,7 +99,7 @@ impl Store {
                      union all \
                      select uid_sha256 from erasures where tx = any($2) and tx < $1 \
                  ) as \"erased!: Vec<Sha256Digest>\" \
-             from now",
+             from now, newest",
             cursor.unseen_from,
             &cursor.under_way,
             // One more than asked for tells whether there is more.

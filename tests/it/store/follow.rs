@@ -1,6 +1,6 @@
 //! Following what others commit.
 
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, query_scalar};
 use testbed::Postgres;
 use waybill::store::Store;
 
@@ -92,7 +92,9 @@ async fn a_cursor_of_before_a_restore_starts_again_from_the_restored_server() {
             begin insert into burnt values (n); exception when check_violation then null; end;
         end loop; end $$";
     owner(&ahead, burn).await;
-    let late = open(&ahead).cursor_now().await.unwrap();
+    let store = open(&ahead);
+    store.insert_orders(&[order("late", "{}", 1)]).await.unwrap();
+    let late = store.cursor_now().await.unwrap();
 
     let restored = Postgres::start().await.unwrap();
     let database = restored.database().await.unwrap();
@@ -111,4 +113,34 @@ async fn a_cursor_of_before_a_restore_starts_again_from_the_restored_server() {
 
     store.insert_orders(&[order("b", "{}", 2)]).await.unwrap();
     assert_eq!(store.committed_since(&reset.next, 10).await.unwrap().uids, ["b"]);
+}
+
+#[tokio::test]
+async fn ids_of_transactions_that_are_given_again_after_a_crash_are_followed() {
+    // What a transaction that is rolled back leaves in the log is flushed by nobody before.
+    let mut server = Postgres::start_with(&[("wal_writer_delay", "10s")]).await.unwrap();
+    let database = server.database().await.unwrap();
+    migrate(&database).await;
+    let store = open(&database);
+    store.insert_orders(&[order("before", "{}", 1)]).await.unwrap();
+    let id = "select pg_current_xact_id()::text::bigint";
+    let mut rolled_back: i64 = 0;
+    let mut connection = PgConnection::connect(&database.url).await.unwrap();
+    for _ in 0..20 {
+        let mut transaction = connection.begin().await.unwrap();
+        rolled_back = query_scalar(id).fetch_one(&mut *transaction).await.unwrap();
+        transaction.rollback().await.unwrap();
+    }
+    let cursor = store.cursor_now().await.unwrap();
+    server.kill().unwrap();
+    server.start_again().await.unwrap();
+
+    store.insert_orders(&[order("after", "{}", 2)]).await.unwrap();
+    let mut connection = PgConnection::connect(&database.url).await.unwrap();
+    let given: i64 = query_scalar("select tx from orders where order_uid = 'after'")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert!(given <= rolled_back, "{given} is not given again after {rolled_back}");
+    assert_eq!(store.committed_since(&cursor, 10).await.unwrap().uids, ["after"]);
 }
