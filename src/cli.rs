@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod bridge;
+mod broker_store;
 mod completions;
 mod config;
 mod erase;
@@ -100,6 +101,7 @@ enum Command {
     Status(status::Args),
     Migrate(migrate::Args),
     Erase(erase::Args),
+    RepairBrokerStore(broker_store::Args),
     /// List, show, export, replay or prune what could not become an order
     #[command(subcommand)]
     Rejects(rejects::Command),
@@ -160,6 +162,7 @@ fn run(sources: &Sources, command: &Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Completions(args) => return completions::completions(args, arguments()),
         Command::Man(args) => return completions::man(args, arguments()),
+        Command::RepairBrokerStore(args) => return broker_store::run(args),
         _ => {}
     }
     let runtime = serve::runtime()?;
@@ -186,7 +189,10 @@ fn run(sources: &Sources, command: &Command) -> anyhow::Result<ExitCode> {
             Command::Load(command) => load::run(command, &settings, &signals).await,
             Command::Config(command) => config::run(command, &settings),
             Command::Migrate(args) => migrate::run(args, &settings).await,
-            Command::Serve | Command::Completions(_) | Command::Man(_) => Ok(ExitCode::SUCCESS),
+            Command::Serve
+            | Command::RepairBrokerStore(_)
+            | Command::Completions(_)
+            | Command::Man(_) => Ok(ExitCode::SUCCESS),
         }
     });
     // A thread of the runtime may still wait for a line to be typed.

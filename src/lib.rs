@@ -23,8 +23,9 @@ pub mod http;
 pub mod audit;
 
 // Beside it: messages that could not become orders, checks of what was stored, a copy of the
-// channel, and load tests.
+// channel, the repair of its store, and load tests.
 pub mod bridge;
+pub mod broker_store;
 pub mod load;
 pub mod reconcile;
 pub mod rejects;

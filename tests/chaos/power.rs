@@ -1,12 +1,13 @@
 //! Servers on disks that lose what was not synced, and the cuts of their power.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use testbed::{Broker, Losses, NatsServer, Postgres, PowerDisk};
 use tokio::sync::{Mutex, MutexGuard};
+use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 use crate::disk;
@@ -201,7 +202,7 @@ impl<'a> Hit<'a> {
             postgres.start_again().await?;
         }
         if let Some((broker, _)) = &mut self.broker {
-            mend(&broker.store_directory(), world).await?;
+            repair(broker.store_directory(), world).await?;
             broker.start_again().await?;
         }
         if let Some(servers) = &mut self.streams {
@@ -213,14 +214,11 @@ impl<'a> Hit<'a> {
     }
 }
 
-/// Does what the runbook says: otherwise the broker may not start, or lose what it has confirmed when
-/// its power is cut for the second time.
-async fn mend(store: &Path, world: &World) -> Result<()> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/mend-broker-store");
-    let output = tokio::process::Command::new(script).arg(store).kill_on_drop(true).output().await;
-    let output = output.context("cannot start scripts/mend-broker-store")?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "the store cannot be mended: {}", complaint.trim());
-    world.ledger.history().tally.stores_mended += u64::from(!output.stdout.is_empty());
+/// Does what the chart does before each start: otherwise the broker may not start, not deliver what
+/// it confirms, or lose that when its power is cut for the second time.
+async fn repair(store: PathBuf, world: &World) -> Result<()> {
+    let repair = spawn_blocking(move || waybill::broker_store::repair(&store));
+    let changes = repair.await?.context("the store of the broker cannot be repaired")?;
+    world.ledger.history().tally.stores_repaired += u64::from(!changes.is_empty());
     Ok(())
 }

@@ -34,7 +34,7 @@ pub(crate) struct Tally {
     pub(crate) repairs_killed: u64,
     pub(crate) lost_and_repaired: u64,
     pub(crate) superfluous_rejects: u64,
-    pub(crate) stores_mended: u64,
+    pub(crate) stores_repaired: u64,
     pub(crate) unsynced_kept: u64,
     pub(crate) unsynced_torn: u64,
     pub(crate) unsynced_lost: u64,
@@ -109,7 +109,7 @@ impl Tally {
         self.repairs_killed += other.repairs_killed;
         self.lost_and_repaired += other.lost_and_repaired;
         self.superfluous_rejects += other.superfluous_rejects;
-        self.stores_mended += other.stores_mended;
+        self.stores_repaired += other.stores_repaired;
         self.unsynced_kept += other.unsynced_kept;
         self.unsynced_torn += other.unsynced_torn;
         self.unsynced_lost += other.unsynced_lost;
@@ -200,7 +200,7 @@ impl Tally {
             ("unsynced changes that a cut of the power lost", self.unsynced_lost.to_string()),
             ("… left in part", self.unsynced_torn.to_string()),
             ("… left as they were", self.unsynced_kept.to_string()),
-            ("stores of the broker that were torn, and mended", self.stores_mended.to_string()),
+            ("stores of the broker that were torn, and repaired", self.stores_repaired.to_string()),
             ("messages that were seen, and lost unconfirmed", self.vanished.to_string()),
             ("orders and rejects that were stored from such", self.rows_of_vanished.to_string()),
             ("lookups of the final checks", self.final_lookups.to_string()),
