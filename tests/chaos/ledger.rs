@@ -3,9 +3,13 @@
 //! Everybody writes down here what they see, and some contradictions show at once: an order
 //! that changes, a "no" after an acknowledgement. The rest is left to the checker at the end.
 
+mod answers;
+mod erasures;
+mod losses;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use order::generate::{Expected, Generated};
@@ -64,9 +68,6 @@ pub(crate) struct Entry {
     pub(crate) timestamp: i64,
     pub(crate) acked: bool,
 }
-
-/// By then a replica must have learnt that an order was erased, whatever kept it from asking.
-const LEARNT_WITHIN: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Default)]
 pub(crate) struct History {
@@ -234,171 +235,6 @@ impl Ledger {
                 history.unacked.iter().filter_map(|place| history.messages.get(place));
             unacked.all(|entry| entry.timestamp > moment)
         }
-    }
-
-    /// A uid to ask for: of an order just acknowledged, of any, of one yet to come, of none.
-    pub(crate) fn pick(&self, rng: &mut fastrand::Rng) -> String {
-        const RECENT: usize = 100;
-        let history = self.history();
-        let recent = |all: usize, rng: &mut fastrand::Rng| {
-            (all > 0).then(|| all - 1 - rng.usize(0..all.min(RECENT)))
-        };
-        let acked = history.acked.len();
-        let uid = match rng.u8(0..20) {
-            0 => None,
-            1..=5 => recent(history.announced.len(), rng).map(|at| &history.announced[at]),
-            6..=12 => recent(acked, rng).map(|at| &history.acked[at].0),
-            _ => (acked > 0).then(|| &history.acked[rng.usize(0..acked)].0),
-        };
-        uid.cloned().unwrap_or_else(|| format!("nobody-published-{:016x}", rng.u64(..)))
-    }
-
-    /// A replica served this.
-    pub(crate) fn served(&self, replica: &str, uid: &str, body: &Bytes, asked: Instant) {
-        let mut history = self.history();
-        let history = &mut *history;
-        history.tally.lookups += 1;
-        let expectation =
-            history.published.get(&digest(body)).map(|published| &published.expectation);
-        let (kind, whose) = match expectation {
-            Some(Expectation::Order(published)) if published == uid => ("", ""),
-            Some(_) => ("wrong", "another's bytes"),
-            None => ("unexpected", "bytes that nobody published"),
-        };
-        if !kind.is_empty() {
-            history.tally.violation(kind, format!("{replica} serves {whose} as {uid}"));
-        }
-        if history.failover_window {
-            // It may come from the memory of a replica that has yet to be restarted.
-            return;
-        }
-        let is_late = |since: &Instant| asked.saturating_duration_since(*since) > LEARNT_WITHIN;
-        if history.gone.contains(&(replica.to_owned(), uid.to_owned())) {
-            let what = format!("{replica} serves {uid} again, which it had said to be erased");
-            history.tally.violation("resurrected", what);
-        } else if history.erased.get(uid).is_some_and(is_late) {
-            let what = format!("{replica} serves {uid} {LEARNT_WITHIN:?} after it was erased");
-            history.tally.violation("resurrected", what);
-        }
-        let first = history.served.entry(uid.to_owned()).or_insert_with(|| body.clone());
-        if first != body {
-            history
-                .tally
-                .violation("changed", format!("{replica} serves {uid} otherwise than before"));
-        }
-    }
-
-    /// A replica said at `answered` that there is no such order, when asked at `asked`.
-    pub(crate) fn denied(&self, replica: &str, uid: &str, asked: Instant, answered: Instant) {
-        let mut history = self.history();
-        history.tally.lookups += 1;
-        history.tally.absent += 1;
-        if history.failover_window || !history.acked_uids.contains(uid) {
-            return;
-        }
-        let known = history.acked.iter().rev().find(|(known, _)| known == uid).map(|(_, at)| *at);
-        if let Some(since) = known
-            && since < asked
-        {
-            let late = answered.duration_since(since);
-            history.tally.stale(late);
-            history.tally.violation(
-                "stale",
-                format!("{replica} denies {uid} {late:?} after its acknowledgement"),
-            );
-        }
-    }
-
-    /// A replica said that the order was erased.
-    pub(crate) fn gone(&self, replica: &str, uid: &str) {
-        let mut history = self.history();
-        history.tally.lookups += 1;
-        history.tally.gone += 1;
-        if history.erasing.contains(uid) {
-            history.gone.insert((replica.to_owned(), uid.to_owned()));
-        } else {
-            let what = format!("{replica} says that {uid} was erased, which nobody did");
-            history.tally.violation("wrong", what);
-        }
-    }
-
-    /// Some orders that were acknowledged and not erased, which are about to be: half of them with
-    /// rivals, whose rejects must go along.
-    pub(crate) fn begin_erasing(&self, count: usize, rng: &mut fastrand::Rng) -> Vec<String> {
-        let mut history = self.history();
-        let mut left: Vec<String> = history
-            .acked_uids
-            .iter()
-            .filter(|uid| !history.erasing.contains(*uid))
-            .cloned()
-            .collect();
-        left.sort_unstable();
-        rng.shuffle(&mut left);
-        let mut payloads: HashMap<&str, u32> = HashMap::new();
-        for message in history.published.values() {
-            if let Expectation::Order(uid) = &message.expectation {
-                *payloads.entry(uid).or_default() += 1;
-            }
-        }
-        let has_rivals = |uid: &String| payloads.get(&**uid).is_some_and(|count| *count > 1);
-        // Others as well: what has no reject must not come back either.
-        let (mut victims, others): (Vec<_>, Vec<_>) = left.into_iter().partition(has_rivals);
-        victims.truncate(count / 2);
-        let wanted = count - victims.len();
-        victims.extend(others.into_iter().take(wanted));
-        history.erasing.extend(victims.iter().cloned());
-        victims
-    }
-
-    /// These are erased.
-    pub(crate) fn erased(&self, uids: &[String]) {
-        let (mut history, now) = (self.history(), Instant::now());
-        history.tally.erased += uids.len() as u64;
-        history.erased.extend(uids.iter().map(|uid| (uid.clone(), now)));
-    }
-
-    pub(crate) fn all_erased(&self) -> Vec<String> {
-        self.history().erased.keys().cloned().collect()
-    }
-
-    pub(crate) fn cannot_tell(&self, took: Duration) {
-        let mut history = self.history();
-        history.tally.lookups += 1;
-        history.tally.cannot_tell += 1;
-        history.tally.slowest_cannot_tell = history.tally.slowest_cannot_tell.max(took);
-    }
-
-    pub(crate) fn no_answer(&self) {
-        self.history().tally.no_answer += 1;
-    }
-
-    /// The new primary has only what these uids name: of the others, acknowledged or not yet, what
-    /// was served may come out otherwise, because another of two conflicting orders may be the
-    /// first to be put back.
-    pub(crate) fn lost_with_a_primary(&self, present: &HashSet<String>) {
-        let mut history = self.history();
-        let history = &mut *history;
-        history.failed_over = true;
-        history.tally.primaries += 1;
-        history.served.retain(|uid, _| present.contains(uid));
-        history.tally.lost_and_repaired += history.acked_uids.difference(present).count() as u64;
-    }
-
-    /// Which life the servers of this origin are in.
-    pub(crate) fn life(&self, origin: Origin) -> watch::Receiver<u32> {
-        self.lives[&origin].subscribe()
-    }
-
-    /// The servers of this origin have lost their power, and what they had not confirmed with it:
-    /// other messages may come in its place. All must be seen anew.
-    pub(crate) fn power_was_cut(&self, origin: Origin) {
-        let mut history = self.history();
-        let history = &mut *history;
-        let of_origin = |place: &Place| place.0 == origin;
-        history.lost_power.insert(origin);
-        history.unacked.retain(|place| !of_origin(place));
-        history.vanished.extend(history.messages.extract_if(.., |place, _| of_origin(place)));
-        self.lives[&origin].send_modify(|life| *life += 1);
     }
 
     pub(crate) fn violation(&self, kind: &'static str, what: String) {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use pair::{Pair, served};
+use pair::{Pair, served, until_repair_is_pending};
 use testbed::eventually;
 use tokio::time::Instant;
 
@@ -90,10 +90,7 @@ async fn while_it_repairs_nobody_is_told_that_an_order_does_not_exist() {
     // What must be compared is away.
     pair.world.broker.stop().await.expect("it stops");
     pair.fail_over().await;
-    eventually("it is noticed", PATIENCE, async || {
-        (replica.measured("waybill_repair_pending").await == Some(1.0)).then_some(())
-    })
-    .await;
+    until_repair_is_pending(&replica, true).await;
     for uid in ["order-15", "nobody"] {
         assert_eq!(replica.order(uid).await.status, StatusCode::SERVICE_UNAVAILABLE, "{uid}");
     }

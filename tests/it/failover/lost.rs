@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::Value;
 use testbed::{BrokerOptions, eventually};
 
-use super::pair::Pair;
+use super::pair::{Pair, until_repair_is_pending};
 use crate::service::{PATIENCE, Replica, order};
 
 async fn status_of_postgres(replica: &Replica) -> Value {
@@ -70,10 +70,7 @@ async fn an_order_that_was_erased_is_not_lost() {
     // The repair has to wait for the broker.
     pair.world.broker.stop().await.expect("it stops");
     pair.fail_over().await;
-    eventually("it is noticed", PATIENCE, async || {
-        (replica.measured("waybill_repair_pending").await == Some(1.0)).then_some(())
-    })
-    .await;
+    until_repair_is_pending(&replica, true).await;
     let on_the_new = pair.world.database.on(&pair.standby);
     let mut erase = pair.world.command(&["erase", "order-6", "--reason", "for the test"]);
     erase.env("WAYBILL_DATABASE__URL", &on_the_new.owner_url);
@@ -82,10 +79,7 @@ async fn an_order_that_was_erased_is_not_lost() {
     assert!(erased.status.success(), "{}", String::from_utf8_lossy(&erased.stderr));
     pair.world.broker.start_again().await.expect("it starts again");
     pair.until_repaired().await;
-    eventually("the replica knows", PATIENCE, async || {
-        (replica.measured("waybill_repair_pending").await == Some(0.0)).then_some(())
-    })
-    .await;
+    until_repair_is_pending(&replica, false).await;
     assert_eq!(replica.order("order-6").await.status, StatusCode::GONE);
     assert_eq!(replica.order("order-5").await.status, StatusCode::OK);
     assert_eq!(status_of_postgres(&replica).await["lost_orders"], Value::Array(Vec::new()));

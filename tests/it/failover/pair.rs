@@ -112,3 +112,14 @@ pub(super) async fn served(replica: &Replica, orders: std::ops::Range<u32>) {
         assert_eq!((reply.status, reply.body), (StatusCode::OK, order(&uid)), "{uid}");
     }
 }
+
+/// Until a replica has noticed another primary, or has repaired what that lacked.
+pub(super) async fn until_repair_is_pending(replica: &Replica, pending: bool) {
+    let what =
+        if pending { "another primary is noticed" } else { "the replica knows of the repair" };
+    let expected = f64::from(u8::from(pending));
+    eventually(what, PATIENCE, async || {
+        (replica.measured("waybill_repair_pending").await == Some(expected)).then_some(())
+    })
+    .await;
+}
