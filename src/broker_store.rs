@@ -2,38 +2,43 @@
 //!
 //! The server confirms a message when it has synced it, and the index beside it. What it had not
 //! synced may remain in part, and it does not stand that: it may not start; write on behind what is
-//! torn, and lose that at the next loss of power; or take a message that it confirms later for one
-//! that it has delivered, because it gives a lost sequence again. The repair removes what does not
-//! fit what was confirmed: at worst clients and subscriptions are forgotten, and the channel is
+//! torn, and lose that at the next loss of power; take a message that it confirms later for one that
+//! it has delivered, because it gives a lost sequence again; or forget what a member of a group has
+//! not acknowledged, because the member's client is lost. The repair removes what does not fit what
+//! was confirmed, and adds such clients: at worst subscriptions are forgotten, and the channel is
 //! delivered again.
 //!
 //! The layout of the files is that of nats-streaming-server 0.25.6 (`stores/filestore.go`).
 
+mod clients;
 mod messages;
 mod record;
 mod subscriptions;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, fchown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use record::VERSION;
+use record::{Record, VERSION, typed};
 
 /// What was changed in a store.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Change {
-    /// A file was replaced by one without what does not belong there.
+    /// A file was replaced.
     Rewritten {
         /// Which file.
         path: PathBuf,
-        /// How many records it has now.
-        records: usize,
-        /// How many bytes it lacks now.
+        /// How many records of it were kept.
+        kept: usize,
+        /// How many bytes were not.
         removed: usize,
+        /// How many records were added: of clients that have subscriptions.
+        added: usize,
     },
     /// An index was deleted that named other messages than there are; the server makes it anew.
     IndexDeleted {
@@ -45,8 +50,12 @@ pub enum Change {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Rewritten { path, records, removed } => {
-                write!(f, "{}: removed {removed} bytes, kept {records} records", path.display())
+            Self::Rewritten { path, kept, removed, added } => {
+                let path = path.display();
+                write!(
+                    f,
+                    "{path}: kept {kept} records, removed {removed} bytes, added {added} records"
+                )
             }
             Self::IndexDeleted { path } => {
                 write!(f, "{}: deleted, the broker makes it anew", path.display())
@@ -58,19 +67,35 @@ impl fmt::Display for Change {
 /// Repairs the store in this directory, the `dir` of the server's settings, while the server is
 /// stopped. What it changes is replaced as a whole, so that it may be interrupted at any time.
 pub fn repair(store: &Path) -> anyhow::Result<Vec<Change>> {
-    let mut changes = Vec::new();
-    repair_records(&store.join("clients.dat"), None, &mut changes)?;
+    let (mut changes, mut clients) = (Vec::new(), BTreeSet::new());
     for channel in entries(store)? {
-        if !channel.is_dir() {
-            continue;
+        if channel.is_dir() {
+            clients.append(&mut repair_channel(&channel, &mut changes)?);
         }
-        let mut last = 0;
-        for path in entries(&channel)?.iter().filter(|path| messages::is_file(path)) {
-            last = last.max(repair_messages(path, &mut changes)?);
-        }
-        repair_records(&channel.join("subs.dat"), Some(last), &mut changes)?;
+    }
+    let path = store.join("clients.dat");
+    let data = read(&path)?.unwrap_or_default();
+    let kept: Vec<Record<'_>> = typed(&data).collect();
+    let added = clients::missing(&kept, clients);
+    if !data.is_empty() || !added.is_empty() {
+        let kept: Vec<&[u8]> = kept.iter().map(|record| record.bytes).collect();
+        replace(&path, &data, &kept, &added, &mut changes)?;
     }
     Ok(changes)
+}
+
+/// Repairs the files of a channel. Returns the clients that subscribe to it.
+fn repair_channel(channel: &Path, changes: &mut Vec<Change>) -> anyhow::Result<BTreeSet<String>> {
+    let mut last = 0;
+    for path in entries(channel)?.iter().filter(|path| messages::is_file(path)) {
+        last = last.max(repair_messages(path, changes)?);
+    }
+    let path = channel.join("subs.dat");
+    let Some(data) = read(&path)? else { return Ok(BTreeSet::new()) };
+    let records = subscriptions::beginning(&data, last);
+    let kept: Vec<&[u8]> = records.iter().map(|record| record.bytes).collect();
+    replace(&path, &data, &kept, &[], changes)?;
+    Ok(subscriptions::clients(&records))
 }
 
 /// What a directory has, by name.
@@ -87,7 +112,7 @@ fn repair_messages(path: &Path, changes: &mut Vec<Change>) -> anyhow::Result<u64
     let Some(data) = read(path)? else { return Ok(0) };
     let kept = messages::whole(&data);
     let whole: Vec<&[u8]> = kept.iter().map(|message| message.record).collect();
-    replace(path, &data, &whole, changes)?;
+    replace(path, &data, &whole, &[], changes)?;
     let index = path.with_extension("idx");
     if let Some(named) = read(&index)?
         && !messages::are_named(&kept, &named)
@@ -99,13 +124,6 @@ fn repair_messages(path: &Path, changes: &mut Vec<Change>) -> anyhow::Result<u64
     Ok(kept.last().map_or(0, |message| message.sequence))
 }
 
-/// Repairs a file of clients or, where the last sequence of the channel is given, subscriptions.
-fn repair_records(path: &Path, last: Option<u64>, changes: &mut Vec<Change>) -> anyhow::Result<()> {
-    let Some(data) = read(path)? else { return Ok(()) };
-    let whole = subscriptions::beginning(&data, last);
-    replace(path, &data, &whole, changes)
-}
-
 /// What a file has; None if there is none.
 fn read(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
     match fs::read(path) {
@@ -115,28 +133,37 @@ fn read(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Replaces a file that has other data than these records.
+/// Replaces a file that has other data than the records kept, or to which some are added.
 fn replace(
     path: &Path,
     data: &[u8],
-    records: &[&[u8]],
+    kept: &[&[u8]],
+    added: &[Vec<u8>],
     changes: &mut Vec<Change>,
 ) -> anyhow::Result<()> {
-    let length = VERSION.len() + records.iter().map(|record| record.len()).sum::<usize>();
-    if data.starts_with(&VERSION) && data.len() == length {
+    let length = VERSION.len() + kept.iter().map(|record| record.len()).sum::<usize>();
+    if data.starts_with(&VERSION) && data.len() == length && added.is_empty() {
         return Ok(());
     }
+    let records = kept.iter().copied().chain(added.iter().map(Vec::as_slice));
     write(path, records).with_context(|| format!("{} cannot be replaced", path.display()))?;
-    let removed = data.len().saturating_sub(length);
-    changes.push(Change::Rewritten { path: path.to_owned(), records: records.len(), removed });
+    changes.push(Change::Rewritten {
+        path: path.to_owned(),
+        kept: kept.len(),
+        removed: data.len().saturating_sub(length),
+        added: added.len(),
+    });
     Ok(())
 }
 
-/// Puts these records in the place of a file at once, with the owner and the mode that it has.
-fn write(path: &Path, records: &[&[u8]]) -> io::Result<()> {
-    let (old, new) = (fs::metadata(path)?, path.with_extension("new"));
+/// Puts these records in the place of a file at once, with the owner and the mode that it has, or
+/// the directory where there is no file yet.
+fn write<'a>(path: &Path, records: impl Iterator<Item = &'a [u8]>) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(path);
+    let (old, new) =
+        (fs::metadata(path).or_else(|_| fs::metadata(directory))?, path.with_extension("new"));
     let file = File::create(&new)?;
-    file.set_permissions(old.permissions())?;
+    file.set_permissions(fs::Permissions::from_mode(old.mode() & 0o666))?;
     fchown(&file, Some(old.uid()), Some(old.gid()))?;
     let mut writer = io::BufWriter::new(file);
     writer.write_all(&VERSION)?;
@@ -145,8 +172,5 @@ fn write(path: &Path, records: &[&[u8]]) -> io::Result<()> {
     }
     writer.into_inner()?.sync_all()?;
     fs::rename(&new, path)?;
-    match path.parent() {
-        Some(directory) => File::open(directory)?.sync_all(),
-        None => Ok(()),
-    }
+    File::open(directory)?.sync_all()
 }

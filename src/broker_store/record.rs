@@ -42,12 +42,21 @@ impl<'a> Record<'a> {
     }
 }
 
-#[cfg(test)]
+/// A record of this type, 0 for none, with a payload of less than 16 MiB.
 pub(super) fn record(kind: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).expect("short");
-    let word = length | u32::from(kind) << 24;
-    let checksum = crc32fast::hash(payload);
-    [&word.to_le_bytes()[..], &checksum.to_le_bytes(), payload].concat()
+    let [a, b, c, ..] = payload.len().to_le_bytes();
+    let checksum = crc32fast::hash(payload).to_le_bytes();
+    [&[a, b, c, kind][..], &checksum, payload].concat()
+}
+
+/// The records of a file with types, before the first that is torn.
+pub(super) fn typed(data: &[u8]) -> impl Iterator<Item = Record<'_>> {
+    let mut rest = data.get(VERSION.len()..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let record = Record::first(rest, Layout::Typed)?;
+        rest = &rest[record.bytes.len()..];
+        Some(record)
+    })
 }
 
 #[cfg(test)]

@@ -11,9 +11,9 @@ use crate::broker_store;
 /// Repair the file store of a NATS Streaming server after a loss of power
 ///
 /// The server must be stopped. Run it before every start of the server: by itself the server does
-/// not always start after a loss of power, and may not deliver what it confirms later. What was
-/// confirmed is kept. Subscriptions may be forgotten; the channel is then delivered again, which
-/// does no harm.
+/// not always start after a loss of power, and may not deliver all that it has confirmed or confirms
+/// later. What was confirmed is kept. Subscriptions may be forgotten; the channel is then delivered
+/// again, which does no harm.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   waybill repair-broker-store /data/store")]

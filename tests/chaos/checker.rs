@@ -93,6 +93,9 @@ fn check_tables(history: &mut History, Tables { orders, rejects }: &Tables) {
         }
         *expected = place.1 + 1;
         *copies.entry(entry.digest).or_default() += 1;
+        if !entry.acked {
+            tally.violation("unaccounted", format!("nobody acknowledged message {place:?}"));
+        }
         let Some(message) = published.get(&entry.digest) else { continue };
         let reason = match &message.expectation {
             Expectation::Refused(reason) => *reason,
@@ -120,9 +123,6 @@ fn check_tables(history: &mut History, Tables { orders, rejects }: &Tables) {
             None => tally.violation("lost", format!("message {place:?}: no reject ({reason})")),
         }
         expected_rejects.insert((place, entry.digest));
-        if !entry.acked {
-            tally.violation("unaccounted", format!("nobody acknowledged message {place:?}"));
-        }
     }
     let unexpected = rejects.iter().filter(|(key, _)| !expected_rejects.contains(*key));
     for ((place, digest), reason) in unexpected {

@@ -1,6 +1,7 @@
 //! A store of NATS Streaming after a loss of power: what the broker makes of it, and what
 //! `waybill repair-broker-store` does.
 
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -260,7 +261,7 @@ async fn what_gets_the_sequence_of_a_lost_message_is_delivered_after_the_repair_
         fs::remove_file(file(&broker, "orders/msgs.1.idx")).expect("there");
 
         if is_repaired {
-            assert!(repair(&broker).contains("subs.dat: removed"));
+            assert!(repair(&broker).contains("subs.dat: kept"));
             assert_eq!(repair(&broker), "", "it is repaired");
         }
         broker.start_again().await.expect("it starts");
@@ -274,6 +275,46 @@ async fn what_gets_the_sequence_of_a_lost_message_is_delivered_after_the_repair_
             let channel = broker.channel(CHANNEL).await.expect("the monitor");
             let group = &channel.subscriptions[0];
             assert_eq!((channel.last_seq, group.last_sent, group.pending_count), (3, 3, 0));
+        }
+    }
+}
+
+/// The broker does not sync what it knows of clients, and does not recover a member of a group whose
+/// client it does not know: what that had not acknowledged is forgotten.
+#[tokio::test]
+async fn what_a_member_had_whose_client_is_lost_is_delivered_after_the_repair_alone() {
+    for is_repaired in [false, true] {
+        let mut broker = Broker::start(BrokerOptions::default()).await.expect("a broker");
+        let first = connect(&broker, "first").await;
+        let known = fs::read(file(&broker, "clients.dat")).expect("there");
+        let second = connect(&broker, "second").await;
+        let members = (
+            first.subscribe(group()).await.expect("subscribed"),
+            second.subscribe(group()).await.expect("subscribed"),
+        );
+        for text in ["1", "2", "3", "4"] {
+            first.publish(CHANNEL, text.into()).await.expect("confirmed");
+        }
+        broker.stop().await.expect("stopped");
+        drop((members, first, second));
+        fs::write(file(&broker, "clients.dat"), known).expect("written");
+
+        if is_repaired {
+            assert!(repair(&broker).contains("added 1 record"));
+            assert_eq!(repair(&broker), "", "it is repaired");
+        }
+        broker.start_again().await.expect("it starts");
+        let channel = broker.channel(CHANNEL).await.expect("the monitor");
+        let waiting: u64 = channel.subscriptions.iter().map(|member| member.pending_count).sum();
+        assert_eq!(waiting == 4, is_repaired, "{channel:?}");
+        if is_repaired {
+            // The others are found dead, and what they had goes to this one.
+            let third = connect(&broker, "third").await;
+            let group = third.subscribe(group()).await.expect("subscribed");
+            let mut left = BTreeSet::from([1, 2, 3, 4]);
+            while !left.is_empty() {
+                left.remove(&next(&group).await.sequence);
+            }
         }
     }
 }
