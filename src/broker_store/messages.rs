@@ -31,22 +31,26 @@ pub(super) fn is_file(path: &Path) -> bool {
 /// The whole messages in their order, each sequence once.
 ///
 /// After a loss of power the server goes on behind what its index does not name, torn or whole, and
-/// gives its sequences again: of two messages the later is the one that it has confirmed.
+/// gives its sequences again: of two messages the later is the one that it has confirmed. A message
+/// behind a torn one, whose sequence it may have had, was not confirmed. Sequences that are missing
+/// where nothing is torn were never there, as in the store of a former cluster.
 pub(super) fn whole(data: &[u8]) -> Vec<Message<'_>> {
     let mut kept: Vec<Message<'_>> = Vec::new();
     let mut rest = data.get(VERSION.len()..).unwrap_or_default();
+    let mut is_torn = false;
     while !rest.is_empty() {
         let Some(message) = first(rest) else {
             // What follows may be whole again.
             rest = &rest[1..];
+            is_torn = true;
             continue;
         };
         rest = &rest[message.record.len()..];
-        let first = kept.first().map_or(message.sequence, |first| first.sequence);
-        let place = message.sequence.checked_sub(first).and_then(|place| place.try_into().ok());
-        if let Some(place) = place.filter(|place| *place <= kept.len()) {
-            kept.truncate(place);
+        while kept.pop_if(|last| last.sequence >= message.sequence).is_some() {}
+        let is_next = kept.last().is_none_or(|last| last.sequence + 1 == message.sequence);
+        if is_next || !is_torn {
             kept.push(message);
+            is_torn = false;
         }
     }
     kept
@@ -96,10 +100,18 @@ mod tests {
     }
 
     #[test]
+    fn sequences_are_missing_only_where_nothing_is_torn() {
+        let (seven, nine, ten) = (message(7), message(9), message(10));
+        assert_eq!(sequences(&[&seven, &nine, &ten]), [7, 9, 10]);
+        assert_eq!(sequences(&[&seven, &[0; 20], &nine, &ten]), [7]);
+        assert_eq!(sequences(&[&seven, &[0; 20], &nine, &message(8), &ten]), [7, 8, 10]);
+    }
+
+    #[test]
     fn of_one_sequence_the_later_message_is_kept() {
         let (seven, eight, nine) = (message(7), message(8), message(9));
         assert_eq!(sequences(&[&seven, &eight, &nine, &eight]), [7, 8]);
-        assert_eq!(sequences(&[&seven, &nine, &eight]), [7, 8], "9 stood where nothing fits it");
+        assert_eq!(sequences(&[&seven, &nine, &eight]), [7, 8]);
     }
 
     #[test]
