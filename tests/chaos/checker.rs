@@ -34,7 +34,8 @@ pub(crate) const VIOLATIONS: [&str; 14] = [
 ];
 
 /// The NATS client logs at ERROR that a server is away, which many of the faults bring about.
-const BROKER_AWAY: &str = "async_nats::connector";
+const BROKER_AWAY: [&str; 2] =
+    ["async_nats::connector", "connection closed: reached maximum number of reconnects"];
 
 /// Lookups in one go.
 const AT_ONCE: usize = 50;
@@ -61,8 +62,9 @@ pub(crate) async fn check(world: &World) -> Result<()> {
     for replica in &world.replicas {
         check_served(world, replica, &tables, "lost", 404).await?;
     }
+    let expected = BROKER_AWAY.map(str::to_owned);
     for replica in &world.replicas {
-        for line in unexpected_errors(&replica.log()?, &[BROKER_AWAY.to_owned()]) {
+        for line in unexpected_errors(&replica.log()?, &expected) {
             world.ledger.violation("error logged", format!("{}: {line}", replica.name));
         }
     }
