@@ -76,10 +76,13 @@ fn run() -> Result<bool> {
             broken.violation("stuck", format!("the world broke down: {error:#}"));
             (broken, None)
         });
-        let clean = tally.is_clean();
+        let (clean, found) = (tally.is_clean(), tally.found().to_vec());
         whole.add(tally);
         say(&format!("  {} faults so far, {:.0} s", whole.kills(), began.elapsed().as_secs_f64()));
         if !clean {
+            for what in found {
+                say(&format!("  {what}"));
+            }
             say(&format!("  failed; again with: {again}"));
             if let Some(logs) = logs {
                 say(&format!("  logs: {}", logs.display()));

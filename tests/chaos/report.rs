@@ -82,6 +82,11 @@ impl Tally {
         self.violations.is_empty()
     }
 
+    /// What was found first, each with its kind.
+    pub(crate) fn found(&self) -> &[String] {
+        &self.shown
+    }
+
     pub(crate) fn kills(&self) -> u64 {
         self.faults.values().map(|recoveries| recoveries.faults).sum()
     }
