@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 /// How much of a log an error shows.
-const LINES_SHOWN: usize = 20;
+const LINES_SHOWN: usize = 40;
 
 /// A log file that is appended to, and where in it the present run begins.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ pub fn unexpected_errors(log: &str, expected: &[String]) -> Vec<String> {
     log.lines().filter(is_unexpected).map(str::to_owned).collect()
 }
 
-fn last_lines(text: &str) -> String {
+pub(crate) fn last_lines(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let end = &lines[lines.len().saturating_sub(LINES_SHOWN)..];
     if end.is_empty() { "(nothing)".to_owned() } else { end.join("\n") }

@@ -3,12 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 use crate::account::Account;
+use crate::log::last_lines;
 use crate::port::Port;
 use crate::postgres::cluster::superuser_url;
 use crate::postgres::database::{Passwords, creation};
@@ -52,7 +54,7 @@ struct Member {
     name: String,
     postgres: Port,
     api: Port,
-    _process: Process,
+    process: Process,
 }
 
 impl Patroni {
@@ -79,7 +81,7 @@ impl Patroni {
             fs::write(&path, text.to_string())?;
             account.own(&path)?;
             let process = spawn(&name, dir.path(), &account)?;
-            started.push(Member { name, postgres, api, _process: process });
+            started.push(Member { name, postgres, api, process });
         }
         let cluster = Self { members: started, bin, password, _etcd: etcd, dir };
         cluster.until_whole().await?;
@@ -103,9 +105,21 @@ impl Patroni {
     }
 
     /// Waits until another member leads than `before`.
+    ///
+    /// # Panics
+    ///
+    /// If none does in time.
     pub async fn until_another_leads(&self, before: usize) -> usize {
         let other = async || self.leader().await.filter(|leader| *leader != before);
-        eventually("another member leads", CHANGE, other).await
+        let waited = timeout(CHANGE, eventually("another member leads", 2 * CHANGE, other)).await;
+        waited.unwrap_or_else(|_| panic!("nobody else leads within {CHANGE:?}\n{}", self.logs()))
+    }
+
+    /// What the members have logged last.
+    fn logs(&self) -> String {
+        let log =
+            |member: &Member| format!("{}:\n{}", member.name, last_lines(&member.process.log()));
+        self.members.iter().map(log).collect::<Vec<_>>().join("\n")
     }
 
     /// Makes a database with an owner role and a runtime role, at the port of the leader.
@@ -126,15 +140,28 @@ impl Patroni {
     /// streams from it.
     pub async fn switch_over(&self) -> Result<usize> {
         let leader = self.leader().await.context("nobody leads")?;
+        let asked = Instant::now();
+        // It declines while a member does not tell in time how it is, as on a busy machine.
+        while let Err(reason) = self.ask_to_switch_from(leader).await
+            && self.leader().await == Some(leader)
+        {
+            ensure!(asked.elapsed() < CHANGE, "the switch-over failed: {reason:#}");
+        }
+        let other = self.until_another_leads(leader).await;
+        self.until_whole().await?;
+        Ok(other)
+    }
+
+    /// The tool ends with 0 also where Patroni declines; what it prints tells.
+    async fn ask_to_switch_from(&self, leader: usize) -> Result<()> {
         let mut switch = tokio::process::Command::new("patronictl");
         switch.arg("-c").arg(self.settings(leader));
         switch.args(["switchover", SCOPE, "--force", "--leader", &self.members[leader].name]);
         let output = switch.output().await.context("cannot start patronictl")?;
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "the switch-over failed: {}", complaint.trim());
-        let other = self.until_another_leads(leader).await;
-        self.until_whole().await?;
-        Ok(other)
+        let [said, complaint] =
+            [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+        ensure!(said.contains("Successfully switched over"), "{said}{complaint}");
+        Ok(())
     }
 
     /// Kills a member, while its Postgres goes on as if nothing had happened.
@@ -154,7 +181,7 @@ impl Patroni {
             let leader = self.leader().await?;
             (self.psql(leader, streaming).await.ok()? == others).then_some(())
         };
-        tokio::time::timeout(START, eventually("all members stream", START, whole))
+        timeout(START, eventually("all members stream", START, whole))
             .await
             .context("the members do not stream")
     }
