@@ -38,34 +38,42 @@ pub(crate) struct Epoch {
 impl Epoch {
     /// The tally, and a folder with the logs when something was found.
     pub(crate) async fn run(self) -> Result<(Tally, Option<PathBuf>)> {
-        let Self { settings, alone, mixed } = self;
-        let mut world = Box::pin(World::begin(&settings)).await?;
-        world.start_replicas().await?;
-        power::undermine(&world, &settings).await?;
-        for fault in alone {
-            one(fault, &world).await?;
-        }
-        if settings.power {
-            in_turn(mixed, &world).await?;
-        } else {
-            mix(mixed, &world).await?;
-        }
-        world.end_load().await?;
-        if settings.power {
-            // What has come to rest must be there when all of them begin anew.
-            drain(&world).await;
-            let last = plan::last_cut(settings.seed);
-            world.ledger.history().tally.fault(last.kind);
-            inject(last, &world).await?;
-        }
-        drain(&world).await;
-        checker::check(&world).await?;
-        bridge::check(&world).await?;
+        let mut world = Box::pin(World::begin(&self.settings)).await?;
         let ledger = Arc::clone(&world.ledger);
+        if let Err(error) = self.happen(&mut world).await {
+            // The logs tell why.
+            ledger.violation("stuck", format!("the world broke down: {error:#}"));
+        }
         let failed = !ledger.history().tally.is_clean();
         let logs = world.end(failed).await?;
         let tally = std::mem::take(&mut ledger.history().tally);
         Ok((tally, logs))
+    }
+
+    /// Everything in it, up to the judgement.
+    async fn happen(self, world: &mut World) -> Result<()> {
+        let Self { settings, alone, mixed } = self;
+        world.start_replicas().await?;
+        power::undermine(world, &settings).await?;
+        for fault in alone {
+            one(fault, world).await?;
+        }
+        if settings.power {
+            in_turn(mixed, world).await?;
+        } else {
+            mix(mixed, world).await?;
+        }
+        world.end_load().await?;
+        if settings.power {
+            // What has come to rest must be there when all of them begin anew.
+            drain(world).await;
+            let last = plan::last_cut(settings.seed);
+            world.ledger.history().tally.fault(last.kind);
+            inject(last, world).await?;
+        }
+        drain(world).await;
+        checker::check(world).await?;
+        bridge::check(world).await
     }
 }
 

@@ -180,6 +180,7 @@ impl World {
 
     /// Stops everything; a folder with logs is kept and named if `keep`.
     pub(crate) async fn end(mut self, keep: bool) -> Result<Option<PathBuf>> {
+        self.load.cancel();
         self.watch.cancel();
         end(&mut self.watchers).await?;
         for replica in &self.replicas {
