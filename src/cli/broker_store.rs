@@ -36,7 +36,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             writeln!(io::stdout(), "{store}: nothing to repair")?;
         }
     } else {
-        let is_place = args.store.parent().is_some_and(Path::is_dir);
+        // The parent of a name alone is the empty path.
+        let is_place = std::path::absolute(&args.store)?.parent().is_some_and(Path::is_dir);
         ensure!(is_place, "{store} does not exist, nor does its parent directory");
         writeln!(io::stdout(), "{store}: there is no store yet")?;
     }

@@ -324,6 +324,12 @@ async fn only_a_store_is_repaired() {
     let place = tempfile::tempdir().expect("a directory");
     let (success, said, _) = run(&place.path().join("store"));
     assert!(success && said.ends_with("/store: there is no store yet\n"), "{said}");
+    let mut relative = Command::new(env!("CARGO_BIN_EXE_waybill"));
+    relative.args(["repair-broker-store", "store"]).current_dir(place.path());
+    assert!(
+        relative.output().expect("it runs").status.success(),
+        "the directory is the current one"
+    );
     let (success, _, complaint) = run(&place.path().join("mistyped/store"));
     assert!(!success && complaint.contains("does not exist"), "{complaint}");
     let file = place.path().join("file");
