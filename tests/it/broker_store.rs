@@ -14,6 +14,8 @@ use tokio::time::timeout;
 
 use crate::service::PATIENCE;
 
+mod late_acks;
+
 const CHANNEL: &str = "orders";
 
 /// What a file of the store begins with, in bytes.

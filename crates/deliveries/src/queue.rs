@@ -154,9 +154,9 @@ impl Deliveries {
     /// Sends acknowledgements to `acks` from now on. Under the same registration those that
     /// waited go out at once; under a new one they wait until the server sends the message again.
     ///
-    /// A registration is what the server knows deliveries under: that of a client id, or a
-    /// consumer from its creation to its deletion. Under another one the same number may mean
-    /// another message.
+    /// A registration is what the server knows deliveries under: a subscription of NATS Streaming,
+    /// or a consumer of JetStream from its creation to its deletion. Under another one the same
+    /// number may mean another message.
     pub fn attach(&self, acks: mpsc::UnboundedSender<Ack>, same_registration: bool) {
         let mut state = self.state();
         if !same_registration {

@@ -47,7 +47,7 @@ impl Subscription {
     ) -> Result<Self, Error> {
         options.validate()?;
         let deliveries = Deliveries::new(options.queue_max_bytes);
-        let wire = WireSubscription::open(&registration, &options, &deliveries, false).await?;
+        let wire = WireSubscription::open(&registration, &options, &deliveries).await?;
         let ends_with_registration = tokio::spawn({
             let (state, deliveries) = (registration.state(), Arc::clone(&deliveries));
             async move {

@@ -28,13 +28,11 @@ pub(crate) struct WireSubscription {
 }
 
 impl WireSubscription {
-    /// Subscribes and lets messages flow into `deliveries`. `same_registration` tells that the
-    /// subscription before this one was made under the same registration.
+    /// Subscribes and lets messages flow into `deliveries`.
     pub(crate) async fn open(
         registration: &Arc<Registration>,
         options: &SubscriptionOptions,
         deliveries: &Arc<Deliveries>,
-        same_registration: bool,
     ) -> Result<Self, Error> {
         registration.check()?;
         close_orphaned(registration).await?;
@@ -77,7 +75,10 @@ impl WireSubscription {
         }
         pending.resolve();
         let (sender, receiver) = mpsc::unbounded_channel();
-        deliveries.attach(sender, same_registration);
+        // Also under the same registration, which outlives a restart of the server: one that lost
+        // messages with its power gives their sequences to others. What was not acked before comes
+        // again anyway, for its subscription was closed.
+        deliveries.attach(sender, false);
         // Messages wait in `subscriber` until here, so none is taken before the ack inbox is known.
         let receiving = tasks::receive(subscriber, options.channel.clone(), Arc::clone(deliveries));
         let client = transport.client().clone();

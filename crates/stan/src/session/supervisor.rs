@@ -109,6 +109,11 @@ impl Supervisor {
             let can_verify = registration.takes_pings();
             match next_step(link, subscribed_over, wire.is_some(), can_verify) {
                 Step::Wait => {
+                    if can_verify {
+                        // Acks would go out as soon as the link is back; a server that was started
+                        // anew may mean other messages by their sequences.
+                        self.deliveries.detach();
+                    }
                     self.set_state(SessionState::Retrying("the nats link is down".to_owned()));
                 }
                 Step::Live => self.set_state(SessionState::Live),
@@ -157,7 +162,7 @@ impl Supervisor {
         let mut backoff = Backoff::new(FIRST_RETRY, SLOWEST_RETRY);
         let mut verified = !again;
         loop {
-            match self.subscribe(registration, wire, again, verified).await {
+            match self.subscribe(registration, wire, verified).await {
                 Ok(()) => return Ok(()),
                 Err(Error::SessionLost(lost)) => return Err(lost),
                 Err(error) if error.kind() == ErrorKind::SessionFatal => {
@@ -177,7 +182,6 @@ impl Supervisor {
         &self,
         registration: &Arc<Registration>,
         wire: &mut Option<WireSubscription>,
-        again: bool,
         verified: bool,
     ) -> Result<(), Error> {
         if !verified {
@@ -196,8 +200,7 @@ impl Supervisor {
             *wire = None;
         }
         let opened =
-            WireSubscription::open(registration, &self.subscription, &self.deliveries, again)
-                .await?;
+            WireSubscription::open(registration, &self.subscription, &self.deliveries).await?;
         *wire = Some(opened);
         self.set_state(SessionState::Live);
         if let Some(held_back) = self.limits.live.due() {
