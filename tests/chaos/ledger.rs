@@ -212,6 +212,11 @@ impl Ledger {
             let newest = history.newest_acked.entry(place.0).or_default();
             *newest = entry.timestamp.max(*newest);
             history.unacked.remove(&place);
+        } else if let Some(entry) = history.vanished.get_mut(&place)
+            && entry.digest == digest
+        {
+            // It was known before the cut, and is not seen again yet.
+            entry.acked = true;
         }
         if let Some(uid) = uid
             && history.acked_uids.insert(uid.clone())
